@@ -1,0 +1,59 @@
+# Everything that a bare machine needs beyond Python 3.11+ and make is installed by these targets into .venv.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run install dev test lint format lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: install ## install what is needed, start an embedded PostgreSQL and serve
+	@exec $(BIN)/receiver serve $(ARGS)
+
+install: $(VENV)/.installed ## create .venv with the pinned dependencies and the receiver command
+
+dev: $(VENV)/.dev ## the same, with the tools for tests and linting
+
+test: dev ## run every test, against a real PostgreSQL
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: dev ## ruff, ruff format, mypy --strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: dev ## let ruff rewrite the code in the house style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: dev ## pin the newest versions that pyproject.toml allows, with hashes
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+		--group build pyproject.toml --output-file deploy/requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+		--constraint deploy/requirements.txt --group build --group dev pyproject.toml \
+		--output-file .ci/requirements.txt
+
+clean: ## remove .venv and what tools left behind
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; '$(PYTHON)' is older. Try: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: deploy/requirements.txt pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --require-hashes --requirement deploy/requirements.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: .ci/requirements.txt $(VENV)/.installed
+	$(PIP) install --require-hashes --requirement .ci/requirements.txt
+	@touch $@

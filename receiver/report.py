@@ -1,0 +1,143 @@
+"""The normalised schema: what every platform's dialect is turned into (design, section 3)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from hashlib import blake2b
+from typing import Final, Literal, NewType
+from uuid import UUID
+
+ProviderName = NewType("ProviderName", str)
+"""A provider's short name, as in the callback URL: `huawei`, `cloudsms`, `tencent`."""
+
+ReportedBy = Literal["platform", "smsc", "huawei"]
+
+MAX_SEGMENTS: Final = 255
+"""The largest segment number that a concatenated short message can carry (3GPP TS 23.040, 9.2.3.24.1)."""
+
+
+class Status(StrEnum):
+    """The SMPP message state (SMPP 3.4, section 5.2.28), in lower case."""
+
+    UNKNOWN = "unknown"
+    ENROUTE = "enroute"
+    ACCEPTED = "accepted"
+    EXPIRED = "expired"
+    DELETED = "deleted"
+    UNDELIVERABLE = "undeliverable"
+    REJECTED = "rejected"
+    DELIVERED = "delivered"
+
+
+RANK: Final[dict[Status, int]] = {
+    Status.UNKNOWN: 0,
+    Status.ENROUTE: 1,
+    Status.ACCEPTED: 2,
+    Status.EXPIRED: 3,
+    Status.DELETED: 4,
+    Status.UNDELIVERABLE: 4,
+    Status.REJECTED: 4,
+    Status.DELIVERED: 5,
+}
+"""Which of two reports about one segment says more. `unknown` is a code that nobody understood."""
+
+FINAL: Final = frozenset(status for status, rank in RANK.items() if rank >= RANK[Status.EXPIRED])
+"""The states after which no other state follows."""
+
+
+class Reason(StrEnum):
+    """Why a message did not arrive. Null for a delivered message and for one that is under way."""
+
+    INVALID_NUMBER = "invalid_number"
+    NUMBER_UNAVAILABLE = "number_unavailable"
+    SUSPENDED = "suspended"
+    UNREACHABLE = "unreachable"
+    HANDSET_ERROR = "handset_error"
+    BLOCKLISTED = "blocklisted"
+    RATE_LIMITED = "rate_limited"
+    CONTENT_REJECTED = "content_rejected"
+    BLOCKED = "blocked"
+    NUMBER_PORTED = "number_ported"
+    NOT_PERMITTED = "not_permitted"
+    INSUFFICIENT_BALANCE = "insufficient_balance"
+    CARRIER_ERROR = "carrier_error"
+    PLATFORM_ERROR = "platform_error"
+    NO_REPORT = "no_report"
+    EXPIRED = "expired"
+    DUPLICATE_RECIPIENT = "duplicate_recipient"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryReport:
+    """One report about one segment of one message, as its provider's adapter understood it.
+
+    `code` and `detail` are the provider's own words, verbatim. `recipient` is E.164 with `+`, or None where the
+    provider does not say enough. `recipient_key` is part of the message's identity: the recipient as the provider
+    wrote it where one message id spans several recipients, else the empty string. `happened_at` is aware, or None
+    where the provider's time is missing or malformed; `happened_at_text` is then what stood in its place.
+    `context` and `raw` are JSON texts that PostgreSQL's jsonb accepts.
+    """
+
+    provider: ProviderName
+    message_id: str
+    code: str
+    status: Status
+    reason: Reason | None
+    raw: str
+    recipient_key: str = ""
+    recipient: str | None = None
+    country: str | None = None
+    sender: str | None = None
+    segment: int | None = None
+    segments: int | None = None
+    detail: str | None = None
+    operator_code: str | None = None
+    reported_by: ReportedBy | None = None
+    context: str | None = None
+    happened_at: datetime | None = None
+    happened_at_text: str = ""
+
+    @property
+    def report_id(self) -> UUID:
+        """The report's identity: the same report, sent again or by another way, has the same id.
+
+        Everything the provider says that matters is in it; what we derive (status, reason, country) is not, so
+        that a better catalogue does not turn an old report into a new one; nor is what changes from push to push
+        (a packet's serial number, the time of the push).
+        """
+        happened = self.happened_at.isoformat() if self.happened_at else self.happened_at_text
+        parts = (
+            self.provider,
+            self.message_id,
+            self.recipient_key,
+            str(self.segment),
+            str(self.segments),
+            self.code,
+            happened,
+            str(self.reported_by),
+            str(self.operator_code),
+        )
+        return content_id(*parts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """One mobile-originated message: `sender` is the subscriber (E.164), `recipient` the channel number."""
+
+    provider: ProviderName
+    reply_id: UUID
+    body: str
+    raw: str
+    message_id: str | None = None
+    sender: str | None = None
+    recipient: str | None = None
+    sign: str | None = None
+    extend: str | None = None
+    sent_at: datetime | None = None
+
+
+def content_id(*parts: str) -> UUID:
+    """A 128-bit name for these texts; a length before each keeps ("a", "bc") apart from ("ab", "c")."""
+    text = "".join(f"{len(part)}:{part}" for part in parts)
+    return UUID(bytes=blake2b(text.encode(), digest_size=16).digest())
