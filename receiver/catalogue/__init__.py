@@ -1,0 +1,159 @@
+"""What a provider's code means: one table a provider, `<provider>.tsv` beside this file, and the look-up.
+
+A table is UTF-8 text without quoting: a header, then one row a code with the columns `code`, `status`, `reason`
+(empty for delivered and for what is not final), `meaning`, `advice` and, if the header says so, `carriers`.
+A code that ends in `:*` is a pattern for every code with that prefix; a `*` anywhere else is itself. Spellings
+that differ (a decimal rendering, a known misprint) are rows of their own, so that a join in SQL finds them too.
+
+The schema has no reason for a request that a platform could not read: such refusals are `not_permitted`, for
+it is the sender's set-up that has to change. Where a code spells an SMPP state (`EXPIREDS608S`) that is its
+status, and the reason stands beside it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Annotated, Final, NamedTuple
+
+from pydantic import AfterValidator, TypeAdapter, ValidationError
+
+from receiver.report import FINAL, Reason, Status, content_id
+
+COLUMNS: Final = ("code", "status", "reason", "meaning", "advice")
+OPTIONAL_COLUMNS: Final = ("carriers",)
+SUFFIX: Final = ".tsv"
+WILDCARD: Final = ":*"
+
+
+def _one_line(text: str) -> str:
+    if not text or text != text.strip() or not text.isprintable():
+        raise ValueError("must be one line of text, not empty and without blanks around it")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_one_line)]
+
+
+class CatalogueError(ValueError):
+    """A table breaks the schema; the message names the file, the line and what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One row of a table. `code` may be a pattern; `carriers` names the network that uses the code."""
+
+    provider: Text
+    code: Text
+    status: Status
+    reason: Reason | None
+    meaning: Text
+    advice: Text
+    carriers: Text | None = None
+
+    def __post_init__(self) -> None:
+        """Hold design section 3: a failure has a reason, everything else has none."""
+        failed = self.final and self.status is not Status.DELIVERED
+        if failed and self.reason is None:
+            raise ValueError(f"status {self.status} needs a reason")
+        if not failed and self.reason is not None:
+            raise ValueError(f"status {self.status} takes no reason")
+
+    @property
+    def final(self) -> bool:
+        """No other state follows this one."""
+        return self.status in FINAL
+
+
+class _Table(NamedTuple):
+    rows: tuple[Code, ...]
+    exact: dict[str, Code]
+    patterns: tuple[tuple[str, Code], ...]  # prefix with its colon, the longest first
+
+
+_ROW: Final = TypeAdapter(Code)
+
+
+def lookup(provider: str, code: str) -> Code | None:
+    """The row for this code: the exact one, else that of the longest pattern, else None. Never raises."""
+    table = _tables().get(provider)
+    if table is None:
+        return None
+    found = table.exact.get(code)
+    if found is not None:
+        return found
+    # Some twenty prefixes take about a microsecond; a cache would only keep what a stranger sends.
+    return next((row for prefix, row in table.patterns if code.startswith(prefix)), None)
+
+
+def find(code: str, provider: str | None = None) -> list[Code]:
+    """What this code means at each provider, or at one."""
+    names = _tables() if provider is None else (provider,)
+    return [row for name in names if (row := lookup(name, code)) is not None]
+
+
+@cache
+def entries() -> tuple[Code, ...]:
+    """Every row of every table, by provider and then as the file has them."""
+    return tuple(row for table in _tables().values() for row in table.rows)
+
+
+@cache
+def fingerprint() -> str:
+    """A name for the contents of `entries()`, the same for the same contents on every machine."""
+    return str(content_id(*(str(value) for row in entries() for value in _values(row))))
+
+
+def parse(provider: str, table: bytes) -> tuple[Code, ...]:
+    """The rows of one table, as its file has them; raises CatalogueError."""
+    file = provider + SUFFIX
+    header, *lines = table.removesuffix(b"\n").split(b"\n")
+    columns = tuple(header.decode(errors="replace").split("\t"))
+    if columns not in (COLUMNS, COLUMNS + OPTIONAL_COLUMNS):
+        raise CatalogueError(f"{file}, line 1: the header is {columns}, not {COLUMNS} (and {OPTIONAL_COLUMNS})")
+    rows: dict[str, Code] = {}
+    for number, line in enumerate(lines, start=2):
+        try:
+            row = _row(provider, columns, line.decode().split("\t"))
+        except ValueError as error:
+            raise CatalogueError(f"{file}, line {number}: {_why(error)}") from error
+        if row.code in rows:
+            raise CatalogueError(f"{file}, line {number}: code {row.code!r} stands in the table already")
+        rows[row.code] = row
+    return tuple(rows.values())
+
+
+def _row(provider: str, columns: tuple[str, ...], cells: list[str]) -> Code:
+    if len(cells) != len(columns):
+        raise ValueError(f"{len(cells)} cells under {len(columns)} columns")
+    values: dict[str, str | None] = dict(zip(columns, cells, strict=True))
+    values["reason"] = values["reason"] or None
+    return _ROW.validate_python({"provider": provider, **values})
+
+
+def _why(error: ValueError) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    return "; ".join(": ".join([*(str(part) for part in detail["loc"]), detail["msg"]]) for detail in error.errors())
+
+
+def _values(row: Code) -> tuple[str | None, ...]:
+    return (row.provider, row.code, row.status, row.reason, row.meaning, row.advice, row.carriers)
+
+
+@cache
+def _tables() -> dict[str, _Table]:
+    return dict(sorted(_load()))
+
+
+def _load() -> Iterator[tuple[str, _Table]]:
+    for file in resources.files(__name__).iterdir():
+        if file.name.endswith(SUFFIX):
+            provider = file.name.removesuffix(SUFFIX)
+            yield provider, _index(parse(provider, file.read_bytes()))
+
+
+def _index(rows: tuple[Code, ...]) -> _Table:
+    patterns = [(row.code.removesuffix("*"), row) for row in rows if row.code.endswith(WILDCARD)]
+    patterns.sort(key=lambda pattern: len(pattern[0]), reverse=True)
+    return _Table(rows, {row.code: row for row in rows}, tuple(patterns))

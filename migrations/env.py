@@ -1,0 +1,29 @@
+"""Alembic's entry point. The connection comes from `receiver.store.migrate`, which also holds the lock."""
+
+import asyncio
+
+from alembic import context
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from receiver.store.migrate import VERSION_SCHEMA, connect
+
+
+def migrate(connection: Connection) -> None:
+    """Run the pending revisions, all in one transaction."""
+    context.configure(connection=connection, version_table_schema=VERSION_SCHEMA, transaction_per_migration=False)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def online(url: str) -> None:
+    """Connect with asyncpg, as the service does, so that one kind of URL serves both."""
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: connect(url), poolclass=NullPool)
+    async with engine.connect() as connection:
+        await connection.run_sync(migrate)
+        await connection.commit()
+    await engine.dispose()
+
+
+asyncio.run(online(context.config.attributes["url"]))

@@ -1,0 +1,47 @@
+-- Daily partitions, in UTC. The service calls these functions with no more rights than a writer has; they run with
+-- their owner's. Every lock is waited for in vain after two seconds, and the caller tries again later.
+
+CREATE TABLE sms_data.partitioned_table (name text PRIMARY KEY);
+INSERT INTO sms_data.partitioned_table VALUES ('report'), ('reply'), ('rejected_payload');
+
+-- The daily partitions that are attached, and the day of each.
+CREATE VIEW sms_data.partition AS
+    SELECT parent.relname::text AS parent, child.relname::text AS name,
+           to_date(right(child.relname, 8), 'YYYYMMDD') AS day
+    FROM pg_inherits
+    JOIN pg_class AS child ON child.oid = inhrelid
+    JOIN pg_class AS parent ON parent.oid = inhparent
+    JOIN sms_data.partitioned_table AS known ON known.name = parent.relname
+    WHERE parent.relnamespace = 'sms_data'::regnamespace;
+
+-- Creates what is missing of one day's partitions, and says how many that were.
+CREATE FUNCTION sms_data.create_partitions(day date) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '2s'
+AS $$
+DECLARE
+    parent_name text;
+    child_name  text;
+    created     integer := 0;
+BEGIN
+    -- Several services may get here at the same time.
+    PERFORM pg_advisory_xact_lock(hashtext('sms_data.create_partitions'));
+    FOR parent_name IN
+        SELECT known.name FROM sms_data.partitioned_table AS known
+        WHERE NOT EXISTS (SELECT FROM sms_data.partition AS p
+                          WHERE p.parent = known.name AND p.day = create_partitions.day)
+        ORDER BY known.name
+    LOOP
+        child_name := format('%s_%s', parent_name, to_char(day, 'YYYYMMDD'));
+        -- A table that is there and not attached is what an interrupted detachment left.
+        EXECUTE format('CREATE TABLE IF NOT EXISTS sms_data.%I (LIKE sms_data.%I INCLUDING DEFAULTS)',
+                       child_name, parent_name);
+        EXECUTE format('ALTER TABLE sms_data.%I ATTACH PARTITION sms_data.%I FOR VALUES FROM (%L) TO (%L)',
+                       parent_name, child_name,
+                       day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC');
+        created := created + 1;
+    END LOOP;
+    RETURN created;
+END
+$$;

@@ -1,0 +1,80 @@
+-- The rule of receiver/state.py, where the database applies it: to a message that already has reports.
+-- A part is the JSON array [rank, happened_at or "", code, status, reason or ""], and a greater part says more.
+
+CREATE FUNCTION sms_data.merge_parts(a jsonb, b jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    SELECT jsonb_object_agg(key, value)
+    FROM (
+        SELECT DISTINCT ON (key) key, value
+        FROM (SELECT * FROM jsonb_each(a) UNION ALL SELECT * FROM jsonb_each(b)) AS part
+        ORDER BY key,
+                 (value ->> 0)::int DESC,
+                 (value ->> 1) COLLATE "C" DESC,
+                 (value ->> 2) COLLATE "C" DESC,
+                 (value ->> 3) COLLATE "C" DESC,
+                 (value ->> 4) COLLATE "C" DESC
+    ) AS greatest_part
+$$;
+
+CREATE FUNCTION sms_data.message_state(
+    parts jsonb,
+    said_segments integer,
+    OUT status text,
+    OUT reason text,
+    OUT code text,
+    OUT happened_at timestamptz,
+    OUT segments smallint,
+    OUT segments_reported smallint
+)
+    LANGUAGE sql STABLE PARALLEL SAFE
+AS $$
+    WITH total AS (
+        SELECT least(greatest(said_segments, 1, max(key::int)), 255) AS n
+        FROM jsonb_object_keys(parts) AS key
+    ),
+    known AS (
+        SELECT number, (value ->> 0)::int AS rank, value ->> 1 AS at, value ->> 2 AS code,
+               value ->> 3 AS status, value ->> 4 AS reason
+        FROM total, generate_series(1, total.n) AS number,
+             LATERAL (VALUES (parts -> number::text), (parts -> '0')) AS candidate (value)
+        WHERE value IS NOT NULL
+    ),
+    segment AS (
+        SELECT DISTINCT ON (number) *
+        FROM known
+        ORDER BY number, rank DESC, at COLLATE "C" DESC, code COLLATE "C" DESC,
+                 status COLLATE "C" DESC, reason COLLATE "C" DESC
+    ),
+    verdict AS (
+        SELECT bool_or(rank IN (3, 4)) AS failed,
+               bool_and(rank = 5) AND count(*) = (SELECT n FROM total) AS delivered,
+               count(*) AS reported
+        FROM segment
+    ),
+    -- Until every segment is delivered, a delivered one counts as under way.
+    counted AS (
+        SELECT CASE WHEN demoted THEN 1 ELSE rank END AS rank, at, code,
+               CASE WHEN demoted THEN 'enroute' ELSE status END AS status, reason
+        FROM (
+            SELECT segment.*, rank = 5 AND NOT verdict.delivered AS demoted
+            FROM segment, verdict
+            WHERE NOT verdict.failed OR rank IN (3, 4)
+        ) AS candidate
+    )
+    SELECT counted.status, nullif(counted.reason, ''), counted.code, nullif(counted.at, '')::timestamptz,
+           total.n::smallint, verdict.reported::smallint
+    FROM counted, total, verdict
+    ORDER BY counted.rank DESC, counted.at COLLATE "C" DESC, counted.code COLLATE "C" DESC,
+             counted.status COLLATE "C" DESC, counted.reason COLLATE "C" DESC
+    LIMIT 1
+$$;
+
+-- Those of b that are not among a, in their order.
+CREATE FUNCTION sms_data.unseen(a uuid[], b uuid[]) RETURNS uuid[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    SELECT coalesce(array_agg(id ORDER BY position), '{}')
+    FROM unnest(b) WITH ORDINALITY AS given (id, position)
+    WHERE NOT id = ANY (a)
+$$;

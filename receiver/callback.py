@@ -1,0 +1,20 @@
+"""One callback as it came in: what is parsed now, or spooled and parsed later, with the same outcome."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Callback:
+    """A request whose body was read to its end.
+
+    `path` is what follows `/callback/`, without a token; `received_at` is aware, by our own clock; `remote_addr` an IP
+    address as text, None where there is none.
+    """
+
+    path: str
+    body: bytes
+    content_type: str | None
+    received_at: datetime
+    remote_addr: str | None
+    request_id: str

@@ -1,0 +1,274 @@
+"""Logs: one chain for our own events and for the libraries' (design, section 6).
+
+structlog events and stdlib records go through the same three steps: `_Net` puts the keys in order and takes out
+what must not be in a log, a renderer makes a line of bytes, `_Output` writes it. Nothing here raises into the
+code that logs: a full disk under the log must not cost a report.
+"""
+
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, MutableMapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from json import dumps
+from time import monotonic
+from typing import Any, BinaryIO, Final, Literal, Protocol
+
+import orjson
+import structlog
+from structlog.contextvars import merge_contextvars
+
+from receiver.masking import HIDDEN_KEYS, MANY_DIGITS, STARS, Scrub, clean, format_exception, scrub_error, scrubber
+
+LogFormat = Literal["json", "console"]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+Event = MutableMapping[str, Any]
+Render = Callable[[str, Event], bytes]
+
+
+class Log(Protocol):
+    """What our code uses of a logger: an event's name and its keys."""
+
+    def debug(self, event: str, **keys: object) -> object: ...
+    def info(self, event: str, **keys: object) -> object: ...
+    def warning(self, event: str, **keys: object) -> object: ...
+    def error(self, event: str, **keys: object) -> object: ...
+    def critical(self, event: str, **keys: object) -> object: ...
+    def exception(self, event: str, **keys: object) -> object: ...
+    def bind(self, **keys: object) -> "Log": ...
+
+
+PLAIN_KEYS: Final = frozenset(
+    ("provider", "status", "reason", "lag_s", "remote", "logger", "partition", "version", "serial")
+) | {"message_id", "request_id", "report_id", "reply_id", "rejected_id"}
+"""Keys whose values are ids, times, addresses or words of our own: digits in them are no phone numbers."""
+
+COUNTED: Final = ("_bytes", "_s", "_ms", "_ns", "_count")
+"""Ends of keys whose values are numbers of something, however many digits they have."""
+
+ERROR_KEYS: Final = ("error", "detail")
+"""Keys whose values may be a library's words, with a payload quoted in them."""
+
+SHORT_CODE: Final = 8
+"""Some providers' codes are seven digits; a code longer than this may be a number in the wrong field."""
+
+MAX_PLAIN: Final = 200
+"""Characters kept of a text that is not scrubbed."""
+
+LIBRARY_LEVELS: Final = {
+    "aiohttp.access": logging.WARNING,
+    "alembic.runtime.plugins": logging.WARNING,
+    "sqlalchemy": logging.WARNING,
+}
+"""Loggers whose INFO says nothing to an operator."""
+
+CONNECTION_EVENTS: Final = {
+    "HttpProcessingError": "http.malformed",
+    "RequestPayloadError": "http.malformed",
+    "InvalidURLError": "http.malformed",
+    "ConnectionResetError": "http.disconnected",
+}
+"""Exception (or a base of it) in a record of `aiohttp.server` → the one line that takes the traceback's place."""
+
+CONNECTION_LINES_PER_SECOND: Final = 5
+
+
+class _Output:
+    """Writes lines of bytes to a stream; None is stdout as it is at that moment."""
+
+    def __init__(self, stream: BinaryIO | None) -> None:
+        self._stream = stream
+
+    def info(self, line: bytes) -> None:
+        # A full disk or a closed pipe: there is nowhere left to say so.
+        with suppress(OSError, ValueError):
+            stream = self._stream or sys.stdout.buffer
+            stream.write(line)
+            stream.flush()
+
+    debug = warning = error = critical = info
+
+
+@dataclass(frozen=True, slots=True)
+class _Net:
+    """The second layer of masking, whatever a call has let through, and the order of the keys."""
+
+    scrub: Scrub
+
+    def __call__(self, _logger: object, method: str, event: Event) -> Event:
+        line: Event = {"timestamp": _now(), "level": method, "event": self.scrub(str(event.pop("event", "")))}
+        error = _exception(event.pop("exc_info", None))
+        for key, value in event.items():
+            if value is None or _is_plain(key, value):
+                line[key] = value
+            elif key in PLAIN_KEYS:
+                line[key] = str(value)[:MAX_PLAIN]
+            elif key in ERROR_KEYS and isinstance(value, str):
+                line[key] = scrub_error(value, self.scrub)
+            elif key.lower() not in HIDDEN_KEYS:
+                line[key] = clean(value, self.scrub)
+        if error is not None:
+            line["exception"] = format_exception(error, self.scrub)
+        return line
+
+
+def _is_plain(key: str, value: object) -> bool:
+    """The quick way for what a report's line is made of."""
+    if not isinstance(value, str):
+        return type(value) is float or (isinstance(value, int) and (value < MANY_DIGITS or key.endswith(COUNTED)))
+    if key in PLAIN_KEYS:
+        return len(value) <= MAX_PLAIN
+    if key == "code":
+        return len(value) <= SHORT_CODE and value.isascii() and "+" not in value
+    return key == "recipient" and STARS in value and len(value) <= len("+886155****5678")
+
+
+def _now() -> str:
+    return f"{datetime.now(UTC).isoformat(timespec='milliseconds')[:-6]}Z"
+
+
+def _exception(exc_info: object) -> BaseException | None:
+    if exc_info is True:
+        return sys.exc_info()[1]
+    if isinstance(exc_info, tuple):
+        exc_info = exc_info[1]
+    return exc_info if isinstance(exc_info, BaseException) else None
+
+
+def _render_json(_method: str, event: Event) -> bytes:
+    try:
+        return orjson.dumps(event, default=str, option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:  # lone surrogates, integers beyond 64 bits
+        return dumps(event, default=str, skipkeys=True).encode() + b"\n"
+
+
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""What could move a terminal's cursor; line ends and tabs, which a traceback has, are not among them."""
+
+
+def _console_renderer(*, colors: bool) -> Render:
+    pretty = structlog.dev.ConsoleRenderer(
+        colors=colors, sort_keys=False, exception_formatter=structlog.dev.plain_traceback
+    )
+
+    def render(method: str, event: Event) -> bytes:
+        for key, value in event.items():
+            if isinstance(value, str):
+                event[key] = _CONTROL.sub(lambda match: ascii(match[0])[1:-1], value)
+        return f"{pretty(None, method, event)}\n".encode(errors="backslashreplace")
+
+    return render
+
+
+@dataclass(slots=True)
+class _Limit:
+    """At most so many lines of one event in a second; how many were left out comes with the next one."""
+
+    per_second: int
+    began: dict[str, float] = field(default_factory=dict)
+    written: dict[str, int] = field(default_factory=dict)
+
+    def admit(self, event: str, now: float) -> int | None:
+        """None: say nothing. Else the number of lines left out since the last one."""
+        if now - self.began.get(event, -1.0) >= 1:
+            left_out = max(0, self.written.get(event, 0) - self.per_second)
+            self.began[event], self.written[event] = now, 1
+            return left_out
+        self.written[event] += 1
+        return 0 if self.written[event] <= self.per_second else None
+
+
+class _Handler(logging.Handler):
+    """Takes the stdlib's records into the same chain."""
+
+    def __init__(self, net: _Net, render: Render, output: _Output) -> None:
+        super().__init__()
+        self._net, self._render, self._output = net, render, output
+        self._limit = _Limit(CONNECTION_LINES_PER_SECOND)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        event = self._event(record)
+        if event is not None:
+            level = record.levelname.lower()
+            merged = merge_contextvars(None, level, event)
+            self._output.info(self._render(level, self._net(None, level, merged)))
+
+    def _event(self, record: logging.LogRecord) -> Event | None:
+        error = _exception(record.exc_info)
+        short = _connection_event(record.name, error)
+        if short is not None:
+            left_out = self._limit.admit(short, monotonic())
+            _soften(record)
+            keys = {"remote": _remote(record), "error": type(error).__name__, "suppressed": left_out or None}
+            found = {key: value for key, value in keys.items() if value is not None}
+            return None if left_out is None else {"event": short, "logger": record.name, **found}
+        try:
+            said = record.getMessage()
+        except (TypeError, ValueError, KeyError):
+            said = str(record.msg)
+        event: Event = {"event": scrub_error(said, self._net.scrub), "logger": record.name}
+        if error is not None:
+            event["exc_info"] = error
+        return event
+
+
+def _connection_event(logger: str, error: BaseException | None) -> str | None:
+    """The event for a bad request or a lost connection; None for a fault of ours, which keeps its traceback."""
+    if logger != "aiohttp.server" or error is None:
+        return None
+    names = (base.__name__ for base in type(error).__mro__)
+    return next((CONNECTION_EVENTS[name] for name in names if name in CONNECTION_EVENTS), None)
+
+
+def _soften(record: logging.LogRecord) -> None:
+    """A stranger's bad request is no error of ours; what aiohttp says at DEBUG stays there."""
+    if record.levelno > logging.WARNING:
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+
+
+def _remote(record: logging.LogRecord) -> str | None:
+    return str(record.args[0]) if isinstance(record.args, tuple) and record.args else None
+
+
+def configure(
+    format: LogFormat | None,  # noqa: A002 - it is the setting's name
+    level: LogLevel,
+    *,
+    tokens: Iterable[str] = (),
+    stream: BinaryIO | None = None,
+) -> None:
+    """Send every log line of the process to `stream` (stdout), scrubbed of numbers and of `tokens`.
+
+    Without a format it is `console` on a terminal and `json` elsewhere.
+    """
+    terminal = (stream or sys.stdout).isatty()
+    chosen = format or ("console" if terminal else "json")
+    colors = terminal and "NO_COLOR" not in os.environ
+    net = _Net(scrubber(tokens))
+    output = _Output(stream)
+    render = _render_json if chosen == "json" else _console_renderer(colors=colors)
+    number = logging.getLevelNamesMapping()[level]
+    # Loggers are not cached: it would save 1.4 µs an event, and tie a module's logger to the first configuration.
+    structlog.configure(
+        processors=[merge_contextvars, net, lambda _logger, method, event: render(method, event)],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=lambda *_: output,
+        cache_logger_on_first_use=False,
+    )
+    root = logging.getLogger()
+    for handler in [known for known in root.handlers if isinstance(known, _Handler)]:
+        root.removeHandler(handler)
+    root.addHandler(_Handler(net, render, output))
+    root.setLevel(number)
+    for name, least in LIBRARY_LEVELS.items():
+        logging.getLogger(name).setLevel(max(least, number))
+    logging.captureWarnings(capture=True)
+
+
+def get_logger() -> Log:
+    """A logger for events; bind keys to it, or give them with each event."""
+    log: Log = structlog.get_logger()
+    return log

@@ -1,0 +1,198 @@
+"""What Prometheus reads: every metric of one service, in a registry of its own (design, section 6).
+
+Names begin with `receiver_` and end in their unit. A label's values come from enums, route names and status
+numbers, never from a payload; should a fault let others through, `Children` keeps their number small.
+"""
+
+import platform
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeVar
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Enum,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from receiver.report import ProviderName, Reason, Status
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+
+RejectedKind = Literal["payload", "item"]
+"""What was kept as rejected: a whole body, or one item of a batch."""
+
+BreakerState = Literal["closed", "half_open", "open"]
+"""`open`: PostgreSQL does not answer and reports go to the spool."""
+
+MAX_CHILDREN: Final = 1_000
+"""Time series of one metric. Providers by status by reason come to a few hundred."""
+
+OVERFLOW: Final = "other"
+NO_REASON: Final = "none"
+
+_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
+_REPORTS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
+
+Metric = TypeVar("Metric", Counter, Histogram)
+
+
+class Children(dict[tuple[str, ...], Metric]):
+    """A metric's children by their label values: finding one is a look-up in a dict."""
+
+    def __init__(self, metric: Metric, size: int) -> None:
+        super().__init__()
+        self._metric: Metric = metric
+        self._overflow = (OVERFLOW,) * size
+
+    def __missing__(self, labels: tuple[str, ...]) -> Metric:
+        if len(self) >= MAX_CHILDREN and labels != self._overflow:
+            return self[self._overflow]
+        child: Metric = self._metric.labels(*labels)
+        self[labels] = child
+        return child
+
+
+class LastReport(Collector):
+    """Seconds since each provider's last report; a provider that never sent one has no sample."""
+
+    def __init__(self) -> None:
+        self._at: dict[str, float] = {}
+
+    def seen(self, provider: ProviderName, at: float | None = None) -> None:
+        """`at` is Unix seconds, now unless told; an earlier time than the one known changes nothing."""
+        at = time.time() if at is None else at
+        if at > self._at.get(provider, 0.0):
+            self._at[provider] = at
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        help_text = "Seconds since the last report of a provider was stored."
+        family = GaugeMetricFamily("receiver_last_report_age_seconds", help_text, labels=["provider"])
+        now = time.time()
+        for provider, at in self._at.copy().items():
+            family.add_metric([provider], max(0.0, now - at))
+        yield family
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """Build one with `build`. A gauge that only its owner knows the value of takes a function (`follow`)."""
+
+    registry: CollectorRegistry
+    reports: Children[Counter]
+    duplicates: Children[Counter]
+    replies: Children[Counter]
+    rejected: Children[Counter]
+    requests: Children[Counter]
+    request_seconds: Children[Histogram]
+    commit_seconds: Histogram
+    flush_reports: Histogram
+    queue_reports: Gauge
+    spool_payloads: Gauge
+    spool_bytes: Gauge
+    spool_oldest_age_seconds: Gauge
+    spool_writes: Counter
+    spool_drained: Counter
+    breaker: Enum
+    partitions_left_days: Gauge
+    last_report: LastReport = field(default_factory=LastReport)
+
+    def report_stored(self, provider: ProviderName, status: Status, reason: Reason | None) -> None:
+        """Count one new report, and note that its provider is alive."""
+        self.reports[provider, status, reason or NO_REASON].inc()
+        self.last_report.seen(provider)
+
+    def report_duplicate(self, provider: ProviderName) -> None:
+        """Count a report that was stored before. Its provider is alive too."""
+        self.duplicates[provider,].inc()
+        self.last_report.seen(provider)
+
+    def reply_stored(self, provider: ProviderName) -> None:
+        self.replies[provider,].inc()
+
+    def payload_rejected(self, provider: ProviderName, kind: RejectedKind) -> None:
+        self.rejected[provider, kind].inc()
+
+    def request_done(self, provider: str, endpoint: str, http_status: int, seconds: float) -> None:
+        """`provider` and `endpoint` are those of the matched route; for no route the empty string."""
+        self.requests[provider, endpoint, str(http_status)].inc()
+        self.request_seconds[endpoint,].observe(seconds)
+
+    def flushed(self, reports: int, seconds: float) -> None:
+        """One commit of so many reports."""
+        self.flush_reports.observe(reports)
+        self.commit_seconds.observe(seconds)
+
+    def breaker_is(self, state: BreakerState) -> None:
+        self.breaker.state(state)
+
+    def render(self) -> bytes:
+        """The text that `/metrics` answers with, of `CONTENT_TYPE`."""
+        return generate_latest(self.registry)
+
+
+def follow(gauge: Gauge, read: Callable[[], float]) -> None:
+    """Let the gauge ask `read` at each scrape; it must be quick and must not raise."""
+    gauge.set_function(read)
+
+
+def build(version: str) -> Metrics:
+    """A set of metrics, all at zero, in a new registry."""
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nobody reads
+    registry = CollectorRegistry()
+    ProcessCollector(namespace="receiver", registry=registry)
+    Gauge("receiver_up", "1 while the service runs.", registry=registry).set(1)
+    info = Info("receiver_build", "Which version runs, and on what.", registry=registry)
+    info.info({"version": version, "python": platform.python_version()})
+
+    def counter(name: str, text: str) -> Counter:
+        return Counter(f"receiver_{name}", text, registry=registry)
+
+    def counters(name: str, text: str, *labels: str) -> Children[Counter]:
+        return Children(Counter(f"receiver_{name}", text, labels, registry=registry), len(labels))
+
+    def gauge(name: str, text: str) -> Gauge:
+        return Gauge(f"receiver_{name}", text, registry=registry)
+
+    def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(f"receiver_{name}", text, labels, buckets=buckets, registry=registry)
+
+    request_seconds = histogram(
+        "http_request_duration_seconds", "From the request's head to its answer.", _SECONDS, "endpoint"
+    )
+    metrics = Metrics(
+        registry=registry,
+        reports=counters("reports", "Delivery reports stored, each once.", "provider", "status", "reason"),
+        duplicates=counters("duplicate_reports", "Reports that had been stored before.", "provider"),
+        replies=counters("replies", "Mobile-originated messages stored.", "provider"),
+        rejected=counters("rejected_payloads", "Kept because not understood.", "provider", "kind"),
+        requests=counters("http_requests", "Callbacks answered.", "provider", "endpoint", "status"),
+        request_seconds=Children(request_seconds, 1),
+        commit_seconds=histogram("commit_duration_seconds", "One flush to PostgreSQL.", _SECONDS),
+        flush_reports=histogram("flush_reports", "Reports in one flush to PostgreSQL.", _REPORTS),
+        queue_reports=gauge("queue_reports", "Reports waiting for a flush."),
+        spool_payloads=gauge("spool_payloads", "Requests that wait in the spool for PostgreSQL."),
+        spool_bytes=gauge("spool_bytes", "Size of the spool's files."),
+        spool_oldest_age_seconds=gauge("spool_oldest_age_seconds", "Age of the spool's oldest request; 0: empty."),
+        spool_writes=counter("spool_writes", "Requests written to the spool."),
+        spool_drained=counter("spool_drained", "Requests brought from the spool to PostgreSQL."),
+        breaker=Enum(
+            "receiver_breaker_state",
+            "Whether reports go to PostgreSQL (closed) or to the spool (open).",
+            states=["closed", "half_open", "open"],
+            registry=registry,
+        ),
+        partitions_left_days=gauge("partitions_left_days", "Days ahead for which partitions exist."),
+    )
+    registry.register(metrics.last_report)
+    return metrics

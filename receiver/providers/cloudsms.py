@@ -1,0 +1,156 @@
+"""CloudSMS (Web API v2.4): `SMS_PUSH_REPORT` packets, answered with a packet of the same protocol (UIP).
+
+    {"METHOD": "SMS_PUSH_REPORT", "TYPE": "REQUEST", "SERIAL": 2, "TIME": "2022-03-07 10:00:05",
+     "REPORT_TIME": "2022-03-07 10:00:00", "SOURCE_MSISDN": "CloudSMS", "SMS_UID": "5A3B394096E50X01D1FA163E81BFFF",
+     "SMS_RESULT_LIST": [{"COUNTRY_CODE": 852, "DEST_MSISDN": "67123411", "SMS_STATE": 2, "RESULT_DESC": "DELIVERED"}],
+     "CUSTOMER_BODY": {}}
+
+Times are wall clock in UTC+8. `TIME` is the time of the push and `SERIAL` a counter that goes round: neither says
+anything about the message, so neither is part of a report's identity.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+import orjson
+from pydantic import Field
+
+from receiver.providers.cloudsms_traffic import TRAFFIC
+from receiver.providers.common import BEIJING, beijing_wall_clock, context, country_of_calling_code, e164, meaning
+from receiver.providers.contract import Endpoint, Parsed, Provider, Verdict
+from receiver.providers.payload import (
+    Item,
+    OptionalText,
+    PayloadError,
+    Text,
+    Wire,
+    as_json_text,
+    as_list,
+    as_object,
+    each,
+    parse_json,
+    read,
+    text_of,
+)
+from receiver.report import DeliveryReport, ProviderName
+
+NAME: Final = ProviderName("cloudsms")
+
+REPORT: Final = "cloudsms/report"
+
+_METHOD: Final = "SMS_PUSH_REPORT"
+_MAX_SERIAL: Final = 65_535
+
+
+class Packet(Wire):
+    """Delivery Report (DR) Request Format, without its list of results."""
+
+    method: Text = Field(alias="METHOD")
+    type: Text = Field(alias="TYPE")
+    message_id: Text = Field(alias="SMS_UID")
+    sender: OptionalText = Field(None, alias="SOURCE_MSISDN")
+    report_time: OptionalText = Field(None, alias="REPORT_TIME")
+
+
+class Result(Wire):
+    """One entry of `SMS_RESULT_LIST`."""
+
+    country_code: OptionalText = Field(None, alias="COUNTRY_CODE")
+    dest_msisdn: OptionalText = Field(None, alias="DEST_MSISDN")
+    state: Text = Field(alias="SMS_STATE")
+    description: OptionalText = Field(None, alias="RESULT_DESC")
+
+
+def parse(body: bytes) -> Parsed:
+    """The reports of one packet. A strange SERIAL costs no report, and is kept as a fault."""
+    fields = as_object(parse_json(text_of(body)))
+    serial, faults = _serial(fields.get("SERIAL"))
+    reports: list[DeliveryReport] = []
+    try:
+        reports = _reports(fields, faults)
+    except PayloadError as error:
+        faults.append(str(error))
+    return Parsed(reports=reports, faults=faults, echo={"SERIAL": serial})
+
+
+def _reports(fields: Item, faults: list[str]) -> list[DeliveryReport]:
+    packet = read(Packet, fields)
+    if packet.method != _METHOD or packet.type != "REQUEST":
+        raise PayloadError(f"METHOD and TYPE are not {_METHOD} and REQUEST")
+    results = as_list(fields.get("SMS_RESULT_LIST"), "SMS_RESULT_LIST")
+    envelope = {name: value for name, value in fields.items() if name != "SMS_RESULT_LIST"}
+    correlation = context({"CUSTOMER_BODY": fields.get("CUSTOMER_BODY")})
+
+    def report(result: Item) -> DeliveryReport:
+        raw = as_json_text({**envelope, "SMS_RESULT_LIST": [result]})
+        return _report(packet, read(Result, result), correlation, raw)
+
+    return list(each(results, report, faults))
+
+
+def _serial(value: object) -> tuple[object, list[str]]:
+    """The SERIAL to echo, and what is wrong with it (General Parameters: 1 to 65535)."""
+    text = str(value).strip()
+    if not isinstance(value, bool) and text.isascii() and text.isdigit() and len(text) <= len(str(_MAX_SERIAL)):
+        return int(text), [] if 1 <= int(text) <= _MAX_SERIAL else ["SERIAL is not between 1 and 65535"]
+    echo = value if isinstance(value, str) and text.isprintable() and len(text) <= len("REQUEST") else 1
+    return echo, ["SERIAL is missing" if value is None else "SERIAL is not a whole number"]
+
+
+def _report(packet: Packet, result: Result, correlation: str | None, raw: str) -> DeliveryReport:
+    status, reason = meaning(NAME, result.state)
+    recipient, country = _msisdn(result)
+    return DeliveryReport(
+        provider=NAME,
+        message_id=packet.message_id,
+        # One SMS_UID may stand over several results, so the recipient is part of the message's identity.
+        recipient_key=(recipient or f"{result.country_code or ''} {result.dest_msisdn or ''}".strip())[:64],
+        recipient=recipient,
+        country=country,
+        sender=packet.sender,
+        code=result.state,
+        status=status,
+        reason=reason,
+        detail=result.description,
+        context=correlation,
+        happened_at=beijing_wall_clock(packet.report_time),
+        happened_at_text=packet.report_time or "",
+        raw=raw,
+    )
+
+
+def _msisdn(result: Result) -> tuple[str | None, str | None]:
+    """E.164 and country; the country alone where the number is masked or missing."""
+    number, calling_code = result.dest_msisdn or "", (result.country_code or "").lstrip("+0")
+    if not number.startswith("+"):
+        number = f"+{calling_code}{number}" if calling_code else ""
+    recipient, country = e164(number)
+    return recipient, country or country_of_calling_code(calling_code)
+
+
+_RESULT_CODE: Final[dict[Verdict, int]] = {Verdict.GOOD: 0x01, Verdict.BUSY: 0x03}
+_INVALID_PARAMETER: Final = 0x10000001
+"""RESULT_CODE and RESULT_DESC: 1 OK, 3 Busy, 0x10000001 parameter error."""
+
+
+def answer(verdict: Verdict, description: str, echo: Mapping[str, object]) -> bytes:
+    """Delivery Report (DR) response Format."""
+    return orjson.dumps(
+        {
+            "METHOD": _METHOD,
+            "TYPE": "ANSWER",
+            "SERIAL": echo.get("SERIAL", 1),
+            "TIME": datetime.now(BEIJING).strftime("%Y-%m-%d %H:%M:%S"),
+            "RESULT_CODE": _RESULT_CODE.get(verdict, _INVALID_PARAMETER),
+            "RESULT_DESC": "OK" if verdict is Verdict.GOOD else description[:127],
+        }
+    )
+
+
+PROVIDER: Final = Provider(
+    name=NAME,
+    title="CloudSMS",
+    endpoints=(Endpoint(provider=NAME, path=REPORT, parse=parse, answer=answer),),
+    traffic=TRAFFIC,
+)

@@ -1,0 +1,83 @@
+"""Facts that more than one platform shares: phone numbers, clocks, and what a code means."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
+from typing import Final
+
+import phonenumbers
+
+from receiver.catalogue import lookup
+from receiver.providers.payload import as_json_text
+from receiver.report import ProviderName, Reason, Status
+
+BEIJING: Final = timezone(timedelta(hours=8))
+"""The wall clock of the Chinese platforms: UTC+8, without summer time."""
+
+
+_MAX_CALLING_CODE: Final = 3
+"""Digits (ITU-T E.164, section 6.2.1)."""
+
+
+@lru_cache(maxsize=512)
+def country_of_calling_code(code: str) -> str | None:
+    """The country of a calling code such as `852`; None for one that several countries share."""
+    if not code.isdecimal() or len(code) > _MAX_CALLING_CODE:
+        return None
+    regions = phonenumbers.region_codes_for_country_code(int(code))
+    return regions[0] if len(regions) == 1 and len(regions[0]) == len("CN") else None
+
+
+@lru_cache(maxsize=8192)
+def e164(number: str, region: str | None = None) -> tuple[str | None, str | None]:
+    """The number as E.164 with `+`, and its country (ISO 3166 alpha-2); None for what the text does not tell.
+
+    A number need not be in service to be reported on, only possible: a report often says that it is not. `region`
+    is the country of a number without a country code.
+    """
+    if not number.removeprefix("+").isdecimal():  # masked, or not a number at all
+        return None, None
+    try:
+        parsed = phonenumbers.parse(number, region)
+    except phonenumbers.NumberParseException:
+        return None, None
+    if not phonenumbers.is_possible_number(parsed):
+        return None, None
+    country = phonenumbers.region_code_for_number(parsed)
+    known = country if country and len(country) == len("CN") else None
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164), known
+
+
+def iso_utc(text: str | None) -> datetime | None:
+    """`2018-04-13T06:31:46Z` as time, None for anything else."""
+    if text is None or len(text) != len("2018-04-13T06:31:46Z") or text[10] != "T" or text[19] != "Z":
+        return None
+    return _moment(text[:19], UTC)
+
+
+def beijing_wall_clock(text: str | None) -> datetime | None:
+    """`2018-04-13 14:31:46`, a wall clock in UTC+8, as time in UTC; None for anything else."""
+    if text is None or len(text) != len("2018-04-13 14:31:46") or text[10] != " ":
+        return None
+    return _moment(text, BEIJING)
+
+
+def _moment(text: str, clock: timezone) -> datetime | None:
+    if text[4] != "-" or text[7] != "-" or text[13] != ":" or text[16] != ":":
+        return None
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=clock).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def meaning(provider: ProviderName, code: str) -> tuple[Status, Reason | None]:
+    """What the catalogue says about a provider's code; `unknown` where it says nothing."""
+    row = lookup(provider, code)
+    return (row.status, row.reason) if row else (Status.UNKNOWN, None)
+
+
+def context(fields: Mapping[str, object]) -> str | None:
+    """The sender's own correlation data as JSON text, under the provider's names; None where there is none."""
+    given = {name: value for name, value in fields.items() if value not in (None, "", {}, [])}
+    return as_json_text(given) if given else None

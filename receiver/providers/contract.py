@@ -1,0 +1,69 @@
+"""What a provider's adapter promises: bytes in, reports or an error out, and the answer in the provider's own shape."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from receiver.providers.traffic import Traffic
+from receiver.report import DeliveryReport, ProviderName, Reply
+
+
+class Verdict(StrEnum):
+    """How a callback ended; the HTTP status of each stands in `receiver.web`."""
+
+    GOOD = "good"
+    NOT_UNDERSTOOD = "not_understood"
+    NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    TOO_LARGE = "too_large"
+    TOO_SLOW = "too_slow"
+    COMPRESSED = "compressed"
+    BUSY = "busy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parsed:
+    """What an adapter made of one body.
+
+    `faults` says why something in it was not understood, one sentence an item; the body is then kept as rejected.
+    `sibling` is the path that this body belongs to when it came to the wrong one. `echo` is what the answer repeats
+    of the request.
+    """
+
+    reports: list[DeliveryReport] = field(default_factory=list)
+    replies: list[Reply] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    sibling: str | None = None
+    echo: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def understood(self) -> bool:
+        """Whether there is anything to store."""
+        return bool(self.reports or self.replies)
+
+
+Parse = Callable[[bytes], Parsed]
+"""Raises PayloadError where nothing of the body can be understood."""
+
+Answer = Callable[[Verdict, str, Mapping[str, object]], bytes]
+"""(verdict, description, echo) to the JSON body of the answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One callback URL: `path` is what follows `/callback/`."""
+
+    provider: ProviderName
+    path: str
+    parse: Parse
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """One SMS platform. `traffic` is how `receiver simulate` plays it."""
+
+    name: ProviderName
+    title: str
+    endpoints: tuple[Endpoint, ...]
+    traffic: Traffic

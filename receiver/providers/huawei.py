@@ -1,0 +1,198 @@
+"""Huawei Cloud Message & SMS: status reports, one by one or in batches, and uplink (mobile-originated) messages.
+
+A single report (Status Report Receiving API, 3.2.5) is a form:
+
+    sequence=1&total=1&orgCode=000&updateTime=2018-04-13T06%3A31%3A46Z&source=2&smsMsgId=b9d9b4fe-..._6&status=DELIVRD
+
+a batch (3.2.6) is JSON, `{"statusReportList": [{"smsMsgId": "...", "status": "DELIVRD", ...}, ...]}`, and an uplink
+message is a form with `smsMsgId`, `from`, `to`, `body` and perhaps `createTime`. Only `smsMsgId` and `status` are
+mandatory in a report: those that the platform makes up itself have no `updateTime`.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Final
+from urllib.parse import unquote
+
+import orjson
+from pydantic import BeforeValidator, Field
+
+from receiver.providers.common import context, e164, iso_utc, meaning
+from receiver.providers.contract import Endpoint, Parsed, Provider, Verdict
+from receiver.providers.huawei_traffic import TRAFFIC
+from receiver.providers.payload import (
+    Item,
+    OptionalText,
+    SegmentNumber,
+    Text,
+    Wire,
+    as_json_text,
+    as_list,
+    as_object,
+    each,
+    looks_like_json,
+    parse_form,
+    parse_json,
+    read,
+    text_of,
+)
+from receiver.report import DeliveryReport, ProviderName, Reply, ReportedBy, content_id
+
+NAME: Final = ProviderName("huawei")
+
+REPORT, REPORTS, UPLINK = "huawei/report", "huawei/reports", "huawei/uplink"
+
+_STRAY_BRACKET: Final = "]"
+"""The sample of 3.2.6 has one bracket too many at its end."""
+
+_REPORTED_BY: Final[dict[str | None, ReportedBy]] = {"1": "platform", "2": "smsc", "3": "huawei"}
+"""Table 3-96, `source`."""
+
+
+def _bare_plus(value: object) -> object:
+    """A + that was not encoded in a form has become a blank."""
+    return f"+{value[1:]}" if isinstance(value, str) and value.startswith(" ") else value
+
+
+Msisdn = Annotated[OptionalText, BeforeValidator(_bare_plus)]
+
+
+class StatusReport(Wire):
+    """Table 3-96, and Table 3-101 for a batch. `statusDesc` is undocumented and occurs."""
+
+    message_id: Text = Field(alias="smsMsgId")
+    status: Text
+    total: SegmentNumber = None
+    sequence: SegmentNumber = None
+    source: OptionalText = None
+    updated: OptionalText = Field(None, alias="updateTime")
+    org_code: OptionalText = Field(None, alias="orgCode")
+    extend: OptionalText = None
+    to: Msisdn = None
+    detail: OptionalText = Field(None, alias="statusDesc")
+
+
+class Uplink(Wire):
+    """A mobile-originated message. Its id has no link to any message that was sent."""
+
+    message_id: Text = Field(alias="smsMsgId")
+    sender: Msisdn = Field(alias="from")
+    to: OptionalText = None
+    body: str = Field(max_length=4096)
+    created: OptionalText = Field(None, alias="createTime")
+
+
+def parse(body: bytes, *, path: str) -> Parsed:
+    """A report, a batch or an uplink message, whichever of them the body is; `path` is where it came to."""
+    text = text_of(body)
+    kind, parsed = _json(text) if looks_like_json(text) else _form(text)
+    return Parsed(
+        reports=parsed.reports,
+        replies=parsed.replies,
+        faults=parsed.faults,
+        sibling=kind if kind != path and parsed.understood else None,
+    )
+
+
+def _json(text: str) -> tuple[str, Parsed]:
+    value = as_object(parse_json(text, may_follow=_STRAY_BRACKET))
+    if "statusReportList" not in value:
+        return _one(value)
+    faults: list[str] = []
+    items = as_list(value["statusReportList"], "statusReportList")
+    return REPORTS, Parsed(reports=list(each(items, _report, faults)), faults=faults)
+
+
+def _form(text: str) -> tuple[str, Parsed]:
+    return _one(parse_form(text))
+
+
+def _one(item: Item) -> tuple[str, Parsed]:
+    if "status" not in item and "body" in item:
+        return UPLINK, Parsed(replies=[_reply(item)])
+    return REPORT, Parsed(reports=[_report(item)])
+
+
+def _report(item: Item) -> DeliveryReport:
+    raw = as_json_text(item)
+    wire = read(StatusReport, item)
+    status, reason = meaning(NAME, wire.status)
+    recipient, country = _msisdn(wire.to)
+    # The colons are percent-encoded once more inside some JSON batches.
+    updated = unquote(wire.updated) if wire.updated else None
+    return DeliveryReport(
+        provider=NAME,
+        message_id=wire.message_id,
+        recipient=recipient,
+        country=country,
+        segment=wire.sequence,
+        segments=wire.total,
+        code=wire.status,
+        status=status,
+        reason=reason,
+        detail=wire.detail,
+        operator_code=wire.org_code,
+        reported_by=_REPORTED_BY.get(wire.source),
+        context=context({"extend": wire.extend}),
+        happened_at=iso_utc(updated),
+        happened_at_text=updated or "",
+        raw=raw,
+    )
+
+
+def _reply(item: Item) -> Reply:
+    raw = as_json_text(item)
+    wire = read(Uplink, item)
+    sender, _ = _msisdn(wire.sender)
+    return Reply(
+        provider=NAME,
+        reply_id=content_id(NAME, wire.message_id, wire.sender or "", wire.body, wire.created or ""),
+        message_id=wire.message_id,
+        sender=sender,
+        recipient=wire.to,
+        body=wire.body,
+        sent_at=iso_utc(wire.created),
+        raw=raw,
+    )
+
+
+def _msisdn(number: str | None) -> tuple[str | None, str | None]:
+    """E.164 and country. A number without `+` is one of mainland China (3.2.3, `to`), if it can be."""
+    if number is None:
+        return None, None
+    if number.startswith("+"):
+        return e164(number)
+    return e164(number, "CN") if number.startswith("1") and len(number) == len("13112345678") else (None, None)
+
+
+_GOOD: Final = b'{"returnCode":0,"returnCodeDesc":"Success"}'
+_RETURN_CODE: Final[dict[Verdict, int]] = {
+    Verdict.NOT_UNDERSTOOD: 400,
+    Verdict.NOT_FOUND: 404,
+    Verdict.METHOD_NOT_ALLOWED: 405,
+    Verdict.TOO_SLOW: 408,
+    Verdict.TOO_LARGE: 413,
+    Verdict.COMPRESSED: 415,
+    Verdict.BUSY: 503,
+}
+
+
+def answer(verdict: Verdict, description: str, _echo: Mapping[str, object]) -> bytes:
+    """Any answer will do for the platform (3.2.5, Response Parameters); ours is for the people who read traces."""
+    if verdict is Verdict.GOOD:
+        return _GOOD
+    return orjson.dumps({"returnCode": _RETURN_CODE[verdict], "returnCodeDesc": description})
+
+
+def _endpoint(path: str) -> Endpoint:
+    def parse_here(body: bytes) -> Parsed:
+        return parse(body, path=path)
+
+    return Endpoint(provider=NAME, path=path, parse=parse_here, answer=answer)
+
+
+PROVIDER: Final = Provider(
+    name=NAME,
+    title="Huawei Cloud Message & SMS",
+    endpoints=tuple(map(_endpoint, (REPORT, REPORTS, UPLINK))),
+    traffic=TRAFFIC,
+)

@@ -1,0 +1,223 @@
+"""Bytes into items, strictly and without surprises: what every adapter needs before it can look at a field.
+
+Every body is hostile. What can't be understood raises PayloadError with a sentence that an operator understands and
+that quotes nothing of the body.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Annotated, Any, Final, NoReturn, TypeVar
+from urllib.parse import unquote_plus
+
+import orjson
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError
+
+from receiver.report import MAX_SEGMENTS
+
+MAX_ITEMS: Final = 5_000
+MAX_FIELDS: Final = 1_000
+MAX_DEPTH: Final = 32
+MAX_TEXT: Final = 256
+MAX_NAME: Final = 32
+MAX_DIGITS: Final = 18
+"""A number with more digits is kept as text: PostgreSQL's numeric ends somewhere, and orjson at 64 bits."""
+
+Item = Mapping[str, object]
+T = TypeVar("T")
+W = TypeVar("W", bound="Wire")
+
+
+class PayloadError(Exception):
+    """A body, or one item of it, that can't be understood. The text says why, in words for a person."""
+
+
+class _Ambiguous(dict[str, object]):
+    """A JSON object in which one key stands twice: which value is meant, nobody can say."""
+
+    key = ""
+
+
+class _Repeated(list[str]):
+    """The different values of a form's field that stands more than once."""
+
+
+class Wire(BaseModel):
+    """A provider's item as it comes: numbers may be texts and texts numbers, and there may be more fields."""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True, extra="ignore", frozen=True)
+
+
+def _scalar_text(value: object) -> str | None:
+    if isinstance(value, str):
+        return value.strip() or None
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _segment_number(value: object) -> int | None:
+    text = _scalar_text(value)
+    if text is None or len(text) > len(str(MAX_SEGMENTS)) or not text.isascii() or not text.isdigit():
+        return None
+    return int(text) if 1 <= int(text) <= MAX_SEGMENTS else None
+
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TEXT)]
+OptionalText = Annotated[str | None, BeforeValidator(_scalar_text)]
+OptionalCode = Annotated[Annotated[str, StringConstraints(max_length=MAX_TEXT)] | None, BeforeValidator(_scalar_text)]
+SegmentNumber = Annotated[int | None, BeforeValidator(_segment_number)]
+
+
+def read(model: type[W], item: Item) -> W:
+    """The item as its wire model; PayloadError names the fields that do not fit."""
+    for field in model.model_fields.values():
+        if isinstance(item.get(str(field.alias)), _Repeated):
+            raise PayloadError(f"{field.alias} stands twice with different values")
+    try:
+        return model.model_validate(item)
+    except ValidationError as error:
+        problems = (f"{'.'.join(map(str, e['loc']))}: {e['msg'].lower()}" for e in error.errors(include_url=False))
+        raise PayloadError("; ".join(problems)) from None
+
+
+def as_json_text(value: object) -> str:
+    """The value as a JSON text that PostgreSQL's jsonb accepts, else PayloadError."""
+    _check(value, MAX_DEPTH)
+    try:
+        text = orjson.dumps(value).decode()
+    except orjson.JSONEncodeError as error:
+        raise PayloadError("it holds half of a UTF-16 surrogate pair, which is no character") from error
+    if "\\u0000" in text and _has_nul(value):
+        raise PayloadError("it holds the character U+0000, which PostgreSQL can't store")
+    return text
+
+
+def _check(value: object, depth: int) -> None:
+    if isinstance(value, dict | list):
+        if depth == 0:
+            raise PayloadError(f"it is nested deeper than {MAX_DEPTH} levels")
+        if isinstance(value, _Ambiguous):
+            raise PayloadError(f"the key {value.key} stands twice in one object")
+        for inner in value.values() if isinstance(value, dict) else value:
+            _check(inner, depth - 1)
+
+
+def _has_nul(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(_has_nul(key) or _has_nul(inner) for key, inner in value.items())
+    if isinstance(value, list):
+        return any(map(_has_nul, value))
+    return isinstance(value, str) and "\0" in value
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    unique = dict(pairs)
+    if len(unique) == len(pairs):
+        return unique
+    ambiguous = _Ambiguous(unique)
+    names = [name for name, _ in pairs]
+    ambiguous.key = next(name for name in names if names.count(name) > 1)[:MAX_NAME]
+    return ambiguous
+
+
+def _integer(digits: str) -> int | str:
+    return int(digits) if len(digits) <= MAX_DIGITS else digits
+
+
+def _float(digits: str) -> float | str:
+    value = float(digits)
+    return value if math.isfinite(value) and len(digits) <= MAX_TEXT else digits
+
+
+def _constant(name: str) -> NoReturn:
+    raise PayloadError(f"not JSON: {name} is no JSON number")
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
+)
+
+
+def text_of(body: bytes) -> str:
+    """The body as text. UTF-8 whatever the header says: platforms that declare Latin-1 send UTF-8 all the same."""
+    try:
+        text = body.decode("utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        raise PayloadError(f"not UTF-8: byte {error.start} fits no character") from None
+    if not text:
+        raise PayloadError("the body is empty")
+    return text
+
+
+def looks_like_json(text: str) -> bool:
+    """No form of any platform begins with a bracket, and every JSON body does."""
+    return text[0] in "{["
+
+
+def parse_json(text: str, *, may_follow: str = "") -> object:
+    """The JSON value. `may_follow` is what a platform is known to send behind its end."""
+    try:
+        value, end = _DECODER.raw_decode(text)
+    except json.JSONDecodeError as error:
+        raise PayloadError(f"not JSON: {error.msg.lower()} at character {error.pos}") from None
+    except RecursionError:
+        raise PayloadError("not JSON that anybody wrote: it is nested without end") from None
+    if text[end:].strip() not in ("", may_follow):
+        raise PayloadError(f"not JSON: more text follows its end at character {end}")
+    return value
+
+
+def parse_form(text: str) -> dict[str, object]:
+    """The fields of a form: split first, decode after, so that `extend=a%26b` stays one field.
+
+    A field with several different values has the list of them, which `read` refuses where the field matters.
+    """
+    if text.count("&") >= MAX_FIELDS:
+        raise PayloadError(f"not a form: more than {MAX_FIELDS} fields")
+    fields: dict[str, object] = {}
+    for pair in text.split("&"):
+        raw_name, _, raw_value = pair.partition("=")
+        try:
+            name, value = _decoded(raw_name), _decoded(raw_value)
+        except UnicodeDecodeError:
+            raise PayloadError("not UTF-8: a percent-encoded field fits no character") from None
+        known = fields.setdefault(name, value)
+        if isinstance(known, _Repeated):
+            known.append(value)
+        elif known != value:
+            fields[name] = _Repeated([str(known), value])
+    return fields
+
+
+def _decoded(piece: str) -> str:
+    return unquote_plus(piece, errors="strict") if "%" in piece or "+" in piece else piece
+
+
+def as_object(value: object) -> Item:
+    """The value where an object belongs, else PayloadError."""
+    if isinstance(value, _Ambiguous):
+        raise PayloadError(f"the key {value.key} stands twice in one object")
+    if isinstance(value, dict):
+        return value
+    kinds: dict[type[Any], str] = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+    raise PayloadError(f"{kinds.get(type(value), 'a number')} stands where an object belongs")
+
+
+def as_list(value: object, name: str) -> list[object]:
+    """The list named so, else PayloadError. A bare object counts as a list of one."""
+    items = [value] if isinstance(value, dict) else value
+    if not isinstance(items, list):
+        raise PayloadError(f"{name} is no list")
+    if not items:
+        raise PayloadError(f"{name} is empty")
+    if len(items) > MAX_ITEMS:
+        raise PayloadError(f"{name} holds more than {MAX_ITEMS} items")
+    return items
+
+
+def each(items: Iterable[object], build: Callable[[Item], T], faults: list[str]) -> Iterator[T]:
+    """What can be built of the items, each judged alone; what can't goes to `faults` with its position from 1."""
+    for position, item in enumerate(items, start=1):
+        try:
+            yield build(as_object(item))
+        except PayloadError as error:
+            faults.append(f"item {position}: {error}")

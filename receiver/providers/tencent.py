@@ -1,0 +1,167 @@
+"""Tencent Cloud SMS: pushes of status reports and of replies (mobile-originated messages).
+
+Reports come as an array of up to 100 objects, all values texts:
+
+    [{"user_receive_time": "2015-10-17 08:03:04", "nationcode": "86", "mobile": "13912345678",
+      "report_status": "SUCCESS", "errmsg": "DELIVRD", "description": "...", "sid": "8:aIt9bcbZHdse7kBZuqi20170104"}]
+
+`errmsg` is the code, and `user_receive_time` wall clock in UTC+8. A reply is one object with `extend`, `mobile`,
+`nationcode`, `sign`, `text` and `time` (Unix seconds); it has no id of any kind, so its content is its identity.
+A push that is not answered well is sent two more times.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+import orjson
+from pydantic import Field
+
+from receiver.providers.common import beijing_wall_clock, context, country_of_calling_code, e164, meaning
+from receiver.providers.contract import Endpoint, Parsed, Provider, Verdict
+from receiver.providers.payload import (
+    Item,
+    OptionalCode,
+    OptionalText,
+    Text,
+    Wire,
+    as_json_text,
+    as_list,
+    as_object,
+    each,
+    parse_json,
+    read,
+    text_of,
+)
+from receiver.providers.tencent_traffic import TRAFFIC
+from receiver.report import DeliveryReport, ProviderName, Reason, Reply, Status, content_id
+
+NAME: Final = ProviderName("tencent")
+
+REPORTS: Final = "tencent/reports"
+REPLY: Final = "tencent/reply"
+
+_REPLY_FIELDS: Final = frozenset(("text", "sign", "extend", "time"))
+_LAST_SECOND: Final = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
+
+
+class Report(Wire):
+    """One object of a report push."""
+
+    message_id: Text = Field(alias="sid")
+    report_status: OptionalText = None
+    code: OptionalCode = Field(None, alias="errmsg")
+    description: OptionalText = None
+    received: OptionalText = Field(None, alias="user_receive_time")
+    calling_code: OptionalText = Field(None, alias="nationcode")
+    mobile: OptionalText = None
+
+
+class ReplyPush(Wire):
+    """The object of a reply push."""
+
+    text: str
+    calling_code: OptionalText = Field(None, alias="nationcode")
+    mobile: OptionalText = None
+    sign: OptionalText = None
+    extend: OptionalText = None
+    time: OptionalText = None
+
+
+def parse(body: bytes, *, path: str) -> Parsed:
+    """Reports or a reply, whichever the body is; `path` is where it came to."""
+    value = parse_json(text_of(body))
+    if isinstance(value, dict) and "sid" not in value and not _REPLY_FIELDS.isdisjoint(value):
+        kind, parsed = REPLY, Parsed(replies=[_reply(as_object(value))])
+    else:
+        faults: list[str] = []
+        reports = list(each(as_list(value, "the body"), _report, faults))
+        kind, parsed = REPORTS, Parsed(reports=reports, faults=faults)
+    sibling = kind if kind != path and parsed.understood else None
+    return Parsed(reports=parsed.reports, replies=parsed.replies, faults=parsed.faults, sibling=sibling)
+
+
+def _report(item: Item) -> DeliveryReport:
+    raw = as_json_text(item)
+    wire = read(Report, item)
+    code = wire.code or wire.report_status or ""
+    status, reason = outcome(wire.report_status, code)
+    recipient, country = msisdn(wire.calling_code, wire.mobile)
+    return DeliveryReport(
+        provider=NAME,
+        message_id=wire.message_id,
+        recipient=recipient,
+        country=country,
+        code=code,
+        status=status,
+        reason=reason,
+        detail=wire.description,
+        context=context({"ext": item.get("ext")}),
+        happened_at=beijing_wall_clock(wire.received),
+        happened_at_text=wire.received or "",
+        raw=raw,
+    )
+
+
+def _reply(item: Item) -> Reply:
+    raw = as_json_text(item)
+    wire = read(ReplyPush, item)
+    sender, _ = msisdn(wire.calling_code, wire.mobile)
+    identity = (wire.calling_code, wire.mobile, wire.time, wire.text, wire.sign)
+    return Reply(
+        provider=NAME,
+        reply_id=content_id(NAME, *(part or "" for part in identity)),
+        sender=sender,
+        body=wire.text,
+        sign=wire.sign,
+        extend=wire.extend,
+        sent_at=unix_time(wire.time),
+        raw=raw,
+    )
+
+
+def outcome(report_status: str | None, code: str) -> tuple[Status, Reason | None]:
+    """The state and its reason: SUCCESS or FAIL decides, and the code says why."""
+    if report_status == "SUCCESS":
+        return Status.DELIVERED, None
+    status, reason = meaning(NAME, code)
+    if report_status != "FAIL":
+        return Status.UNKNOWN, None
+    failed = status not in (Status.UNKNOWN, Status.DELIVERED)
+    return (status, reason) if failed else (Status.UNDELIVERABLE, Reason.UNKNOWN)
+
+
+def msisdn(calling_code: str | None, mobile: str | None) -> tuple[str | None, str | None]:
+    """E.164 and country; the country alone where the number is masked or missing."""
+    code = (calling_code or "").lstrip("+0")
+    recipient, country = e164(f"+{code}{mobile}") if code and mobile else (None, None)
+    return recipient, country or country_of_calling_code(code)
+
+
+def unix_time(text: str | None) -> datetime | None:
+    """Unix seconds as time; None for anything else."""
+    if text is None or not text.isascii() or not text.isdigit() or not 0 < float(text) < _LAST_SECOND:
+        return None
+    return datetime.fromtimestamp(int(text), UTC)
+
+
+def answer(verdict: Verdict, description: str, _echo: Mapping[str, object]) -> bytes:
+    """`result` 0 is the good answer; with any other the push comes again."""
+    if verdict is Verdict.GOOD:
+        return b'{"result":0,"errmsg":"OK"}'
+    return orjson.dumps({"result": 3 if verdict is Verdict.BUSY else 1, "errmsg": description})
+
+
+def _endpoint(path: str) -> Endpoint:
+    def parse_here(body: bytes) -> Parsed:
+        return parse(body, path=path)
+
+    return Endpoint(provider=NAME, path=path, parse=parse_here, answer=answer)
+
+
+PROVIDER: Final = Provider(
+    name=NAME,
+    title="Tencent Cloud SMS",
+    endpoints=(_endpoint(REPORTS), _endpoint(REPLY)),
+    traffic=TRAFFIC,
+)

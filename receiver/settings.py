@@ -1,0 +1,195 @@
+"""Settings: environment variables `RECEIVER_*` and a `.env` in the working folder (design, section 7)."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
+
+from platformdirs import user_data_path
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict
+
+PREFIX: Final = "RECEIVER_"
+ENV_FILE: Final = ".env"
+MIB: Final = 1024 * 1024
+MIN_TOKEN: Final = 16
+
+_URL_SCHEMES: Final = ("postgresql://", "postgres://")
+_PATH_SAFE: Final = re.compile(r"[A-Za-z0-9._~-]+")
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used: names its environment variable, and never a secret's value."""
+
+
+def default_data_dir() -> Path:
+    """The user's data folder. Root's is no good: the embedded PostgreSQL runs as a user who cannot reach it."""
+    return Path("/var/lib/receiver") if os.geteuid() == 0 else user_data_path("receiver", appauthor=False)
+
+
+def _split_tokens(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    tokens = tuple(token for part in value.split(",") if (token := part.strip()))
+    if not tokens:
+        raise ValueError("holds no token; leave the variable out to have none")
+    return tokens
+
+
+def _check_tokens(tokens: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    for number, token in enumerate(tokens, start=1):
+        secret = token.get_secret_value()
+        if len(secret) < MIN_TOKEN:
+            raise ValueError(f"token {number} of {len(tokens)} is shorter than {MIN_TOKEN} characters")
+        if not _PATH_SAFE.fullmatch(secret) or not secret.strip("."):
+            raise ValueError(
+                f"token {number} of {len(tokens)} cannot stand in a URL path: use letters, digits and . _ ~ - only"
+            )
+    return tokens
+
+
+def _check_url(url: SecretStr | None) -> SecretStr | None:
+    if url is not None and not url.get_secret_value().startswith(_URL_SCHEMES):
+        raise ValueError(f"must begin with {' or '.join(_URL_SCHEMES)}")
+    return url
+
+
+def _lower(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def _upper(value: object) -> object:
+    return value.strip().upper() if isinstance(value, str) else value
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+Port = Annotated[int, Field(ge=0, le=65_535)]
+Seconds = Annotated[float, Field(gt=0, le=3_600, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+Bytes = Annotated[ByteSize, Field(gt=0)]
+Host = Annotated[str, Field(min_length=1)]
+DataDir = Annotated[Path, AfterValidator(_absolute)]
+DatabaseUrl = Annotated[SecretStr | None, AfterValidator(_check_url)]
+Tokens = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split_tokens), AfterValidator(_check_tokens)]
+LogFormat = Annotated[Literal["json", "console"] | None, BeforeValidator(_lower)]
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
+
+
+class Settings(BaseSettings):
+    """Every setting; `load` reads them. An empty variable counts as one that is not set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=ENV_FILE,
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    database_url: DatabaseUrl = Field(
+        None, description="PostgreSQL to write to, `postgresql://user:password@host/name`. Unset: the embedded one."
+    )
+    data_dir: DataDir = Field(
+        default_factory=default_data_dir,
+        description="Folder of the embedded PostgreSQL and of the spool.",
+        json_schema_extra={"default": "the user's data folder; for root `/var/lib/receiver`"},
+    )
+    host: Host = Field("0.0.0.0", description="Address of the callback listener.")  # noqa: S104 - it is public
+    port: Port = Field(8080, description="Port of the callback listener; 0 takes a free one.")
+    ops_host: Host = Field("127.0.0.1", description="Address of the ops listener (health, metrics).")
+    ops_port: Port = Field(8081, description="Port of the ops listener; never the callback listener's.")
+    callback_tokens: Tokens = Field(
+        (),
+        description=f"Secrets, comma-separated, one of which must end every callback URL; {MIN_TOKEN} characters or "
+        "more of letters, digits and `. _ ~ -`. Unset: URLs without a token.",
+    )
+    reuse_port: bool = Field(default=False, description="Let several instances listen on one callback port.")
+    max_body_bytes: Bytes = Field(ByteSize(MIB), description="Largest request body; a larger one is answered 413.")
+    body_timeout_s: Seconds = Field(10.0, description="Seconds in which a request's body must have come.")
+    answer_deadline_s: Seconds = Field(2.0, description="Seconds after which a callback is answered in any case.")
+    keepalive_timeout_s: Seconds = Field(75.0, description="Seconds that an idle connection stays open.")
+    database_timeout_s: Seconds = Field(1.0, description="Seconds that a statement or commit may take.")
+    queue_max_reports: Count = Field(50_000, description="Reports that may wait in memory for PostgreSQL.")
+    flush_max_reports: Count = Field(2_000, description="Most reports in one commit.")
+    spool_max_bytes: Bytes = Field(
+        ByteSize(1024 * MIB), description="Size at which the spool is full (`2GiB` works too)."
+    )
+    partition_days_ahead: Count = Field(7, description="Days ahead for which partitions are made.")
+    retention_days: Count | None = Field(
+        None, description="Days after which reports are dropped, by whole partitions. Unset: never."
+    )
+    drain_delay_s: Annotated[float, Field(ge=0, le=3_600, allow_inf_nan=False)] = Field(
+        0.5, description="Seconds between not ready and closed when the service stops, for load balancers to notice."
+    )
+    shutdown_timeout_s: Seconds = Field(20.0, description="Seconds that requests under way may take when it stops.")
+    log_format: LogFormat = Field(
+        None,
+        description="`json` or `console`. Unset: console on a terminal, else JSON.",
+    )
+    log_level: LogLevel = Field("INFO", description="Least level that is logged: `DEBUG` to `CRITICAL`.")
+
+    @model_validator(mode="after")
+    def _two_ports(self) -> Self:
+        if self.port == self.ops_port != 0:
+            raise ValueError(f"{PREFIX}PORT and {PREFIX}OPS_PORT must differ: both are {self.port}")
+        return self
+
+
+def variable(name: str) -> str:
+    """The environment variable of a field of `Settings`."""
+    return f"{PREFIX}{name.upper()}"
+
+
+def load() -> Settings:
+    """The settings of this process; the environment goes before `.env`. Raises SettingsError."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        message = "; ".join(_problem(one["loc"], one["msg"]) for one in error.errors(include_input=False))
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"the file {ENV_FILE} cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}"
+    # Raised out here so that what pydantic knows, the value with it, does not hang on to the error.
+    raise SettingsError(message)
+
+
+def _problem(location: tuple[int | str, ...], said: str) -> str:
+    said = said.removeprefix("Value error, ")
+    said = said if not location else f"{said[:1].lower()}{said[1:]}"
+    return f"{variable(str(location[0]))}: {said}" if location else said
+
+
+def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
+    """The `RECEIVER_*` names that are no setting, sorted; without `environ`, of this process and its `.env`."""
+    if environ is None:
+        in_file = DotEnvSettingsSource(Settings).env_vars
+        environ = {**os.environ, **{name: value or "" for name, value in in_file.items()}}
+    known = {variable(name) for name in Settings.model_fields}
+    return sorted({name.upper() for name in environ if name.upper().startswith(PREFIX)} - known)
+
+
+def markdown_table() -> str:
+    """Every setting for the documentation: variable, default, meaning."""
+    rows = [
+        f"| `{variable(name)}` | {_default(info)} | {info.description} |"
+        for name, info in Settings.model_fields.items()
+    ]
+    return "\n".join(("| variable | default | meaning |", "|---|---|---|", *rows))
+
+
+def _default(info: FieldInfo) -> str:
+    """A default as one writes it in the environment."""
+    told = info.json_schema_extra
+    if isinstance(told, dict) and "default" in told:
+        return str(told["default"])
+    if info.default is None or info.default == ():
+        return "unset"
+    if isinstance(info.default, ByteSize):
+        return f"`{info.default.human_readable(separator='')}`".replace(".0", "")
+    return f"`{str(info.default).lower() if isinstance(info.default, bool) else info.default}`"

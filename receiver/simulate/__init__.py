@@ -1,0 +1,1 @@
+"""Believable callback traffic against a running receiver, made up from a seed."""

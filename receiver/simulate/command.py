@@ -1,0 +1,155 @@
+"""The command `simulate`: options in, a progress bar and a summary out."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TextIO, TypedDict, TypeVar, Unpack
+from urllib.parse import urlsplit
+
+import click
+
+from receiver.providers import TRAFFICS
+from receiver.simulate.lives import Plan
+from receiver.simulate.send import Target, send
+from receiver.simulate.tally import Outcome, Tally, as_text, ledger_line
+from receiver.simulate.traffic import Request, requests
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_INTERRUPTED: Final = 130
+"""128 and the number of SIGINT, as shells say it."""
+
+_BAR_STEPS: Final = 200
+
+
+class Shares(TypedDict):
+    """The shares of a plan, each an option of the command."""
+
+    failures: float
+    long: float
+    duplicates: float
+    malformed: float
+    replies: float
+    batches: float
+
+
+_SHARES: Final = (
+    ("failures", 0.1, "Share of messages that fail."),
+    ("long", 0.1, "Share of messages that have several segments."),
+    ("duplicates", 0.02, "Share of reports that are sent twice."),
+    ("malformed", 0.01, "Share of requests that a broken one comes before."),
+    ("replies", 0.01, "Share of requests that a subscriber's reply comes after."),
+    ("batches", 0.5, "Share of requests that are batches, where the provider has them."),
+)
+
+
+def _share_options(command: F) -> F:
+    for name, default, text in reversed(_SHARES):
+        add = click.option(f"--{name}", default=default, show_default=True, type=click.FloatRange(0, 1), help=text)
+        command = add(command)
+    return command
+
+
+def _base_url(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise click.BadParameter("it should look like http://127.0.0.1:8080")
+    return value
+
+
+def _moment(_context: click.Context, _parameter: click.Parameter, value: str | None) -> datetime:
+    try:
+        moment = datetime.fromisoformat(value) if value else datetime.now(UTC)
+    except ValueError:
+        raise click.BadParameter("it should look like 2026-11-20T09:30:00Z") from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+@click.command()
+@click.argument("provider", type=click.Choice(sorted(TRAFFICS)))
+@click.option(
+    "--url", default="http://127.0.0.1:8080", show_default=True, callback=_base_url, help="The receiver's address."
+)
+@click.option("--token", envvar="RECEIVER_SIMULATE_TOKEN", show_envvar=True, help="Callback token, if one is needed.")
+@click.option("--count", default=1000, show_default=True, type=click.IntRange(1), help="Reports to send.")
+@click.option(
+    "--rate", default=50.0, show_default=True, type=click.FloatRange(0), help="Reports a second; 0: no limit."
+)
+@click.option("--concurrency", default=64, show_default=True, type=click.IntRange(1, 1000), help="Requests at once.")
+@click.option("--timeout", default=10.0, show_default=True, type=click.FloatRange(0.001), help="Seconds for an answer.")
+@click.option("--seed", default=1, show_default=True, help="With another seed, other messages.")
+@click.option("--now", callback=_moment, help="The time at which the run pretends to begin, ISO 8601.  [default: now]")
+@_share_options
+@click.option("--batch-size", default=20, show_default=True, type=click.IntRange(1), help="Reports in a batch at most.")
+@click.option("--shuffle/--no-shuffle", default=True, show_default=True, help="Send a tenth of the reports late.")
+@click.option("--record", type=click.File("w", lazy=False), help="File for a line of JSON on each request.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def simulate(
+    *,
+    provider: str,
+    url: str,
+    token: str | None,
+    count: int,
+    rate: float,
+    concurrency: int,
+    timeout: float,
+    seed: int,
+    now: datetime,
+    batch_size: int,
+    shuffle: bool,
+    record: TextIO | None,
+    as_json: bool,
+    **shares: Unpack[Shares],
+) -> None:
+    """Send believable callbacks of PROVIDER to a running receiver.
+
+    The same options with the same --seed and --now make the same requests, byte for byte: a second run then sends
+    nothing but duplicates. Broken requests should be answered with 400 and all others with 200.
+
+    Exit code 0: every answer was as it should be. 1: some were not, or did not come. 130: interrupted.
+    """
+    pace = 1 / rate if rate else 0.0
+    plan = Plan(
+        seed=seed,
+        count=count,
+        ends_at=now + timedelta(seconds=count * pace),
+        spacing_s=pace,
+        batch_size=batch_size,
+        shuffle=shuffle,
+        **shares,
+    )
+    target = Target(url=url, token=token, rate=rate, concurrency=concurrency, timeout_s=timeout)
+    tally = Tally()
+    finished = _run(requests(TRAFFICS[provider], plan), target, tally, count, record)
+    begun = now.isoformat().replace("+00:00", "Z")
+    summary = {"provider": provider, "url": url, "seed": seed, "now": begun, **tally.summary()}
+    click.echo(json.dumps(summary) if as_json else as_text(summary))
+    sys.exit((0 if tally.as_expected else 1) if finished else _INTERRUPTED)
+
+
+def _run(stream: Iterator[Request], target: Target, tally: Tally, count: int, record: TextIO | None) -> bool:
+    """Send it all, with a bar where somebody sees it. False if Ctrl-C ended it."""
+    with ExitStack() as stack:
+        bar = None
+        if sys.stderr.isatty():
+            steps = max(1, count // _BAR_STEPS)
+            shown = click.progressbar(
+                length=count, label="reports", file=sys.stderr, show_pos=True, update_min_steps=steps
+            )
+            bar = stack.enter_context(shown)
+
+        def note(request: Request, answer: str, outcome: Outcome) -> None:
+            if bar:
+                bar.update(request.reports)
+            if record:
+                record.write(ledger_line(request, answer, outcome))
+                record.flush()
+
+        try:
+            asyncio.run(send(stream, target, tally, note))
+        except KeyboardInterrupt:
+            return False
+    return True

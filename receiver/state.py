@@ -1,0 +1,98 @@
+"""The state of a message: the merge of its reports, whatever their order and however often they come.
+
+Design, section 3. `sms_data.merge_parts` and `sms_data.message_state` in the migrations are the same rule in SQL;
+a property test holds the two together.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+from receiver.report import FINAL, MAX_SEGMENTS, RANK, DeliveryReport, Reason, Status
+
+WHOLE_MESSAGE: Final = 0
+"""The key of reports that name no segment: they speak for every segment of the message."""
+
+
+class Part(NamedTuple):
+    """The greatest report about one segment. Tuples of this shape compare by (rank, happened_at, code).
+
+    `happened` is UTC in ISO 8601, or the empty string: texts of this form sort as their times do, and no time
+    sorts before every time. `status` and `reason` break ties, for a code may have changed its meaning between
+    two versions of the catalogue.
+    """
+
+    rank: int
+    happened: str
+    code: str
+    status: str
+    reason: str
+
+
+Parts = Mapping[int, Part]
+"""By segment number, from 1; under WHOLE_MESSAGE the reports without one."""
+
+
+class MessageState(NamedTuple):
+    """What became of a message. `segments` is how many it has as far as anybody said."""
+
+    status: Status
+    reason: Reason | None
+    code: str
+    happened_at: datetime | None
+    segments: int
+    segments_reported: int
+
+
+def part_of(report: DeliveryReport) -> tuple[int, Part]:
+    """The segment a report speaks about, and what it says."""
+    happened = report.happened_at.astimezone(UTC).isoformat() if report.happened_at else ""
+    part = Part(RANK[report.status], happened, report.code, report.status.value, report.reason or "")
+    return report.segment or WHOLE_MESSAGE, part
+
+
+def merge_parts(*several: Parts) -> dict[int, Part]:
+    """For each segment the greatest of what is known: associative, commutative and idempotent."""
+    merged: dict[int, Part] = {}
+    for parts in several:
+        for segment, part in parts.items():
+            known = merged.get(segment)
+            if known is None or part > known:
+                merged[segment] = part
+    return merged
+
+
+def message_state(parts: Parts, segments: int | None) -> MessageState:
+    """The state of a message of so many segments, from at least one report.
+
+    Any segment's final failure makes the message failed; it is delivered once every segment is; until then it is
+    in flight, and a delivered segment counts as `enroute`.
+    """
+    total = min(max(segments or 1, *parts), MAX_SEGMENTS)
+    whole = parts.get(WHOLE_MESSAGE)
+    states = [max(known) for known in ([p for p in (parts.get(n), whole) if p] for n in range(1, total + 1)) if known]
+    part = max(_failures(states)) if _failures(states) else max(_unless_complete(states, total))
+    return MessageState(
+        status=Status(part.status),
+        reason=Reason(part.reason) if part.reason else None,
+        code=part.code,
+        happened_at=datetime.fromisoformat(part.happened) if part.happened else None,
+        segments=total,
+        segments_reported=len(states),
+    )
+
+
+def _failures(states: Iterable[Part]) -> list[Part]:
+    return [part for part in states if part.status in FINAL and part.status != Status.DELIVERED]
+
+
+def _unless_complete(states: list[Part], total: int) -> list[Part]:
+    """The states as they are once every segment is delivered; before that, delivered ones count as `enroute`."""
+    if len(states) == total and all(part.status == Status.DELIVERED for part in states):
+        return states
+    return [
+        part._replace(rank=RANK[Status.ENROUTE], status=Status.ENROUTE.value)
+        if part.status == Status.DELIVERED
+        else part
+        for part in states
+    ]

@@ -1,0 +1,74 @@
+"""What is to be stored of one callback, and what came of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import NamedTuple
+from uuid import UUID
+
+from receiver.callback import Callback
+from receiver.report import DeliveryReport, ProviderName, Reply, content_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One callback's rows: they are committed together, or isolated from each other where one of them is poison.
+
+    With an `error`, the body is kept as rejected, beside whatever could be understood of it.
+    """
+
+    callback: Callback
+    provider: ProviderName
+    reports: Sequence[DeliveryReport] = ()
+    replies: Sequence[Reply] = ()
+    error: str | None = None
+
+    @property
+    def size(self) -> int:
+        """Rows to write."""
+        return len(self.reports) + len(self.replies) + (self.error is not None)
+
+    @property
+    def rejected_id(self) -> UUID:
+        """Identity of the rejected payload: the same callback, stored again after a crash, is the same row."""
+        c = self.callback
+        return content_id(c.path, c.received_at.isoformat(), c.request_id, self.error or "")
+
+    def pieces(self) -> "list[Job]":
+        """The job as single rows, to find the one that the database refuses."""
+        alone = replace(self, reports=(), replies=(), error=None)
+        return [
+            *(replace(alone, reports=(report,)) for report in self.reports),
+            *(replace(alone, replies=(reply,)) for reply in self.replies),
+            *([replace(alone, error=self.error)] if self.error is not None else []),
+        ]
+
+
+@dataclass(slots=True)
+class Receipt:
+    """What is in the database now. `stored` are new; `refused` says of which rows the database wanted none, and why.
+
+    What is in neither was there before.
+    """
+
+    stored: set[UUID] = field(default_factory=set)
+    refused: dict[UUID, str] = field(default_factory=dict)
+
+    def add(self, other: "Receipt") -> None:
+        """Take in what another flush of the same callback did."""
+        self.stored |= other.stored
+        self.refused |= other.refused
+
+
+class Place(StrEnum):
+    """Where a callback is kept."""
+
+    DATABASE = "database"
+    SPOOL = "spool"
+
+
+class Kept(NamedTuple):
+    """A callback that is safe. In the spool nothing is known yet of its rows, and the receipt is empty."""
+
+    place: Place
+    receipt: Receipt

@@ -1,0 +1,97 @@
+"""Schema migrations: Alembic for the order of things, plain SQL for the things."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+from alembic import command, op
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+import receiver
+
+VERSION_SCHEMA: Final = "sms_data"
+_LOCK: Final = 0x5E6D_0DE1
+"""Any number that nobody else locks: one migration at a time on one database."""
+_CONNECT_TIMEOUT_S: Final = 10
+_LOCK_TIMEOUT_S: Final = 300
+
+
+class SchemaBehindError(Exception):
+    """The database's schema is not the one that this version needs."""
+
+
+def folder() -> Path:
+    """Where the migrations are: inside the installed package, or beside it in a checkout."""
+    package = Path(receiver.__file__).parent
+    installed = package / "migrations"
+    return installed if installed.is_dir() else package.parent / "migrations"
+
+
+async def connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
+    """A connection for commands and migrations, which may take their time; not for the write path."""
+    return await asyncpg.connect(url, timeout=_CONNECT_TIMEOUT_S, server_settings={"application_name": "receiver"})
+
+
+def run_script(name: str) -> None:
+    """Execute a file of SQL statements, inside of the migration's transaction."""
+    script = (folder() / "sql" / name).read_text(encoding="utf-8")
+    dbapi_connection: Any = op.get_bind().connection.dbapi_connection
+    op.execute("SELECT 1")  # SQLAlchemy begins its transaction with its own first statement
+    dbapi_connection.run_async(lambda connection: connection.execute(script))
+
+
+def head() -> str:
+    """The revision that this version of the service needs."""
+    revision = ScriptDirectory.from_config(_config("")).get_current_head()
+    if revision is None:
+        raise SchemaBehindError(f"there are no migrations in {folder()}")
+    return revision
+
+
+async def current(connection: "asyncpg.Connection[asyncpg.Record]") -> str | None:
+    """The revision that the database is at, None for an empty one."""
+    if await connection.fetchval("SELECT to_regclass($1)", f"{VERSION_SCHEMA}.alembic_version") is None:
+        return None
+    revision: str | None = await connection.fetchval("SELECT version_num FROM sms_data.alembic_version")
+    return revision
+
+
+async def check(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Raise SchemaBehindError, with the command to run, unless the schema is the one that is needed."""
+    found, needed = await current(connection), head()
+    if found != needed:
+        raise SchemaBehindError(
+            f"the database's schema is at {found or 'nothing'} and this version needs {needed}: run `receiver migrate`"
+        )
+
+
+async def upgrade(url: str) -> None:
+    """Bring the schema up to date. Concurrent callers take turns."""
+    async with _lock(url) as connection:
+        await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {VERSION_SCHEMA}")
+        await asyncio.to_thread(command.upgrade, _config(url), "head")
+
+
+def _config(url: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(folder()).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["url"] = url
+    return config
+
+
+@asynccontextmanager
+async def _lock(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """The migration lock, polled for: waiting inside of pg_advisory_lock deadlocks with CREATE INDEX CONCURRENTLY."""
+    connection = await connect(url)
+    try:
+        async with asyncio.timeout(_LOCK_TIMEOUT_S):
+            while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
+                await asyncio.sleep(0.2)
+        yield connection
+    finally:
+        await connection.close(timeout=_CONNECT_TIMEOUT_S)

@@ -1,0 +1,101 @@
+"""One transaction against PostgreSQL: what is written, and what its errors mean."""
+
+from collections.abc import Sequence
+from datetime import UTC
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from receiver.store import sql
+from receiver.store.batch import (
+    Batch,
+    arrange,
+    message_columns,
+    rejected_columns,
+    reply_columns,
+    report_columns,
+)
+from receiver.store.job import Job, Receipt
+
+POISON: Final = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
+    UnicodeError,
+    OverflowError,
+)
+"""A row that can't be stored because of what it is. Every other error is the database's state, and may pass."""
+
+TRANSIENT: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+"""`TimeoutError` is an OSError."""
+
+RETRY_AT_ONCE: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+
+
+class PartitionMissing(Exception):  # noqa: N818 - a state of the database
+    """A row's day has no partition."""
+
+
+async def connect(url: str, timeout_s: float) -> "asyncpg.Connection[asyncpg.Record]":
+    """A connection of the write path: every wait on it has an end."""
+    return await asyncpg.connect(
+        url,
+        timeout=timeout_s,
+        command_timeout=timeout_s,
+        server_settings={"application_name": "receiver"},
+    )
+
+
+async def write(connection: "asyncpg.Connection[asyncpg.Record]", jobs: Sequence[Job], timeout_s: float) -> Receipt:
+    """Store the jobs in one transaction and return once it is committed."""
+    batch = arrange(jobs)
+    await connection.execute(sql.BEGIN.format(timeout_ms=int(timeout_s * 1000)))
+    try:
+        receipt = await _statements(connection, batch)
+    except (*POISON, *TRANSIENT) as error:
+        await connection.execute(sql.ROLLBACK)
+        if _names_no_partition(error):
+            raise PartitionMissing from error
+        raise
+    await connection.execute(sql.COMMIT)
+    return receipt
+
+
+async def create_partitions(connection: "asyncpg.Connection[asyncpg.Record]", jobs: Sequence[Job]) -> None:
+    """Create the partitions of the days that these jobs belong to: a spooled callback may be from days ago."""
+    for day in sorted({job.callback.received_at.astimezone(UTC).date() for job in jobs}):
+        await connection.execute(sql.CREATE_PARTITIONS, day)
+
+
+async def _statements(connection: "asyncpg.Connection[asyncpg.Record]", batch: Batch) -> Receipt:
+    receipt = Receipt()
+    if batch.messages:
+        rows = await connection.fetch(sql.UPSERT_MESSAGES, *message_columns(batch), sql.MAX_REPORTS_A_MESSAGE)
+        fresh: list[UUID] = [row["report_id"] for row in rows]
+        if fresh:
+            await connection.execute(sql.INSERT_REPORTS, *report_columns(batch, fresh))
+        receipt.stored.update(fresh)
+        if len(fresh) < len(batch.reports):
+            receipt.refused = await _too_many(connection, batch, receipt.stored)
+    if batch.replies:
+        rows = await connection.fetch(sql.INSERT_REPLIES, *reply_columns(batch))
+        receipt.stored.update(row["reply_id"] for row in rows)
+    if batch.rejected:
+        await connection.execute(sql.INSERT_REJECTED, *rejected_columns(batch))
+    return receipt
+
+
+async def _too_many(
+    connection: "asyncpg.Connection[asyncpg.Record]", batch: Batch, stored: set[UUID]
+) -> dict[UUID, str]:
+    """Of the reports that were not stored, those that are no duplicates."""
+    rest = [(r.message_id, r.provider, r.recipient_key, i) for i, (r, _) in batch.reports.items() if i not in stored]
+    rows = await connection.fetch(sql.UNSEEN, *zip(*rest, strict=True))
+    reason = f"more than {sql.MAX_REPORTS_A_MESSAGE} different reports about one message"
+    return {row["report_id"]: reason for row in rows}
+
+
+def _names_no_partition(error: BaseException) -> bool:
+    """PostgreSQL gives a missing partition the code of a check violation, but no constraint's name."""
+    return isinstance(error, asyncpg.CheckViolationError) and not error.constraint_name

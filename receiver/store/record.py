@@ -1,0 +1,74 @@
+"""One log line and one count for each report, once it is known where it is kept (design, section 6)."""
+
+from receiver.logs import get_logger
+from receiver.masking import mask_msisdn
+from receiver.metrics import Metrics
+from receiver.report import DeliveryReport, Reply
+from receiver.store.job import Job, Kept, Place
+
+log = get_logger()
+
+
+def record(job: Job, kept: Kept, metrics: Metrics) -> None:
+    """Tell of every report, reply and rejected payload of the job what became of it."""
+    for report in job.reports:
+        _report(job, report, kept, metrics)
+    for reply in job.replies:
+        _reply(job, reply, kept, metrics)
+    if job.error is not None and kept.place is Place.DATABASE:
+        _rejected(job, job.error, metrics)
+
+
+def _report(job: Job, report: DeliveryReport, kept: Kept, metrics: Metrics) -> None:
+    report_id = report.report_id
+    if kept.place is Place.SPOOL:
+        event = "report.spooled"
+    elif report_id in kept.receipt.stored:
+        event = "report.stored"
+        metrics.report_stored(report.provider, report.status, report.reason)
+    elif report_id in kept.receipt.refused:
+        _rejected(job, kept.receipt.refused[report_id], metrics)
+        return
+    else:
+        event = "report.duplicate"
+        metrics.report_duplicate(report.provider)
+    received = job.callback.received_at
+    log.info(
+        event,
+        provider=report.provider,
+        message_id=report.message_id,
+        status=report.status.value,
+        reason=report.reason and report.reason.value,
+        code=report.code,
+        recipient=mask_msisdn(report.recipient),
+        lag_s=round((received - report.happened_at).total_seconds(), 3) if report.happened_at else None,
+        request_id=job.callback.request_id,
+        remote=job.callback.remote_addr,
+    )
+
+
+def _reply(job: Job, reply: Reply, kept: Kept, metrics: Metrics) -> None:
+    stored = reply.reply_id in kept.receipt.stored
+    if stored:
+        metrics.reply_stored(reply.provider)
+    spooled = kept.place is Place.SPOOL
+    log.info(
+        "reply.spooled" if spooled else "reply.stored" if stored else "reply.duplicate",
+        provider=reply.provider,
+        message_id=reply.message_id,
+        sender=mask_msisdn(reply.sender),
+        request_id=job.callback.request_id,
+        remote=job.callback.remote_addr,
+    )
+
+
+def _rejected(job: Job, error: str, metrics: Metrics) -> None:
+    metrics.payload_rejected(job.provider, "item" if job.reports or job.replies else "payload")
+    log.warning(
+        "payload.rejected",
+        provider=job.provider,
+        path=f"/callback/{job.callback.path}",
+        error=error,
+        request_id=job.callback.request_id,
+        remote=job.callback.remote_addr,
+    )

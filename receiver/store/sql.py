@@ -1,0 +1,130 @@
+"""The statements of the write path. The tables are described in migrations/sql."""
+
+from typing import Final
+
+MAX_REPORTS_A_MESSAGE: Final = 512
+"""More different reports about one message (99 segments, a few states each) come from nobody honest."""
+
+BEGIN: Final = """
+BEGIN;
+SELECT set_config('synchronous_commit', 'on', true)
+ WHERE current_setting('synchronous_commit') IN ('off', 'local');
+SELECT set_config('statement_timeout', '{timeout_ms}', true), set_config('lock_timeout', '{timeout_ms}', true),
+       set_config('idle_in_transaction_session_timeout', '{timeout_ms}', true);
+"""
+"""In one round trip, and local to the transaction, so that it holds behind a transaction pooler too."""
+
+COMMIT: Final = "COMMIT"
+ROLLBACK: Final = "ROLLBACK"
+
+UPSERT_MESSAGES: Final = """
+WITH written AS (
+    INSERT INTO sms_data.message AS m (
+        message_id, provider, recipient_key, recipient, country, sender, status, reason, code, happened_at,
+        segments, segments_reported, context, first_received_at, last_received_at, parts, seen)
+    SELECT message_id, provider, recipient_key, recipient, country, sender, status, reason, code, happened_at,
+           segments, segments_reported, context, first_received_at, last_received_at, parts, seen::uuid[]
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+                $9::text[], $10::timestamptz[], $11::smallint[], $12::smallint[], $13::text[], $14::timestamptz[],
+                $15::timestamptz[], $16::jsonb[], $17::text[])
+         AS new (message_id, provider, recipient_key, recipient, country, sender, status, reason, code, happened_at,
+                 segments, segments_reported, context, first_received_at, last_received_at, parts, seen)
+    ON CONFLICT (message_id, provider, recipient_key) DO UPDATE SET
+        (status, reason, code, happened_at, segments, segments_reported) = (
+            SELECT s.status, s.reason, s.code, s.happened_at, s.segments, s.segments_reported
+            FROM sms_data.message_state(
+                sms_data.merge_parts(m.parts, excluded.parts), greatest(m.segments, excluded.segments)) AS s),
+        parts = sms_data.merge_parts(m.parts, excluded.parts),
+        recipient = greatest(m.recipient, excluded.recipient),
+        country = greatest(m.country, excluded.country),
+        sender = greatest(m.sender, excluded.sender),
+        context = greatest(m.context, excluded.context),
+        first_received_at = least(m.first_received_at, excluded.first_received_at),
+        last_received_at = greatest(m.last_received_at, excluded.last_received_at),
+        seen_before = cardinality(m.seen),
+        seen = m.seen || sms_data.unseen(m.seen, excluded.seen)
+    WHERE NOT excluded.seen <@ m.seen AND cardinality(m.seen) < $18
+    RETURNING m.seen[m.seen_before + 1:] AS fresh
+)
+SELECT unnest(fresh) AS report_id FROM written
+"""
+"""Guards against duplicates and keeps the state; returns the reports that were not there before.
+
+$18 is MAX_REPORTS_A_MESSAGE.
+"""
+
+UNSEEN: Final = """
+SELECT given.report_id
+FROM unnest($1::text[], $2::text[], $3::text[], $4::uuid[]) AS given (message_id, provider, recipient_key, report_id)
+JOIN sms_data.message AS m USING (message_id, provider, recipient_key)
+WHERE NOT given.report_id = ANY (m.seen)
+"""
+"""Of reports that were not stored, those that are no duplicates: their message has too many."""
+
+INSERT_REPORTS: Final = """
+INSERT INTO sms_data.report (
+    report_id, message_id, provider, recipient, country, sender, segment, segments, status, reason, code, detail,
+    operator_code, reported_by, context, happened_at, received_at, remote_addr, raw)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::smallint[],
+                     $8::smallint[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[],
+                     $15::jsonb[], $16::timestamptz[], $17::timestamptz[], $18::inet[], $19::jsonb[])
+"""
+
+INSERT_REPLIES: Final = """
+WITH new AS (
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+                         $8::text[], $9::timestamptz[], $10::timestamptz[], $11::inet[], $12::jsonb[])
+             AS new (reply_id, provider, message_id, sender, recipient, body, sign, extend, sent_at, received_at,
+                     remote_addr, raw)
+),
+fresh AS (
+    INSERT INTO sms_data.reply_key (reply_id, received_at)
+    SELECT reply_id, received_at FROM new
+    ON CONFLICT DO NOTHING
+    RETURNING reply_id
+)
+INSERT INTO sms_data.reply (reply_id, provider, message_id, sender, recipient, body, sign, extend, sent_at,
+                            received_at, remote_addr, raw)
+SELECT new.* FROM new JOIN fresh USING (reply_id)
+RETURNING reply_id
+"""
+
+INSERT_REJECTED: Final = """
+INSERT INTO sms_data.rejected_payload (rejected_id, provider, path, received_at, error, content_type, body, remote_addr)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::text[], $7::bytea[],
+                     $8::inet[])
+ON CONFLICT DO NOTHING
+"""
+
+CREATE_PARTITIONS: Final = "SELECT sms_data.create_partitions($1)"
+
+SET_LOCK_TIMEOUT: Final = "SELECT set_config('lock_timeout', $1, false)"
+
+OLD_PARTITIONS: Final = """
+SELECT known.name AS parent, child.relname AS name, link.inhrelid IS NOT NULL AS attached,
+       coalesce(link.inhdetachpending, false) AS detaching
+FROM sms_data.partitioned_table AS known
+JOIN pg_class AS child ON child.relnamespace = 'sms_data'::regnamespace AND child.relkind = 'r'
+                      AND child.relname ~ ('^' || known.name || '_[0-9]{8}$')
+LEFT JOIN pg_inherits AS link ON link.inhrelid = child.oid
+WHERE to_date(right(child.relname, 8), 'YYYYMMDD') < $1
+ORDER BY child.relname
+"""
+
+COMPLETE_DAYS: Final = """
+SELECT day FROM sms_data.partition
+GROUP BY day HAVING count(*) = (SELECT count(*) FROM sms_data.partitioned_table)
+"""
+
+DELETE_OLD_MESSAGES: Final = """
+DELETE FROM sms_data.message
+WHERE (message_id, provider, recipient_key) IN (
+    SELECT message_id, provider, recipient_key FROM sms_data.message
+    WHERE first_received_at < $1 AND last_received_at < $1
+    LIMIT $2)
+"""
+
+DELETE_OLD_REPLY_KEYS: Final = """
+DELETE FROM sms_data.reply_key
+WHERE reply_id IN (SELECT reply_id FROM sms_data.reply_key WHERE received_at < $1 LIMIT $2)
+"""

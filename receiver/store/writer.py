@@ -1,0 +1,230 @@
+"""Group commit: what concurrent callbacks bring is written together, and each is answered when it is committed.
+
+There is no timer. While one flush is under way the next group gathers by itself, so that a lone callback is written at
+once and a busy service writes large groups.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import asyncpg
+
+from receiver.callback import Callback
+from receiver.logs import get_logger
+from receiver.metrics import Metrics, follow
+from receiver.report import ProviderName
+from receiver.store import postgres
+from receiver.store.job import Job, Receipt
+
+_RETRIES_AT_ONCE: Final = 3
+
+PROBE: Final = Job(
+    callback=Callback(
+        path="",
+        body=b"",
+        content_type=None,
+        received_at=datetime.fromtimestamp(0, UTC),
+        remote_addr=None,
+        request_id="",
+    ),
+    provider=ProviderName(""),
+)
+"""Nothing to store: its transaction tells whether PostgreSQL answers."""
+
+log = get_logger()
+
+
+class DatabaseUnavailable(Exception):  # noqa: N818 - a state, not a fault
+    """PostgreSQL can't take this now."""
+
+
+class QueueFull(Exception):  # noqa: N818 - a state, not a fault
+    """More callbacks wait for PostgreSQL than there is room for."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    job: Job
+    done: "asyncio.Future[Receipt]"
+
+
+class Writer:
+    """Owns one connection and the queue before it.
+
+    After a failure every callback that waits is refused at once with DatabaseUnavailable, and so are later ones, until
+    `retry` has got one written: nobody waits twice for the same time-out.
+    """
+
+    def __init__(self, url: str, metrics: Metrics, *, timeout_s: float, max_queue: int, max_flush: int) -> None:
+        self._url = url
+        self._metrics = metrics
+        self._timeout_s = timeout_s
+        self._max_queue = max_queue
+        self._max_flush = max_flush
+        self._queue: deque[_Waiting] = deque()
+        self._queued = 0
+        self._wake = asyncio.Event()
+        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+        self.available = True
+        follow(metrics.queue_reports, lambda: self._queued)
+
+    async def write(self, job: Job) -> Receipt:
+        """Return once the job is committed. Raises DatabaseUnavailable or QueueFull."""
+        if not self.available:
+            raise DatabaseUnavailable
+        return await self._enqueue(job)
+
+    async def retry(self, job: Job) -> Receipt:
+        """Write although PostgreSQL is thought to be away: how it is found to be back."""
+        return await self._enqueue(job)
+
+    async def _enqueue(self, job: Job) -> Receipt:
+        if self._queued and self._queued + job.size > self._max_queue:
+            raise QueueFull
+        waiting = _Waiting(job, asyncio.get_running_loop().create_future())
+        self._queue.append(waiting)
+        self._queued += job.size
+        self._wake.set()
+        return await waiting.done
+
+    async def run(self) -> None:
+        """Flush whatever waits, for ever; cancel to stop."""
+        try:
+            while True:
+                await self._wake.wait()
+                group = self._next_group()
+                if group:
+                    await self._flush(group)
+                else:
+                    self._wake.clear()
+        finally:
+            self._refuse(list(self._queue))
+            self._queue.clear()
+            self._drop_connection()
+
+    def _next_group(self) -> list[_Waiting]:
+        group: list[_Waiting] = []
+        size = 0
+        while self._queue and (not group or size + self._queue[0].job.size <= self._max_flush):
+            waiting = self._queue.popleft()
+            size += waiting.job.size
+            group.append(waiting)
+        self._queued -= size
+        return group
+
+    async def _flush(self, group: list[_Waiting]) -> None:
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                receipts = await self._write_all([waiting.job for waiting in group])
+        except postgres.TRANSIENT as error:
+            self._fail(group, error)
+            return
+        except BaseException:
+            self._refuse(group)
+            raise
+        self._metrics.flushed(sum(waiting.job.size for waiting in group), time.perf_counter() - started)
+        self._succeed(group, receipts)
+
+    def _succeed(self, group: list[_Waiting], receipts: Sequence[Receipt]) -> None:
+        if not self.available:
+            self.available = True
+            self._metrics.breaker_is("closed")
+            log.info("database.available")
+        for waiting, receipt in zip(group, receipts, strict=True):
+            if not waiting.done.done():
+                waiting.done.set_result(receipt)
+
+    def _fail(self, group: list[_Waiting], error: BaseException) -> None:
+        """The group and all who wait behind it are refused: the time-out was long enough for them too."""
+        self._drop_connection()
+        if self.available:
+            self.available = False
+            self._metrics.breaker_is("open")
+            log.error("database.unavailable", error=type(error).__name__, detail=_summary(error))
+        behind = list(self._queue)
+        self._queue.clear()
+        self._queued = 0
+        self._refuse([*group, *behind])
+
+    def _refuse(self, group: list[_Waiting]) -> None:
+        for waiting in group:
+            if not waiting.done.done():
+                waiting.done.set_exception(DatabaseUnavailable())
+
+    async def _write_all(self, jobs: list[Job]) -> list[Receipt]:
+        """One transaction for all; where a row in it is poison, the halves apart."""
+        try:
+            receipt = await self._transaction(jobs)
+        except postgres.POISON as error:
+            return await self._isolate(jobs, error)
+        except postgres.TRANSIENT:
+            raise
+        except Exception as error:  # noqa: BLE001 - a fault of ours with one row must not stop the writer
+            log.error("writer.failed", error=type(error).__name__, reports=len(jobs))  # noqa: TRY400 - may quote rows
+            self._drop_connection()
+            return await self._isolate(jobs, error)
+        return _divide(jobs, receipt)
+
+    async def _isolate(self, jobs: list[Job], error: Exception) -> list[Receipt]:
+        """The halves apart, down to the row that the database refuses: that is the caller's to keep as rejected."""
+        if len(jobs) > 1:
+            middle = len(jobs) // 2
+            return [*await self._write_all(jobs[:middle]), *await self._write_all(jobs[middle:])]
+        pieces = jobs[0].pieces()
+        whole = Receipt()
+        if len(pieces) > 1:
+            for receipt in await self._write_all(pieces):
+                whole.add(receipt)
+        else:
+            ids = [*(r.report_id for r in jobs[0].reports), *(r.reply_id for r in jobs[0].replies)]
+            whole.refused = dict.fromkeys(ids, f"the database refuses it: {_summary(error)}")
+        return [whole]
+
+    async def _transaction(self, jobs: Sequence[Job]) -> Receipt:
+        for _ in range(_RETRIES_AT_ONCE):
+            connection = await self._connected()
+            try:
+                return await postgres.write(connection, jobs, self._timeout_s)
+            except postgres.PartitionMissing:
+                log.warning("partitions.missing")
+                await postgres.create_partitions(connection, jobs)
+            except postgres.RETRY_AT_ONCE:
+                log.info("database.retry")
+        raise asyncpg.InterfaceError("retries did not help")
+
+    async def _connected(self) -> "asyncpg.Connection[asyncpg.Record]":
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await postgres.connect(self._url, self._timeout_s)
+        return self._connection
+
+    def _drop_connection(self) -> None:
+        """Without a farewell, for which a hung server would let us wait."""
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+
+def _divide(jobs: Sequence[Job], receipt: Receipt) -> list[Receipt]:
+    """Each job's share of the receipt. Of two jobs with the same report, the first one stored it."""
+    receipts = []
+    for job in jobs:
+        share = Receipt()
+        for row_id in (*(r.report_id for r in job.reports), *(r.reply_id for r in job.replies)):
+            if row_id in receipt.stored:
+                receipt.stored.discard(row_id)
+                share.stored.add(row_id)
+            elif row_id in receipt.refused:
+                share.refused[row_id] = receipt.refused[row_id]
+        receipts.append(share)
+    return receipts
+
+
+def _summary(error: BaseException) -> str:
+    """The error's first line: the rest may quote values."""
+    return str(error).partition("\n")[0][:200] or type(error).__name__

@@ -1,0 +1,40 @@
+"""The HTTP side of an answer; its body is the provider's own (design, section 2)."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from receiver.providers.contract import Endpoint, Verdict
+
+RETRY_AFTER_S: Final = "5"
+
+_STATUS: Final[dict[Verdict, int]] = {
+    Verdict.GOOD: 200,
+    Verdict.NOT_UNDERSTOOD: 400,
+    Verdict.NOT_FOUND: 404,
+    Verdict.METHOD_NOT_ALLOWED: 405,
+    Verdict.TOO_SLOW: 408,
+    Verdict.TOO_LARGE: 413,
+    Verdict.COMPRESSED: 415,
+    Verdict.BUSY: 503,
+}
+
+_HEADERS: Final[dict[Verdict, dict[str, str]]] = {
+    Verdict.METHOD_NOT_ALLOWED: {hdrs.ALLOW: "POST, HEAD"},
+    Verdict.BUSY: {hdrs.RETRY_AFTER: RETRY_AFTER_S},
+    # What is left of these bodies is not read, so the connection is of no more use.
+    Verdict.TOO_SLOW: {hdrs.CONNECTION: "close"},
+    Verdict.TOO_LARGE: {hdrs.CONNECTION: "close"},
+}
+
+
+def answer(
+    endpoint: Endpoint, verdict: Verdict, description: str = "", echo: Mapping[str, object] | None = None
+) -> web.Response:
+    """The answer to a callback."""
+    return web.Response(
+        body=endpoint.answer(verdict, description, echo or {}),
+        status=_STATUS[verdict],
+        headers={hdrs.CONTENT_TYPE: "application/json; charset=utf-8", **_HEADERS.get(verdict, {})},
+    )

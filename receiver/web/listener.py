@@ -1,0 +1,56 @@
+"""A listener: one aiohttp application on one address, with every wait bounded."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from aiohttp import web
+
+from receiver.settings import Settings
+
+_LINGER_S: Final = 2.0
+"""How long the rest of a body that was refused is read, so that the client gets to read the answer."""
+
+_SHOWN_HOST: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - it is not bound here
+
+
+class Listener:
+    """Opened with `open`; `drain` closes the door and lets those inside finish."""
+
+    def __init__(self, app: web.Application, settings: Settings, host: str, port: int) -> None:
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            handle_signals=False,
+            auto_decompress=False,
+            keepalive_timeout=settings.keepalive_timeout_s,
+            lingering_time=_LINGER_S,
+            shutdown_timeout=settings.shutdown_timeout_s,
+        )
+        self._host = host
+        self._port = port
+        self._site: web.TCPSite | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens, as one would type it."""
+        port = self._runner.addresses[0][1]
+        return f"http://{_SHOWN_HOST.get(self._host, self._host)}:{port}"
+
+    @asynccontextmanager
+    async def open(self, *, reuse_port: bool) -> AsyncIterator[None]:
+        """Listen while the block runs, then let requests under way finish."""
+        await self._runner.setup()
+        try:
+            self._site = web.TCPSite(self._runner, self._host, self._port, reuse_port=reuse_port or None, backlog=1024)
+            await self._site.start()
+            yield
+        finally:
+            await self._runner.cleanup()
+
+    async def drain(self, delay_s: float) -> None:
+        """Take no new connections, and wait a moment for what comes on the open ones."""
+        if self._site is not None:
+            await self._site.stop()
+        await asyncio.sleep(delay_s)

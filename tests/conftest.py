@@ -1,0 +1,123 @@
+"""A real PostgreSQL for all tests, and for each its own database, copied from a migrated template."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+from hypothesis import settings as hypothesis_settings
+from support import service as services
+from support.service import Service
+
+from receiver.settings import PREFIX, Settings
+from receiver.store import catalogue_table, embedded, migrate
+
+hypothesis_settings.register_profile("suite", deadline=None, print_blob=True)
+hypothesis_settings.load_profile("suite")
+
+_numbers = count()
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(PREFIX):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def open_folder() -> Iterator[Path]:
+    """Not `tmp_path`: as root, PostgreSQL runs as somebody who can't enter pytest's folders."""
+    folder = Path(tempfile.mkdtemp(prefix="receiver-tests-")).resolve()
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+async def cluster(open_folder: Path) -> AsyncIterator[str]:
+    """URL of a running PostgreSQL."""
+    async with embedded.running(open_folder / "cluster") as server:
+        yield server.url
+
+
+def with_database(url: str, name: str) -> str:
+    """The URL of another database of the same cluster."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=f"/{name}"))
+
+
+async def administrate(url: str, *statements: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+@pytest.fixture(scope="session")
+async def template(cluster: str) -> str:
+    """Name of a database with the schema and the code tables."""
+    await administrate(cluster, "CREATE DATABASE template_sms")
+    url = with_database(cluster, "template_sms")
+    await migrate.upgrade(url)
+    connection = await asyncpg.connect(url)
+    await catalogue_table.sync(connection)
+    await connection.close()
+    return "template_sms"
+
+
+@pytest.fixture
+async def empty_database(cluster: str) -> AsyncIterator[str]:
+    """URL of a database with nothing in it."""
+    name = f"empty_{next(_numbers)}"
+    await administrate(cluster, f"CREATE DATABASE {name}")
+    yield with_database(cluster, name)
+    await administrate(cluster, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def database(cluster: str, template: str) -> AsyncIterator[str]:
+    """URL of a migrated database of the test's own."""
+    name = f"test_{next(_numbers)}"
+    await administrate(cluster, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield with_database(cluster, name)
+    await administrate(cluster, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def sql(database: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(database)
+    yield connection
+    connection.terminate()
+
+
+@pytest.fixture
+def make_settings(database: str, tmp_path: Path) -> Callable[..., Settings]:
+    """Settings for a service on free ports, with whatever the test wants otherwise."""
+
+    def make(**changes: Any) -> Settings:
+        given = {
+            "database_url": database,
+            "data_dir": tmp_path / "data",
+            "host": "127.0.0.1",
+            "port": 0,
+            "ops_port": 0,
+            "drain_delay_s": 0.0,
+        }
+        return Settings(_env_file=None, **(given | changes))
+
+    return make
+
+
+@pytest.fixture
+async def service(make_settings: Callable[..., Settings]) -> AsyncIterator[Service]:
+    async with services.running(make_settings()) as running:
+        yield running

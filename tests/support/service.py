@@ -1,0 +1,49 @@
+"""A service within the test's own process, against a real PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import asyncpg
+
+from receiver import app
+from receiver.settings import Settings
+
+
+@dataclass
+class Service:
+    """`url` of the callback listener, `ops_url` of the other; `sql` sees what is committed."""
+
+    url: str
+    ops_url: str
+    client: aiohttp.ClientSession
+    sql: asyncpg.Connection
+    settings: Settings
+    stop: asyncio.Event
+
+    async def post(self, path: str, body: bytes | str, **headers: str) -> tuple[int, Any]:
+        """Post a body; the status and the JSON of the answer."""
+        data = body.encode() if isinstance(body, str) else body
+        skip = () if "Content-Type" in headers else ("Content-Type",)
+        async with self.client.post(self.url + path, data=data, headers=headers, skip_auto_headers=skip) as response:
+            return response.status, await response.json()
+
+    async def rows(self, query: str, *arguments: object) -> list[dict[str, Any]]:
+        return [dict(row) for row in await self.sql.fetch(query, *arguments)]
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Service]:
+    stop = asyncio.Event()
+    async with (
+        app.running(settings, stop) as listeners,
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as client,
+    ):
+        sql = await asyncpg.connect(settings.database_url.get_secret_value())
+        try:
+            yield Service(listeners.public.url, listeners.ops.url, client, sql, settings, stop)
+        finally:
+            sql.terminate()

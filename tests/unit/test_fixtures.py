@@ -1,0 +1,59 @@
+"""Every fixture through its adapter: what it understands, what it does not, and what it answers."""
+
+import json
+from datetime import UTC
+from typing import Any
+
+import pytest
+from support.cases import Case, cases
+
+from receiver.providers import ENDPOINTS, PROVIDERS
+from receiver.providers.contract import Parsed, Verdict
+from receiver.providers.payload import PayloadError
+from receiver.report import FINAL
+
+
+def parsed(case: Case) -> Parsed:
+    try:
+        return ENDPOINTS[case.expected["endpoint"]].parse(case.body)
+    except PayloadError as error:
+        return Parsed(faults=[str(error)])
+
+
+def column(row: Any, name: str) -> Any:
+    if name == "final":
+        return row.status in FINAL
+    value = getattr(row, name)
+    if name in {"happened_at", "sent_at"}:
+        return value and value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return json.loads(value) if name in {"raw", "context"} and value else value
+
+
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
+def test_adapter_makes_of_it_what_the_fixture_says(case: Case) -> None:
+    got = parsed(case)
+    for kind in ("reports", "replies"):
+        expected = case.expected.get(kind, [])
+        rows = getattr(got, kind)
+        assert [
+            {name: column(row, name) for name in want} for row, want in zip(rows, expected, strict=True)
+        ] == expected
+    assert got.sibling == case.expected.get("sibling")
+    assert got.understood == (case.expected["http_status"] == 200)
+    if case.expected["rejected"] is None:
+        assert got.faults == []
+    else:
+        assert case.expected["rejected"] in "; ".join(got.faults).lower()
+        assert got.faults
+
+
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
+def test_answer_is_in_the_providers_own_shape(case: Case) -> None:
+    verdict = Verdict.GOOD if case.expected["http_status"] == 200 else Verdict.NOT_UNDERSTOOD
+    answer = json.loads(ENDPOINTS[case.expected["endpoint"]].answer(verdict, "why", parsed(case).echo))
+    assert {name: answer.get(name) for name in case.expected["answer"]} == case.expected["answer"]
+
+
+def test_every_endpoint_of_every_provider_has_fixtures() -> None:
+    covered = {case.expected["endpoint"] for case in cases()}
+    assert covered == {endpoint.path for provider in PROVIDERS for endpoint in provider.endpoints}

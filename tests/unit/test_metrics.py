@@ -1,0 +1,91 @@
+"""What Prometheus sees of a service."""
+
+import time
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from receiver import metrics
+from receiver.report import ProviderName, Reason, Status
+
+ACME = ProviderName("acme")
+
+
+@pytest.fixture
+def service():
+    return metrics.build("1.2.3")
+
+
+def value(service, name, **labels):
+    return service.registry.get_sample_value(name, labels)
+
+
+def test_a_report_is_counted_by_provider_status_and_reason(service):
+    service.report_stored(ACME, Status.UNDELIVERABLE, Reason.UNREACHABLE)
+    service.report_stored(ACME, Status.DELIVERED, None)
+    service.report_duplicate(ACME)
+    for status, reason in (("undeliverable", "unreachable"), ("delivered", "none")):
+        assert value(service, "receiver_reports_total", provider="acme", status=status, reason=reason) == 1
+    assert value(service, "receiver_duplicate_reports_total", provider="acme") == 1
+
+
+def test_requests_replies_and_rejected_payloads_are_counted(service):
+    service.request_done("acme", "report", 200, 0.003)
+    service.reply_stored(ACME)
+    service.payload_rejected(ACME, "item")
+    assert value(service, "receiver_http_requests_total", provider="acme", endpoint="report", status="200") == 1
+    assert value(service, "receiver_http_request_duration_seconds_count", endpoint="report") == 1
+    assert value(service, "receiver_replies_total", provider="acme") == 1
+    assert value(service, "receiver_rejected_payloads_total", provider="acme", kind="item") == 1
+
+
+def test_a_flush_is_seen_by_its_size_and_its_time(service):
+    service.flushed(50, 0.004)
+    assert value(service, "receiver_flush_reports_sum") == 50
+    assert value(service, "receiver_commit_duration_seconds_bucket", le="0.005") == 1
+
+
+def test_the_age_of_the_last_report_grows_and_is_absent_before_the_first(service):
+    name = "receiver_last_report_age_seconds"
+    assert value(service, name, provider="acme") is None
+    service.last_report.seen(ACME, time.time() - 60)
+    assert value(service, name, provider="acme") == pytest.approx(60, abs=2)
+    service.report_stored(ACME, Status.DELIVERED, None)
+    service.last_report.seen(ACME, time.time() - 60)
+    assert value(service, name, provider="acme") == pytest.approx(0, abs=2)
+
+
+def test_gauges_follow_their_owners(service):
+    waiting = [1, 2, 3]
+    metrics.follow(service.queue_reports, lambda: len(waiting))
+    service.spool_bytes.set(4096)
+    service.breaker_is("open")
+    assert value(service, "receiver_queue_reports") == 3
+    assert value(service, "receiver_spool_bytes") == 4096
+    assert value(service, "receiver_breaker_state", receiver_breaker_state="open") == 1
+    assert value(service, "receiver_breaker_state", receiver_breaker_state="closed") == 0
+
+
+def test_labels_stay_bounded_whatever_comes(service):
+    for number in range(metrics.MAX_CHILDREN + 500):
+        service.request_done("acme", f"/{number}", 404, 0.001)
+    series = [line for line in service.render().splitlines() if line.startswith(b"receiver_http_requests_total{")]
+    assert len(series) == metrics.MAX_CHILDREN + 1
+    assert value(service, "receiver_http_requests_total", provider="other", endpoint="other", status="other") == 500
+
+
+def test_the_text_is_prometheus_and_every_name_is_ours(service):
+    service.report_stored(ACME, Status.DELIVERED, None)
+    families = list(text_string_to_metric_families(service.render().decode()))
+    assert {family.name.partition("_")[0] for family in families} == {"receiver"}
+    assert not [family.name for family in families if family.name.endswith("_created")]
+    assert value(service, "receiver_up") == 1
+    assert b"receiver_build_info{" in service.render()
+    assert b'version="1.2.3"' in service.render()
+    assert metrics.CONTENT_TYPE.startswith("text/plain")
+
+
+def test_two_services_in_one_process_do_not_share_a_count(service):
+    other = metrics.build("1.2.3")
+    service.reply_stored(ACME)
+    assert value(other, "receiver_replies_total", provider="acme") is None

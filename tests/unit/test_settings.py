@@ -1,0 +1,178 @@
+"""A wrong value stops the start with one message that names the variable; no secret is ever in it."""
+
+import os
+import traceback
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from receiver.settings import (
+    PREFIX,
+    Settings,
+    SettingsError,
+    default_data_dir,
+    load,
+    markdown_table,
+    unknown_variables,
+    variable,
+)
+
+TOKEN = "Zq7-callback_token.0123456789"
+URL = "postgresql://sms:hunter2@db/sms"
+
+
+@pytest.fixture(autouse=True)
+def bare(tmp_path, monkeypatch):
+    """No variable of the machine that runs the tests, and an empty working folder."""
+    for name in [name for name in os.environ if name.upper().startswith(PREFIX)]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_defaults_are_those_of_the_contract():
+    settings = load()
+    assert (settings.host, settings.port) == ("0.0.0.0", 8080)
+    assert (settings.ops_host, settings.ops_port) == ("127.0.0.1", 8081)
+    assert (settings.database_url, settings.callback_tokens) == (None, ())
+    assert settings.spool_max_bytes == 1024**3
+    assert (settings.log_format, settings.log_level) == (None, "INFO")
+    assert settings.retention_days is None
+
+
+def test_variables_and_the_env_file_are_read_and_the_variable_wins(monkeypatch):
+    Path(".env").write_text("RECEIVER_PORT=9000\nRECEIVER_OPS_PORT=9001\nOTHER=1\n")
+    monkeypatch.setenv("RECEIVER_PORT", "9100")
+    settings = load()
+    assert (settings.port, settings.ops_port) == (9100, 9001)
+
+
+def test_tokens_are_comma_separated_secrets(monkeypatch):
+    monkeypatch.setenv("RECEIVER_CALLBACK_TOKENS", f"{TOKEN}, {TOKEN}2,")
+    assert [token.get_secret_value() for token in load().callback_tokens] == [TOKEN, f"{TOKEN}2"]
+
+
+def test_an_empty_variable_is_one_that_is_not_set(monkeypatch):
+    for name in Settings.model_fields:
+        monkeypatch.setenv(variable(name), "")
+    assert load() == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("PORT", "http", "integer"),
+        ("PORT", "65536", "65535"),
+        ("PORT", "-1", "0"),
+        ("DATABASE_URL", "mysql://sms:hunter2@db/sms", "postgresql:// or postgres://"),
+        ("DATABASE_URL", "postgresql+asyncpg://sms:hunter2@db/sms", "postgresql:// or postgres://"),
+        ("CALLBACK_TOKENS", "tooshort", "token 1 of 1 is shorter than 16"),
+        ("CALLBACK_TOKENS", f"{TOKEN},with/slash+0123456789", "token 2 of 2 cannot stand in a URL path"),
+        ("CALLBACK_TOKENS", "................", "cannot stand in a URL path"),
+        ("CALLBACK_TOKENS", " , ", "holds no token"),
+        ("SPOOL_MAX_BYTES", "much", "byte string"),
+        ("SPOOL_MAX_BYTES", "0", "greater than 0"),
+        ("LOG_FORMAT", "xml", "'json' or 'console'"),
+        ("LOG_LEVEL", "loud", "'DEBUG'"),
+        ("BODY_TIMEOUT_S", "inf", "finite"),
+        ("RETENTION_DAYS", "0", "greater than or equal to 1"),
+        ("REUSE_PORT", "maybe", "boolean"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_variable(monkeypatch, name, value, says):
+    monkeypatch.setenv(f"RECEIVER_{name}", value)
+    with pytest.raises(SettingsError) as caught:
+        load()
+    assert str(caught.value).startswith(f"RECEIVER_{name}: ")
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_wrong_variable_is_named_at_once(monkeypatch):
+    monkeypatch.setenv("RECEIVER_PORT", "x")
+    monkeypatch.setenv("RECEIVER_OPS_PORT", "y")
+    with pytest.raises(SettingsError, match=r"RECEIVER_PORT: .*; RECEIVER_OPS_PORT: "):
+        load()
+
+
+def test_the_two_listeners_never_share_a_port(monkeypatch):
+    monkeypatch.setenv("RECEIVER_PORT", "8081")
+    with pytest.raises(SettingsError, match="RECEIVER_PORT and RECEIVER_OPS_PORT must differ"):
+        load()
+    monkeypatch.setenv("RECEIVER_PORT", "0")
+    monkeypatch.setenv("RECEIVER_OPS_PORT", "0")
+    assert load().port == 0
+
+
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    name=st.sampled_from(["RECEIVER_DATABASE_URL", "RECEIVER_CALLBACK_TOKENS"]),
+    secret=st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), min_size=8, max_size=15),
+)
+def test_no_wrong_secret_is_in_an_error_or_its_traceback(name, secret):
+    secret = f"x{secret.replace(',', '.')}\N{LATIN SMALL LETTER E WITH ACUTE}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(name, secret)
+        with pytest.raises(SettingsError) as caught:
+            load()
+    assert secret not in "".join(traceback.format_exception(caught.value))
+    assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+def test_no_secret_is_in_what_settings_look_like(monkeypatch):
+    monkeypatch.setenv("RECEIVER_DATABASE_URL", URL)
+    monkeypatch.setenv("RECEIVER_CALLBACK_TOKENS", TOKEN)
+    settings = load()
+    for shown in (repr(settings), str(settings), settings.model_dump_json(), str(settings.model_dump())):
+        assert "hunter2" not in shown
+        assert TOKEN not in shown
+
+
+def test_an_env_file_that_cannot_be_read_is_said():
+    Path(".env").write_bytes(b"RECEIVER_HOST=\xff\xfe\n")
+    with pytest.raises(SettingsError, match=r"the file \.env cannot be read: it is not UTF-8"):
+        load()
+
+
+def test_sizes_may_have_a_unit_and_words_any_case(monkeypatch):
+    monkeypatch.setenv("RECEIVER_SPOOL_MAX_BYTES", "2GiB")
+    monkeypatch.setenv("RECEIVER_LOG_FORMAT", "JSON")
+    monkeypatch.setenv("RECEIVER_LOG_LEVEL", "debug")
+    settings = load()
+    assert (settings.spool_max_bytes, settings.log_format, settings.log_level) == (2 * 1024**3, "json", "DEBUG")
+
+
+def test_the_data_folder_is_one_that_the_embedded_postgresql_can_reach(monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert default_data_dir() == Path("/var/lib/receiver")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("XDG_DATA_HOME", "/home/ann/.local/share")
+    assert default_data_dir() == Path("/home/ann/.local/share/receiver")
+
+
+def test_a_data_folder_is_absolute(monkeypatch):
+    monkeypatch.setenv("RECEIVER_DATA_DIR", "here")
+    assert load().data_dir == Path.cwd() / "here"
+    monkeypatch.setenv("RECEIVER_DATA_DIR", "~/there")
+    assert load().data_dir == Path.home() / "there"
+
+
+def test_a_mistyped_variable_is_found_in_the_environment_and_the_file(monkeypatch):
+    assert unknown_variables({"RECEIVER_PROT": "1", "RECEIVER_PORT": "1", "receiver_port": "1", "PORT": "1"}) == [
+        "RECEIVER_PROT"
+    ]
+    Path(".env").write_text("RECEIVER_HOTS=x\n")
+    monkeypatch.setenv("RECEIVER_PROT", "1")
+    assert unknown_variables() == ["RECEIVER_HOTS", "RECEIVER_PROT"]
+
+
+def test_every_setting_has_a_meaning_and_a_row_in_the_table():
+    rows = markdown_table().splitlines()[2:]
+    assert [row.split("`")[1] for row in rows] == [variable(name) for name in Settings.model_fields]
+    for name, info in Settings.model_fields.items():
+        assert info.description, name
+        assert info.description.endswith("."), name
+    assert "| `RECEIVER_SPOOL_MAX_BYTES` | `1GiB` |" in markdown_table()
+    assert "| `RECEIVER_DATABASE_URL` | unset |" in markdown_table()

@@ -1,0 +1,270 @@
+"""`receiver simulate`: what it makes up, and what it says about the answers."""
+
+import asyncio
+import json
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs
+
+import orjson
+import phonenumbers
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from click.testing import CliRunner
+
+from receiver.providers import ENDPOINTS, TRAFFICS
+from receiver.providers.payload import PayloadError
+from receiver.simulate.command import simulate
+from receiver.simulate.lives import Plan, tellings
+from receiver.simulate.send import Target, send
+from receiver.simulate.tally import Tally, as_text, ledger_line
+from receiver.simulate.traffic import requests
+
+NOW = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
+PLAN = Plan(seed=7, count=4000, ends_at=NOW)
+PROVIDERS = sorted(TRAFFICS)
+
+
+def made(provider, plan=PLAN, kind=None):
+    return [request for request in requests(TRAFFICS[provider], plan) if kind in {None, request.kind}]
+
+
+def items(push):
+    """The reports of a push, each as a dict, whatever the dialect."""
+    if "form" in push.content_type:
+        return [{name: values[0] for name, values in parse_qs(push.body.decode(), strict_parsing=True).items()}]
+    value = orjson.loads(push.body)
+    return value.get("statusReportList", [value]) if isinstance(value, dict) else value
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+class TestTraffic:
+    def test_one_seed_makes_the_same_bytes(self, provider):
+        assert made(provider) == made(provider)
+        assert made(provider) != made(provider, replace(PLAN, seed=8))
+
+    def test_another_clock_changes_the_times_alone(self, provider):
+        later = replace(PLAN, ends_at=NOW + timedelta(days=1))
+        assert [r.push.message_ids for r in made(provider)] == [r.push.message_ids for r in made(provider, later)]
+        assert made(provider) != made(provider, later)
+
+    def test_the_count_is_the_number_of_reports(self, provider):
+        for count in (1, 2, 99):
+            assert sum(r.reports for r in made(provider, replace(PLAN, count=count))) == count
+
+    def test_every_report_can_be_read_and_is_counted(self, provider):
+        for request in made(provider, kind="reports"):
+            assert len(items(request.push)) == request.reports == len(request.push.message_ids)
+
+    def test_a_repeated_report_is_the_same_to_the_byte(self, provider):
+        single = replace(PLAN, batches=0, duplicates=0.1)
+        bodies = Counter(r.push.body for r in made(provider, single, "reports"))
+        repeats = sum(r.repeats for r in made(provider, single))
+        assert 0.05 < repeats / PLAN.count < 0.15
+        assert sum(times - 1 for times in bodies.values()) == repeats
+
+    def test_without_duplicates_every_report_is_new(self, provider):
+        bodies = Counter(r.push.body for r in made(provider, replace(PLAN, batches=0, duplicates=0), "reports"))
+        assert max(bodies.values()) == 1
+
+    def test_malformed_requests_are_few_marked_and_carry_no_report(self, provider):
+        everything = made(provider, replace(PLAN, malformed=0.2, batches=0))
+        broken = [r for r in everything if r.kind == "malformed"]
+        assert 0.1 < len(broken) / len(everything) < 0.25
+        assert all(r.expected_status == 400 and not r.reports and not r.push.message_ids for r in broken)
+
+    def test_batches_keep_to_the_provider_and_to_the_option(self, provider):
+        sizes = {r.reports for r in made(provider, replace(PLAN, batch_size=500), "reports")}
+        assert max(sizes) <= TRAFFICS[provider].max_batch
+        assert {r.reports for r in made(provider, replace(PLAN, batch_size=1), "reports")} == {1}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+class TestTheReceiverUnderstands:
+    """The adapter's own parser is the judge of what is believable."""
+
+    def test_all_reports_with_a_known_status(self, provider):
+        for request in made(provider, kind="reports"):
+            parsed = ENDPOINTS[request.push.path].parse(request.push.body)
+            assert not parsed.faults
+            assert parsed.sibling is None
+            assert tuple(report.message_id for report in parsed.reports) == request.push.message_ids
+            assert "unknown" not in {report.status for report in parsed.reports}
+
+    def test_as_many_distinct_reports_as_the_summary_says(self, provider):
+        seen, repeats = set(), 0
+        for request in made(provider, replace(PLAN, duplicates=0.1), "reports"):
+            repeats += request.repeats
+            parsed = ENDPOINTS[request.push.path].parse(request.push.body)
+            seen.update(report.report_id for report in parsed.reports)
+        assert len(seen) == PLAN.count - repeats
+
+    def test_replies(self, provider):
+        replies = made(provider, replace(PLAN, replies=0.3), "reply")
+        assert bool(replies) == (TRAFFICS[provider].reply is not None)
+        for request in replies:
+            parsed = ENDPOINTS[request.push.path].parse(request.push.body)
+            assert len(parsed.replies) == 1
+            assert parsed.replies[0].sender is not None
+
+    def test_no_malformed_body(self, provider):
+        for request in made(provider, replace(PLAN, malformed=0.5), "malformed"):
+            try:
+                parsed = ENDPOINTS[request.push.path].parse(request.push.body)
+            except PayloadError:
+                continue
+            assert parsed.faults
+            assert not parsed.understood
+
+
+def events(provider="huawei", **changes):
+    return [telling.event for telling in tellings(TRAFFICS[provider], replace(PLAN, **changes))]
+
+
+def test_shares_are_about_what_was_asked_for():
+    finals = [e for e in events(long=0, failures=0.3, duplicates=0) if e.outcome != "interim"]
+    assert 0.25 < sum(e.outcome == "failed" for e in finals) / len(finals) < 0.35
+    messages = {e.message: e.segments for e in events(long=0.2, duplicates=0)}
+    assert 0.15 < sum(segments > 1 for segments in messages.values()) / len(messages) < 0.25
+    assert {e.outcome for e in events(failures=0)} == {"delivered", "interim"}
+    assert {e.outcome for e in events("tencent", failures=1)} == {"failed"}
+
+
+def test_a_long_message_has_each_of_its_segments():
+    whole = events(long=1, duplicates=0)
+    segments = {(e.message, e.segment) for e in whole}
+    complete = [
+        m for m, n in {e.message: e.segments for e in whole}.items() if {(m, s) for s in range(1, n + 1)} <= segments
+    ]
+    assert len(complete) >= len({e.message for e in whole}) - 1  # the count may cut the last one short
+
+
+@pytest.mark.parametrize(("shuffle", "in_order"), [(False, True), (True, False)])
+def test_reports_come_in_the_order_of_their_times_unless_shuffled(shuffle, in_order):
+    times = [e.happened_at for e in events("cloudsms", duplicates=0, shuffle=shuffle)]
+    assert (times == sorted(times)) is in_order
+    assert max(times) <= NOW
+
+
+def test_all_numbers_are_valid():
+    for number in {e.msisdn for e in events()}:
+        assert phonenumbers.is_valid_number(phonenumbers.parse(number))
+
+
+@pytest.fixture
+async def server():
+    """Answers like a receiver with the token `secret`; `answer` says what to answer a good request with."""
+    state = {"answer": 200, "bodies": [], "three": asyncio.Event(), "end": asyncio.Event()}
+
+    async def handle(request):
+        body = await request.read()
+        state["bodies"].append(body)
+        if len(state["bodies"]) == 3:
+            state["three"].set()
+        if state["answer"] == "hang":
+            await state["end"].wait()
+        if state["answer"] == "close":
+            request.transport.close()
+        broken = b"&status=" not in body or not body.isascii()
+        return web.Response(status=400 if broken else state["answer"])
+
+    app = web.Application()
+    app.router.add_post("/callback/huawei/report/secret", handle)
+    async with TestServer(app) as running:
+        yield str(running.make_url("/")), state
+        state["end"].set()
+
+
+async def sent(url, plan, **target):
+    tally, lines = Tally(), []
+    where = Target(url=url, **({"token": "secret", "concurrency": 8, "timeout_s": 5.0} | target))
+
+    def note(*outcome):
+        lines.append(json.loads(ledger_line(*outcome)))
+
+    await send(requests(TRAFFICS["huawei"], plan), where, tally, note)
+    return tally, lines
+
+
+FEW = replace(PLAN, count=40, batches=0, replies=0, malformed=0)
+
+
+async def test_good_answers(server):
+    url, state = server
+    tally, lines = await sent(url, FEW, rate=2000)
+    summary = tally.summary()
+    assert tally.as_expected
+    assert summary["answers"] == {"200": 40}
+    assert summary["acknowledged_reports"] == summary["reports"] == len(state["bodies"]) == 40
+    assert summary["distinct_reports"] == len(set(state["bodies"]))
+    assert None not in summary["latency_ms"].values()
+    assert {line["outcome"] for line in lines} == {"ok"}
+    assert sum(len(line["message_ids"]) for line in lines) == 40
+    assert "answers" in as_text(summary)
+
+
+async def test_a_malformed_request_is_answered_well_with_400(server):
+    tally, _ = await sent(server[0], replace(FEW, malformed=1))
+    assert tally.as_expected
+    assert tally.answers == {"200": 40, "400": 40}
+    assert tally.summary()["malformed"] == 40
+
+
+@pytest.mark.parametrize(
+    ("answer", "options", "counted", "outcome"),
+    [
+        (503, {}, "503", "failed"),
+        (200, {"token": None}, "404", "failed"),
+        ("hang", {"timeout_s": 0.2, "concurrency": 40}, "timeout", "unknown"),
+        ("close", {}, "connection lost", "unknown"),
+    ],
+)
+async def test_other_answers_are_told_apart(server, answer, options, counted, outcome):
+    url, state = server
+    state["answer"] = answer
+    tally, lines = await sent(url, FEW, **options)
+    assert tally.answers == {counted: 40}
+    assert not tally.as_expected
+    assert tally.summary()["acknowledged_reports"] == 0
+    assert {line["outcome"] for line in lines} == {outcome}
+
+
+async def test_nobody_listens(unused_tcp_port):
+    tally, lines = await sent(f"http://127.0.0.1:{unused_tcp_port}", FEW)
+    assert tally.answers == {"no connection": 40}
+    assert {line["outcome"] for line in lines} == {"failed"}
+
+
+async def test_an_interruption_leaves_the_summary_so_far(server):
+    url, state = server
+    state["answer"] = "hang"
+    tally = Tally()
+    sending = asyncio.create_task(
+        send(requests(TRAFFICS["huawei"], FEW), Target(url=url, token="secret", concurrency=3), tally, lambda *_: None)
+    )
+    await asyncio.wait_for(state["three"].wait(), 10)
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    assert tally.answers == {"interrupted": 3}
+    assert tally.outcomes == {"unknown": 3}
+
+
+def test_the_command_says_what_happened_and_exits_with_1(unused_tcp_port, tmp_path):
+    ledger = tmp_path / "ledger.jsonl"
+    url = f"http://127.0.0.1:{unused_tcp_port}"
+    options = ["huawei", "--url", url, "--count", "20", "--rate", "0", "--now", "2026-11-20T09:30:00Z"]
+    run = CliRunner().invoke(simulate, [*options, "--json", "--record", str(ledger)])
+    assert run.exit_code == 1
+    summary = json.loads(run.stdout)
+    assert (summary["seed"], summary["now"], summary["reports"]) == (1, "2026-11-20T09:30:00Z", 20)
+    assert len(ledger.read_text().splitlines()) == summary["requests"]
+
+
+@pytest.mark.parametrize(
+    "wrong", [["nobody"], ["huawei", "--url", "localhost:8080"], ["huawei", "--now", "soon"], ["huawei", "--long", "2"]]
+)
+def test_a_wrong_option_exits_with_2(wrong):
+    assert CliRunner().invoke(simulate, wrong).exit_code == 2
