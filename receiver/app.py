@@ -65,7 +65,7 @@ async def running(settings: Settings, stop: asyncio.Event) -> AsyncIterator[List
         )
         _follow(metrics, spool, maintenance)
         tasks = await stack.enter_async_context(_background(stop, writer.run(), keeper.run(), maintenance.run()))
-        ops_context = ops.Ops(keeper=keeper, metrics=metrics, maintenance=maintenance, spool_depth=lambda: spool.depth)
+        ops_context = ops.Ops(keeper=keeper, metrics=metrics, maintenance=maintenance, spool=spool)
         listeners = await _listen(settings, stack, keeper, ops_context)
         yield listeners
         ops_context.stopping = True

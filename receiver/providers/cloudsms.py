@@ -41,6 +41,8 @@ REPORT: Final = "cloudsms/report"
 
 _METHOD: Final = "SMS_PUSH_REPORT"
 _MAX_SERIAL: Final = 65_535
+_MAX_COPIED: Final = 16 * 1024 * 1024
+"""Bytes of the envelope over all results: every report's `raw` has it, and one packet must not fill the memory."""
 
 
 class Packet(Wire):
@@ -80,6 +82,8 @@ def _reports(fields: Item, faults: list[str]) -> list[DeliveryReport]:
         raise PayloadError(f"METHOD and TYPE are not {_METHOD} and REQUEST")
     results = as_list(fields.get("SMS_RESULT_LIST"), "SMS_RESULT_LIST")
     envelope = {name: value for name, value in fields.items() if name != "SMS_RESULT_LIST"}
+    if len(results) * len(as_json_text(envelope)) > _MAX_COPIED:
+        raise PayloadError("the packet is too large beside its SMS_RESULT_LIST for so many results")
     correlation = context({"CUSTOMER_BODY": fields.get("CUSTOMER_BODY")})
 
     def report(result: Item) -> DeliveryReport:

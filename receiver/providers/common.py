@@ -18,25 +18,37 @@ BEIJING: Final = timezone(timedelta(hours=8))
 _MAX_CALLING_CODE: Final = 3
 """Digits (ITU-T E.164, section 6.2.1)."""
 
+_MAX_NUMBER: Final = 32
+"""Characters: no number that is possible has more, prefixes and all."""
 
-@lru_cache(maxsize=512)
+
 def country_of_calling_code(code: str) -> str | None:
     """The country of a calling code such as `852`; None for one that several countries share."""
-    if not code.isdecimal() or len(code) > _MAX_CALLING_CODE:
+    if len(code) > _MAX_CALLING_CODE or not code.isdecimal():
         return None
+    return _country_of_calling_code(code)
+
+
+@lru_cache(maxsize=512)
+def _country_of_calling_code(code: str) -> str | None:
     regions = phonenumbers.region_codes_for_country_code(int(code))
     return regions[0] if len(regions) == 1 and len(regions[0]) == len("CN") else None
 
 
-@lru_cache(maxsize=8192)
 def e164(number: str, region: str | None = None) -> tuple[str | None, str | None]:
     """The number as E.164 with `+`, and its country (ISO 3166 alpha-2); None for what the text does not tell.
 
     A number need not be in service to be reported on, only possible: a report often says that it is not. `region`
     is the country of a number without a country code.
     """
-    if not number.removeprefix("+").isdecimal():  # masked, or not a number at all
+    # Masked, or not a number at all; and what a stranger sends must not fill the cache.
+    if len(number) > _MAX_NUMBER or not number.removeprefix("+").isdecimal():
         return None, None
+    return _e164(number, region)
+
+
+@lru_cache(maxsize=8192)
+def _e164(number: str, region: str | None) -> tuple[str | None, str | None]:
     try:
         parsed = phonenumbers.parse(number, region)
     except phonenumbers.NumberParseException:

@@ -6,6 +6,7 @@ that quotes nothing of the body.
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, Final, NoReturn, TypeVar
 from urllib.parse import unquote_plus
@@ -114,8 +115,9 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(unique) == len(pairs):
         return unique
     ambiguous = _Ambiguous(unique)
-    names = [name for name, _ in pairs]
-    ambiguous.key = next(name for name in names if names.count(name) > 1)[:MAX_NAME]
+    seen = Counter(name for name, _ in pairs)
+    # Escaped, because the key stands in texts that must hold neither U+0000 nor half of a surrogate pair.
+    ambiguous.key = ascii(next(name for name in seen if seen[name] > 1)[:MAX_NAME])[1:-1]
     return ambiguous
 
 

@@ -20,6 +20,7 @@ from pydantic import Field
 from receiver.providers.common import beijing_wall_clock, context, country_of_calling_code, e164, meaning
 from receiver.providers.contract import Endpoint, Parsed, Provider, Verdict
 from receiver.providers.payload import (
+    MAX_DIGITS,
     Item,
     OptionalCode,
     OptionalText,
@@ -140,7 +141,9 @@ def msisdn(calling_code: str | None, mobile: str | None) -> tuple[str | None, st
 
 def unix_time(text: str | None) -> datetime | None:
     """Unix seconds as time; None for anything else."""
-    if text is None or not text.isascii() or not text.isdigit() or not 0 < float(text) < _LAST_SECOND:
+    if text is None or len(text) > MAX_DIGITS or not text.isascii() or not text.isdigit():
+        return None
+    if not 0 < int(text) < _LAST_SECOND:
         return None
     return datetime.fromtimestamp(int(text), UTC)
 

@@ -4,6 +4,7 @@ WAL mode with `synchronous=FULL`: COMMIT returns after fdatasync of the log. SQL
 has two writers, so a lock on a file beside it keeps other processes away. Nothing here knows of threads or asyncio.
 """
 
+import base64
 import fcntl
 import os
 import sqlite3
@@ -14,6 +15,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
+
+import orjson
 
 from receiver.callback import Callback
 from receiver.logs import get_logger
@@ -67,6 +70,11 @@ class Depth:
     def age_s(self) -> float:
         """Seconds since the oldest arrived; 0 for none."""
         return max((datetime.now(UTC) - self.oldest).total_seconds(), 0.0) if self.oldest else 0.0
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        oldest = self.oldest and self.oldest.isoformat()
+        return {"callbacks": self.callbacks, "oldest": oldest, "file_bytes": self.file_bytes}
 
 
 class SpoolFile:
@@ -218,3 +226,18 @@ def _row(c: Callback) -> tuple[object, ...]:
 
 def _time(received_us: int) -> datetime:
     return _EPOCH + received_us * _MICROSECOND
+
+
+def as_line(number: int, callback: Callback) -> bytes:
+    """A line of JSON with everything that the spool knows of a callback; the body is in base64."""
+    c = callback
+    fields = {
+        "number": number,
+        "path": f"/callback/{c.path}",
+        "received_at": c.received_at.isoformat(),
+        "content_type": c.content_type,
+        "remote_addr": c.remote_addr,
+        "request_id": c.request_id,
+        "body": base64.b64encode(c.body).decode(),
+    }
+    return orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)

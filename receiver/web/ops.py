@@ -1,17 +1,19 @@
 """The ops listener: whether the process lives, whether it can keep a report now, and what Prometheus reads."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Final
 
 from aiohttp import web
 
 from receiver.metrics import CONTENT_TYPE, Metrics
 from receiver.store.keeper import Keeper
 from receiver.store.partitions import Maintenance
-from receiver.store.spoolfile import Depth
+from receiver.store.spool import Spool
+from receiver.store.spoolfile import as_line
 
-_FEW_DAYS = 2
+_PAGE: Final = 100
+_FEW_DAYS: Final = 2
 """Partitions for fewer days ahead are a warning (design, section 4)."""
 
 
@@ -22,12 +24,12 @@ class Ops:
     keeper: Keeper
     metrics: Metrics
     maintenance: Maintenance
-    spool_depth: Callable[[], Depth]
+    spool: Spool
     stopping: bool = field(default=False)
 
 
 def add_routes(app: web.Application, ops: Ops) -> None:
-    """`/healthz`, `/readyz`, `/metrics`."""
+    """`/healthz`, `/readyz`, `/metrics`; `/spool` and `/spool/export` for the command `receiver spool`."""
 
     async def healthz(_request: web.Request) -> web.Response:
         return web.json_response({"status": "alive"})
@@ -39,13 +41,27 @@ def add_routes(app: web.Application, ops: Ops) -> None:
     async def metrics(_request: web.Request) -> web.Response:
         return web.Response(body=ops.metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 
+    async def spool(_request: web.Request) -> web.Response:
+        return web.json_response(ops.spool.depth.as_dict())
+
+    async def spool_export(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        await response.prepare(request)
+        after = 0
+        while page := await ops.spool.oldest(_PAGE, after):
+            for number, callback in page:
+                await response.write(as_line(number, callback))
+                after = number
+        return response
+
+    app.router.add_get("/spool", spool)
+    app.router.add_get("/spool/export", spool_export)
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", metrics)
 
 
 def _readiness(ops: Ops) -> tuple[bool, dict[str, object]]:
-    depth = ops.spool_depth()
     database, spool = ops.keeper.database_takes, ops.keeper.spool_takes
     days_left = ops.maintenance.days_left
     warnings = []
@@ -59,12 +75,7 @@ def _readiness(ops: Ops) -> tuple[bool, dict[str, object]]:
     return ready, {
         "status": "stopping" if ops.stopping else "ready" if ready else "not ready",
         "database": database,
-        "spool": {
-            "takes": spool,
-            "callbacks": depth.callbacks,
-            "oldest": depth.oldest and depth.oldest.isoformat(),
-            "file_bytes": depth.file_bytes,
-        },
+        "spool": {"takes": spool, **ops.spool.depth.as_dict()},
         "partition_days_left": days_left,
         "warnings": warnings,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -1,0 +1,55 @@
+"""The commands about the database: `migrate`, `database-url`, `maintain`."""
+
+import json
+from dataclasses import asdict
+
+import click
+
+from receiver.cli.common import errors, quiet_settings, run, url_in_use, with_database
+from receiver.settings import load
+from receiver.store import catalogue_table, partitions
+from receiver.store import migrate as migrations
+
+
+@click.command()
+def migrate() -> None:
+    """Bring the database's schema and code tables up to date."""
+    with errors():
+        run(with_database(quiet_settings(), _migrate))
+    click.echo(f"The schema is at {migrations.head()}.")
+
+
+async def _migrate(url: str) -> None:
+    await migrations.upgrade(url)
+    connection = await migrations.connect(url)
+    await catalogue_table.sync(connection)
+    await connection.close()
+
+
+@click.command("database-url")
+def database_url() -> None:
+    """Print the URL of the database in use, for psql "$(receiver database-url)"."""
+    with errors():
+        click.echo(url_in_use(load()))
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def maintain(*, as_json: bool) -> None:
+    """Create the coming days' partitions and drop what is older than RECEIVER_RETENTION_DAYS."""
+    with errors():
+        settings = quiet_settings()
+
+        async def work(url: str) -> partitions.Done:
+            return await partitions.maintain(
+                url, days_ahead=settings.partition_days_ahead, retention_days=settings.retention_days
+            )
+
+        done = run(with_database(settings, work))
+    if as_json:
+        click.echo(json.dumps(asdict(done), indent=2))
+    else:
+        click.echo(
+            f"{done.created} partitions created, {len(done.dropped)} dropped, "
+            f"{done.deleted_messages} old messages deleted; partitions reach {done.days_left} days ahead."
+        )
