@@ -1,5 +1,7 @@
 """One log line and one count for each report, once it is known where it is kept (design, section 6)."""
 
+from uuid import UUID
+
 from receiver.logs import get_logger
 from receiver.masking import mask_msisdn
 from receiver.metrics import Metrics
@@ -11,19 +13,22 @@ log = get_logger()
 
 def record(job: Job, kept: Kept, metrics: Metrics) -> None:
     """Tell of every report, reply and rejected payload of the job what became of it."""
+    told: set[UUID] = set()
     for report in job.reports:
-        _report(job, report, kept, metrics)
+        report_id = report.report_id
+        _report(job, report, report_id, kept, metrics, again=report_id in told)
+        told.add(report_id)
     for reply in job.replies:
         _reply(job, reply, kept, metrics)
     if job.error is not None and kept.place is Place.DATABASE:
         _rejected(job, job.error, metrics)
 
 
-def _report(job: Job, report: DeliveryReport, kept: Kept, metrics: Metrics) -> None:
-    report_id = report.report_id
+def _report(job: Job, report: DeliveryReport, report_id: UUID, kept: Kept, metrics: Metrics, *, again: bool) -> None:
+    """`again`: the same report stood in the same body before."""
     if kept.place is Place.SPOOL:
         event = "report.spooled"
-    elif report_id in kept.receipt.stored:
+    elif report_id in kept.receipt.stored and not again:
         event = "report.stored"
         metrics.report_stored(report.provider, report.status, report.reason)
     elif report_id in kept.receipt.refused:

@@ -1,0 +1,254 @@
+"""What holds for every body, not only for those that somebody thought of."""
+
+import json
+from datetime import timedelta
+from typing import Any
+from urllib.parse import quote_plus, urlencode
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from support.cases import cases
+from support.dialects import ENDPOINT_PATHS, good_body
+
+from receiver.providers import ENDPOINTS, common
+from receiver.providers.contract import Parsed, Verdict
+from receiver.providers.payload import PayloadError, Wire, as_json_text, parse_form, parse_json, text_of
+from receiver.report import DeliveryReport, Reply
+
+every_url = pytest.mark.parametrize("path", ENDPOINT_PATHS)
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
+ANY_TEXT = st.text(st.characters())
+"""Lone surrogates too: JSON can write them."""
+
+NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | NUMBERS | ANY_TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(ANY_TEXT, inner, max_size=4),
+    max_leaves=20,
+)
+FIELDS = {str(field.alias or name) for model in Wire.__subclasses__() for name, field in model.model_fields.items()}
+KEYS = st.sampled_from(sorted(FIELDS | {"statusReportList", "SMS_RESULT_LIST", "SERIAL", "CUSTOMER_BODY", "ext"}))
+VALUES = st.recursive(
+    JSON_VALUES | st.sampled_from(["SMS_PUSH_REPORT", "REQUEST", "DELIVRD", "SUCCESS", "FAIL", "86", "+15512345678"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=12),
+    max_leaves=30,
+)
+
+
+def parsed(path: str, body: bytes) -> Parsed:
+    """Like the listener: what is no PayloadError goes on."""
+    try:
+        return ENDPOINTS[path].parse(body)
+    except PayloadError as error:
+        return Parsed(faults=[str(error)])
+
+
+def assert_storable(text: str | None) -> None:
+    """PostgreSQL takes it, and a log and an answer can show it."""
+    assert "\0" not in (text or "").encode().decode()
+
+
+def assert_sound(path: str, body: bytes) -> None:
+    """Everything that the store and the answer rely on."""
+    got = parsed(path, body)
+    rows: list[DeliveryReport | Reply] = [*got.reports, *got.replies]
+    assert rows or all(got.faults)
+    assert rows or got.faults
+    for fault in got.faults:
+        assert_storable(fault)
+    for row in rows:
+        for name in row.__slots__:
+            value = getattr(row, name)
+            if isinstance(value, str) and name != "happened_at_text":
+                assert_storable(value)
+        json.loads(row.raw)
+        at = row.happened_at if isinstance(row, DeliveryReport) else row.sent_at
+        assert at is None or at.utcoffset() == timedelta(0)
+    for report in got.reports:
+        assert report.report_id == report.report_id
+        assert report.context is None or isinstance(json.loads(report.context), dict)
+        assert report.segment is None or 1 <= report.segment <= 255
+        assert report.segments is None or 1 <= report.segments <= 255
+        assert report.recipient is None or report.recipient[0] == "+"
+    for verdict in Verdict:
+        assert isinstance(json.loads(ENDPOINTS[path].answer(verdict, "; ".join(got.faults), got.echo)), dict)
+
+
+@given(st.dictionaries(TEXTS, TEXTS))
+@example({"extend": "a=1&b=2+3%20", "": ""})
+def test_a_form_comes_back_as_it_was_encoded(fields: dict[str, str]) -> None:
+    assume(fields)
+    assert parse_form(urlencode(fields)) == fields
+    by_hand = "&".join(f"{quote_plus(name, safe='')}={quote_plus(value, safe='')}" for name, value in fields.items())
+    assert parse_form(by_hand) == fields
+
+
+@given(JSON_VALUES)
+def test_json_is_read_as_it_was_written(value: object) -> None:
+    def same(read: object, written: object) -> bool:
+        if isinstance(written, dict) and isinstance(read, dict):
+            return read.keys() == written.keys() and all(same(read[key], written[key]) for key in written)
+        if isinstance(written, list) and isinstance(read, list):
+            return len(read) == len(written) and all(map(same, read, written))
+        # A number with very many digits is kept as the text that it is.
+        return read == written or read == str(written)
+
+    for ascii_only in (True, False):
+        assert same(parse_json(json.dumps(value, ensure_ascii=ascii_only)), value)
+
+
+@given(JSON_VALUES)
+@example({"\0": 1})
+@example(["\ud800"])
+@example("\\u0000")
+@example(1e308)
+def test_json_that_is_stored_is_json_that_postgresql_takes(value: object) -> None:
+    try:
+        text = as_json_text(parse_json(json.dumps(value)))
+    except PayloadError:
+        return
+    assert_storable(text)
+    assert "\0" not in str(json.loads(text))
+    assert as_json_text(parse_json(text)) == text
+
+
+@given(st.binary() | st.text().map(str.encode))
+@every_url
+def test_no_bytes_surprise_an_adapter(path: str, body: bytes) -> None:
+    assert_sound(path, body)
+
+
+@given(VALUES)
+@every_url
+def test_no_json_surprises_an_adapter(path: str, value: object) -> None:
+    assert_sound(path, json.dumps(value).encode())
+
+
+@given(st.lists(st.tuples(KEYS, ANY_TEXT.filter(lambda text: text.isprintable()) | st.sampled_from(["1", "DELIVRD"]))))
+@every_url
+def test_no_form_surprises_an_adapter(path: str, fields: list[tuple[str, str]]) -> None:
+    assert_sound(path, urlencode(fields).encode())
+
+
+@given(st.data())
+@every_url
+def test_no_field_of_a_good_body_surprises_an_adapter(path: str, data: st.DataObject) -> None:
+    body = good_body(path, "field")
+    if body[:1] not in b"{[":
+        fields = dict(parse_form(body.decode())) | {data.draw(KEYS): data.draw(TEXTS)}
+        assert_sound(path, urlencode(fields).encode())
+        return
+    value = place = json.loads(body)
+    while isinstance(place, dict | list) and place:
+        key = data.draw(st.sampled_from(list(place) if isinstance(place, dict) else range(len(place))))
+        if not isinstance(place[key], dict | list) or data.draw(st.booleans()):
+            place[key] = data.draw(VALUES)
+            break
+        place = place[key]
+    assert_sound(path, json.dumps(value).encode())
+
+
+@every_url
+def test_every_cut_of_every_fixture_is_sound(path: str) -> None:
+    for case in cases():
+        if case.expected["endpoint"] == path and len(case.body) < 1_000:
+            for end in range(0, len(case.body), 7):
+                assert_sound(path, case.body[:end])
+
+
+@given(st.text(max_size=30) | st.from_regex(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\dZ?", fullmatch=True))
+@example("2024-02-30T25:00:00Z")
+@example("0001-01-01 00:00:00")
+@example("9999-12-31 23:59:59")
+def test_a_time_is_aware_utc_or_nothing(text: str) -> None:
+    for read in (common.iso_utc, common.beijing_wall_clock):
+        at = read(text)
+        assert at is None or at.utcoffset() == timedelta(0)
+
+
+@given(st.text(max_size=40) | st.from_regex(r"\+?\d{0,40}", fullmatch=True), st.sampled_from([None, "CN"]))
+def test_a_number_is_e_164_or_nothing(number: str, region: str | None) -> None:
+    recipient, country = common.e164(number, region)
+    assert recipient is None or (recipient[0] == "+" and recipient[1:].isdigit() and len(recipient) <= 16)
+    assert country is None or (len(country) == 2 and country.isupper())
+
+
+PACKET = json.loads(good_body("cloudsms/report", "packet"))
+ITEM = json.loads(good_body("tencent/reports", "item"))[0]
+FORM = parse_form(good_body("huawei/report", "form").decode()) | {"sequence": "1", "total": "2"}
+
+
+def one_id(path: str, value: Any) -> object:
+    body = urlencode(value) if path == "huawei/report" else json.dumps(value)
+    (report,) = ENDPOINTS[path].parse(body.encode()).reports
+    return report.report_id
+
+
+@given(serial=st.integers(1, 65_535), time=TEXTS, more=JSON_VALUES)
+def test_a_packet_pushed_again_is_the_same_report(serial: int, time: str, more: object) -> None:
+    """SERIAL and TIME belong to the push, and a field that nobody knows to nobody."""
+    again = PACKET | {"SERIAL": serial, "TIME": time, "MORE": more}
+    try:
+        assert one_id("cloudsms/report", again) == one_id("cloudsms/report", PACKET)
+    except ValueError:  # the unknown field can't be stored
+        assert parsed("cloudsms/report", json.dumps(again).encode()).faults
+
+
+IDENTITY = [
+    ("huawei/report", FORM, name, other)
+    for name, other in {
+        "smsMsgId": "other",
+        "status": "UNDELIV",
+        "sequence": "2",
+        "total": "3",
+        "updateTime": "2026-11-20T09:15:04Z",
+        "source": "3",
+        "orgCode": "000",
+    }.items()
+] + [
+    ("cloudsms/report", PACKET, "SMS_UID", "other"),
+    ("cloudsms/report", PACKET, "REPORT_TIME", "2026-11-20 17:15:05"),
+    ("cloudsms/report", PACKET, "REPORT_TIME", "no time"),
+    ("cloudsms/report", PACKET, "SMS_RESULT_LIST", [PACKET["SMS_RESULT_LIST"][0] | {"SMS_STATE": 5}]),
+    ("cloudsms/report", PACKET, "SMS_RESULT_LIST", [PACKET["SMS_RESULT_LIST"][0] | {"DEST_MSISDN": "15512345679"}]),
+    ("tencent/reports", ITEM, "sid", "other"),
+    ("tencent/reports", ITEM, "errmsg", "MK:0001"),
+    ("tencent/reports", ITEM, "user_receive_time", "2026-11-20 17:15:05"),
+    ("tencent/reports", ITEM, "user_receive_time", "no time"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "name", "other"), IDENTITY)
+def test_a_report_that_says_something_else_is_another_report(path: str, value: Any, name: str, other: object) -> None:
+    assert one_id(path, value) != one_id(path, value | {name: other})
+
+
+def test_a_key_that_stands_twice_is_named_so_that_it_can_be_stored_and_answered() -> None:
+    """U+0000 in the key cost the rejected payload, and half of a surrogate pair the answer: 500."""
+    for key in (r"\u0000", r"\ud800", r"\u202e", "x" * 100):
+        for path in ENDPOINT_PATHS:
+            assert_sound(path, f'{{"{key}":1,"{key}":2}}'.encode())
+
+
+def test_finding_the_key_that_stands_twice_does_not_take_minutes() -> None:
+    keys = ",".join(f'"{min(number, 89_999)}":0' for number in range(90_001))
+    with pytest.raises(PayloadError, match="the key 89999 stands twice"):
+        as_json_text(parse_json(f"{{{keys}}}"))
+
+
+def test_a_reply_whose_time_is_thousands_of_digits_is_stored_without_one() -> None:
+    (reply,) = ENDPOINTS["tencent/reply"].parse(b'{"text":"TD","time":"%s1"}' % (b"0" * 5_000)).replies
+    assert reply.sent_at is None
+
+
+def test_a_large_envelope_over_many_results_is_refused_before_it_fills_the_memory() -> None:
+    fat = PACKET | {"CUSTOMER_BODY": {"x": "y" * 700_000}, "SMS_RESULT_LIST": PACKET["SMS_RESULT_LIST"] * 4_000}
+    got = parsed("cloudsms/report", json.dumps(fat).encode())
+    assert not got.reports
+    assert got.faults == ["the packet is too large beside its SMS_RESULT_LIST for so many results"]
+
+
+def test_text_of_takes_a_byte_order_mark_away() -> None:
+    assert text_of(b"\xef\xbb\xbf [] \r\n") == "[]"
