@@ -7,16 +7,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 from typing import Final, NamedTuple
 
-import asyncpg
 from aiohttp import web
 
 from receiver import metrics as metric_set
 from receiver.logs import get_logger
 from receiver.metrics import Metrics, follow
 from receiver.settings import Settings
-from receiver.store import catalogue_table, embedded, migrate
+from receiver.store import embedded, migrate
 from receiver.store.keeper import Keeper
 from receiver.store.partitions import Maintenance, follow_days_left
+from receiver.store.preparation import prepared, until_prepared
 from receiver.store.spool import Spool
 from receiver.store.writer import Writer
 from receiver.web import callbacks, ops
@@ -49,6 +49,8 @@ async def running(settings: Settings, stop: asyncio.Event) -> AsyncIterator[List
     """The service while the block runs. A background task that dies sets `stop`."""
     async with AsyncExitStack() as stack:
         url = await _database(settings, stack)
+        # Reports are spooled until it is there; refusing to start would lose them.
+        is_prepared = await prepared(url)
         metrics = metric_set.build(version(DISTRIBUTION))
         spool = Spool(settings.data_dir / "spool", settings.spool_max_bytes)
         stack.push_async_callback(spool.close)
@@ -64,7 +66,9 @@ async def running(settings: Settings, stop: asyncio.Event) -> AsyncIterator[List
             url, metrics, days_ahead=settings.partition_days_ahead, retention_days=settings.retention_days
         )
         _follow(metrics, spool, maintenance)
-        tasks = await stack.enter_async_context(_background(stop, writer.run(), keeper.run(), maintenance.run()))
+        tasks = await stack.enter_async_context(
+            _background(stop, writer.run(), keeper.run(), _maintain(url, maintenance, is_prepared=is_prepared))
+        )
         ops_context = ops.Ops(keeper=keeper, metrics=metrics, maintenance=maintenance, spool=spool)
         listeners = await _listen(settings, stack, keeper, ops_context)
         yield listeners
@@ -78,26 +82,18 @@ async def running(settings: Settings, stop: asyncio.Event) -> AsyncIterator[List
 
 
 async def _database(settings: Settings, stack: AsyncExitStack) -> str:
-    """The URL of a PostgreSQL whose schema is right, as far as it can be asked now."""
-    if settings.database_url is None:
-        server = await stack.enter_async_context(embedded.running(settings.data_dir))
-        await migrate.upgrade(server.url)
-        url = server.url
-    else:
-        url = settings.database_url.get_secret_value()
-    try:
-        connection = await migrate.connect(url)
-    except (OSError, asyncpg.PostgresError) as error:
-        # Reports are spooled until it is there; refusing to start would lose them.
-        log.error("database.unreachable", error=type(error).__name__)  # noqa: TRY400 - the URL may be in the text
-        return url
-    try:
-        await migrate.check(connection)
-        if await catalogue_table.sync(connection):
-            log.info("catalogue.loaded")
-    finally:
-        await connection.close(timeout=settings.database_timeout_s)
-    return url
+    """The URL of the database; the embedded one runs and has the right schema."""
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    server = await stack.enter_async_context(embedded.running(settings.data_dir))
+    await migrate.upgrade(server.url)
+    return server.url
+
+
+async def _maintain(url: str, maintenance: Maintenance, *, is_prepared: bool) -> None:
+    if not is_prepared:
+        await until_prepared(url)
+    await maintenance.run()
 
 
 def _follow(metrics: Metrics, spool: Spool, maintenance: Maintenance) -> None:

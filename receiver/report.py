@@ -1,6 +1,6 @@
 """The normalised schema: what every platform's dialect is turned into (design, section 3)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from hashlib import blake2b
@@ -98,14 +98,16 @@ class DeliveryReport:
     happened_at: datetime | None = None
     happened_at_text: str = ""
 
-    @property
-    def report_id(self) -> UUID:
-        """The report's identity: the same report, sent again or by another way, has the same id.
+    report_id: UUID = field(init=False)
+    """The report's identity: the same report, sent again or by another way, has the same id.
 
-        Everything the provider says that matters is in it; what we derive (status, reason, country) is not, so
-        that a better catalogue does not turn an old report into a new one; nor is what changes from push to push
-        (a packet's serial number, the time of the push).
-        """
+    Everything the provider says that matters is in it; what we derive (status, reason, country) is not, so that a
+    better catalogue does not turn an old report into a new one; nor is what changes from push to push (a packet's
+    serial number, the time of the push).
+    """
+
+    def __post_init__(self) -> None:
+        """Name the report once: every step on its way to the database asks for the name."""
         happened = self.happened_at.isoformat() if self.happened_at else self.happened_at_text
         parts = (
             self.provider,
@@ -118,7 +120,7 @@ class DeliveryReport:
             str(self.reported_by),
             str(self.operator_code),
         )
-        return content_id(*parts)
+        object.__setattr__(self, "report_id", content_id(*parts))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +139,37 @@ class Reply:
     sent_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What a platform answered when one message was handed to it: it took the message (`enroute`) or refused it.
+
+    `fee` counts the segments that are charged for. `submitted_at` is None where the answer does not tell. The rest is
+    as in DeliveryReport.
+    """
+
+    provider: ProviderName
+    message_id: str
+    code: str
+    status: Status
+    reason: Reason | None
+    raw: str
+    recipient_key: str = ""
+    recipient: str | None = None
+    country: str | None = None
+    sender: str | None = None
+    segments: int | None = None
+    fee: int | None = None
+    detail: str | None = None
+    context: str | None = None
+    submitted_at: datetime | None = None
+
+    @property
+    def submission_id(self) -> UUID:
+        """The submission's identity: the same answer, handed over again, has the same id."""
+        return content_id("submission", self.provider, self.message_id, self.recipient_key, self.code)
+
+
 def content_id(*parts: str) -> UUID:
     """A 128-bit name for these texts; a length before each keeps ("a", "bc") apart from ("ab", "c")."""
     text = "".join(f"{len(part)}:{part}" for part in parts)
-    return UUID(bytes=blake2b(text.encode(), digest_size=16).digest())
+    return UUID(bytes=blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest())

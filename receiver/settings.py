@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
+from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr, ValidationError, model_validator
@@ -17,6 +18,7 @@ MIB: Final = 1024 * 1024
 MIN_TOKEN: Final = 16
 
 _URL_SCHEMES: Final = ("postgresql://", "postgres://")
+_HOST: Final = re.compile(r"(\[[^\s\[\]]*\]|[^\s:\[\]]*)(:\d{1,5})?")
 _PATH_SAFE: Final = re.compile(r"[A-Za-z0-9._~-]+")
 
 
@@ -53,7 +55,18 @@ def _check_tokens(tokens: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
 def _check_url(url: SecretStr | None) -> SecretStr | None:
     if url is not None and not url.get_secret_value().startswith(_URL_SCHEMES):
         raise ValueError(f"must begin with {' or '.join(_URL_SCHEMES)}")
+    if url is not None and not _has_hosts(url.get_secret_value()):
+        raise ValueError("has no readable host and port; percent-encode what is special in the user and the password")
     return url
+
+
+def _has_hosts(url: str) -> bool:
+    """Whether what stands for the hosts can be hosts: one or several, each with a port or without."""
+    try:
+        hosts = urlsplit(url).netloc.rpartition("@")[2]
+    except ValueError:
+        return False
+    return all(_HOST.fullmatch(host) for host in hosts.split(","))
 
 
 def _lower(value: object) -> object:

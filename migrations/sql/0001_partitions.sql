@@ -4,10 +4,11 @@
 CREATE TABLE sms_data.partitioned_table (name text PRIMARY KEY);
 INSERT INTO sms_data.partitioned_table VALUES ('report'), ('reply'), ('rejected_payload');
 
--- The daily partitions that are attached, and the day of each.
+-- The daily partitions that are attached, and the day of each. Select by name rather than by day: PostgreSQL is free to
+-- try the name of any table as a date before it looks whether it is one of these.
 CREATE VIEW sms_data.partition AS
     SELECT parent.relname::text AS parent, child.relname::text AS name,
-           to_date(right(child.relname, 8), 'YYYYMMDD') AS day
+           CASE WHEN child.relname ~ '_[0-9]{8}$' THEN to_date(right(child.relname, 8), 'YYYYMMDD') END AS day
     FROM pg_inherits
     JOIN pg_class AS child ON child.oid = inhrelid
     JOIN pg_class AS parent ON parent.oid = inhparent
@@ -30,12 +31,14 @@ BEGIN
     FOR parent_name IN
         SELECT known.name FROM sms_data.partitioned_table AS known
         WHERE NOT EXISTS (SELECT FROM sms_data.partition AS p
-                          WHERE p.parent = known.name AND p.day = create_partitions.day)
+                          WHERE p.parent = known.name
+                                AND p.name = format('%s_%s', known.name, to_char(create_partitions.day, 'YYYYMMDD')))
         ORDER BY known.name
     LOOP
         child_name := format('%s_%s', parent_name, to_char(day, 'YYYYMMDD'));
         -- A table that is there and not attached is what an interrupted detachment left.
-        EXECUTE format('CREATE TABLE IF NOT EXISTS sms_data.%I (LIKE sms_data.%I INCLUDING DEFAULTS)',
+        EXECUTE format('CREATE TABLE IF NOT EXISTS sms_data.%I'
+                       ' (LIKE sms_data.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)',
                        child_name, parent_name);
         EXECUTE format('ALTER TABLE sms_data.%I ATTACH PARTITION sms_data.%I FOR VALUES FROM (%L) TO (%L)',
                        parent_name, child_name,

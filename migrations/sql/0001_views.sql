@@ -116,8 +116,8 @@ CREATE VIEW sms.reply AS
            extend,
            sent_at,
            received_at,
-           remote_addr,
-           raw
+           raw,
+           remote_addr
     FROM sms_data.reply;
 
 COMMENT ON VIEW sms.reply IS
@@ -138,9 +138,9 @@ COMMENT ON COLUMN sms.reply.extend IS
 COMMENT ON COLUMN sms.reply.sent_at IS
     'When the subscriber sent it, by the platform''s clock; null where that is unknown.';
 COMMENT ON COLUMN sms.reply.received_at IS 'When the reply arrived here, by our own clock.';
-COMMENT ON COLUMN sms.reply.remote_addr IS 'Address of the client that passed the reply on.';
 COMMENT ON COLUMN sms.reply.raw IS
     'The reply as it came: every field, also those that nobody knows.';
+COMMENT ON COLUMN sms.reply.remote_addr IS 'Address of the client that passed the reply on.';
 
 CREATE VIEW sms.rejected_payload AS
     SELECT rejected_id,

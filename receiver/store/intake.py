@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from receiver.callback import Callback
 from receiver.logs import get_logger
-from receiver.providers import ENDPOINTS
+from receiver.providers import ENDPOINTS, SOURCES
 from receiver.providers.contract import Parsed
 from receiver.providers.payload import PayloadError
 from receiver.report import ProviderName
@@ -37,7 +37,7 @@ def understand(callback: Callback) -> Understood:
 
 
 def _parse(callback: Callback) -> Parsed:
-    endpoint = ENDPOINTS.get(callback.path)
+    endpoint = ENDPOINTS.get(callback.path) or SOURCES.get(callback.path)
     if endpoint is None:
         return Parsed(faults=[f"this version knows no callback URL {callback.path}"])
     try:

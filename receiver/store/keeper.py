@@ -19,8 +19,11 @@ _SPOOL_SHARE: Final = 0.25
 """Part of the answer's deadline that is left for the spool when PostgreSQL has used up the rest."""
 
 _DRAIN_CALLBACKS: Final = 200
+_PART_ROWS: Final = 1_000
+"""Most rows of one callback in one transaction: what is written within the time-out must not depend on its size."""
+
 _RETRY_FIRST_S: Final = 0.2
-_RETRY_MOST_S: Final = 5.0
+_RETRY_MOST_S: Final = 2.0
 
 log = get_logger()
 
@@ -39,6 +42,7 @@ class Keeper:
         self._deadline_s = deadline_s
         self._wanted = asyncio.Event()
         self._opened = False
+        self._drain_limit = _DRAIN_CALLBACKS
 
     @property
     def database_takes(self) -> bool:
@@ -59,7 +63,7 @@ class Keeper:
             raise CannotKeep("nothing could keep it in time") from None
 
     async def _keep(self, job: Job) -> Kept:
-        with suppress(DatabaseUnavailable, TimeoutError):
+        with suppress(DatabaseUnavailable, QueueFull, TimeoutError):
             async with asyncio.timeout(self._deadline_s * (1 - _SPOOL_SHARE)):
                 return Kept(Place.DATABASE, await self._write(job, self._writer.write))
         self._wanted.set()
@@ -73,13 +77,15 @@ class Keeper:
 
     async def _write(self, job: Job, write: Callable[[Job], Awaitable[Receipt]]) -> Receipt:
         """Write the job, and what the database refuses of it as a rejected payload."""
-        try:
+        if job.size <= _PART_ROWS:
             receipt = await write(job)
-            if receipt.refused:
-                reasons = "; ".join(sorted(set(receipt.refused.values())))
-                await write(replace(job, reports=(), replies=(), error=reasons))
-        except QueueFull as error:
-            raise CannotKeep("too many callbacks wait for the database") from error
+        else:
+            receipt = Receipt()
+            for part in _parts(job):  # one after the other, so that the small callbacks of others come between
+                receipt.add(await write(part))
+        if receipt.refused:
+            reasons = "; ".join(sorted(set(receipt.refused.values())))
+            await write(replace(job, reports=(), replies=(), error=reasons))
         return receipt
 
     def _note_opened(self) -> None:
@@ -97,27 +103,52 @@ class Keeper:
             await self._wanted.wait()
             try:
                 await self._drain()
-            except (DatabaseUnavailable, CannotKeep, SpoolError):
+            except (DatabaseUnavailable, SpoolError) as error:
+                if isinstance(error, SpoolError):
+                    log.error("spool.failed", error=str(error))  # noqa: TRY400 - a state of the disk, no bug
+                # A batch that was too large for the time-out must not come again as it was.
+                self._drain_limit = max(self._drain_limit // 2, 1)
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, _RETRY_MOST_S)
             else:
+                self._drain_limit = min(self._drain_limit * 2, _DRAIN_CALLBACKS)
                 delay = _RETRY_FIRST_S
 
     async def _drain(self) -> None:
         """One batch, as one group of the writer's; an empty spool asks whether PostgreSQL is back at all."""
-        batch = await self._spool.oldest(_DRAIN_CALLBACKS)
+        try:
+            batch = await self._spool.oldest(self._drain_limit)
+        except SpoolError:
+            await self._writer.retry(PROBE)  # that the spool can't be read says nothing about PostgreSQL
+            raise
         if not batch:
-            await self._writer.retry(PROBE)
-            self._wanted.clear()
-            if self._spool.depth.callbacks:
-                self._wanted.set()
-            elif self._opened:
-                self._opened = False
-                log.info("spool.drained")
+            await self._probe()
             return
-        jobs = [understand(callback).job for _, callback in batch]
+        jobs = []
+        for _, callback in batch:
+            jobs.append(understand(callback).job)
+            await asyncio.sleep(0)  # live callbacks go between
         receipts = await asyncio.gather(*(self._write(job, self._writer.retry) for job in jobs))
         await self._spool.remove([number for number, _ in batch])
         self._metrics.spool_drained.inc(len(batch))
         for job, receipt in zip(jobs, receipts, strict=True):
             record(job, Kept(Place.DATABASE, receipt), self._metrics)
+            await asyncio.sleep(0)
+
+    async def _probe(self) -> None:
+        await self._writer.retry(PROBE)
+        self._wanted.clear()
+        if self._spool.depth.callbacks or not self._writer.available:
+            self._wanted.set()
+        elif self._opened:
+            self._opened = False
+            log.info("spool.drained")
+
+
+def _parts(job: Job) -> list[Job]:
+    """The job in transactions of a bounded size. What got written of one that fails is a duplicate the next time."""
+    alone = replace(job, reports=(), replies=(), error=None)
+    rest = replace(job, reports=())
+    cuts = range(0, len(job.reports), _PART_ROWS)
+    parts = [replace(alone, reports=job.reports[at : at + _PART_ROWS]) for at in cuts]
+    return [*parts, rest] if rest.size else parts

@@ -10,6 +10,7 @@ import asyncpg
 from alembic import command, op
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from sqlalchemy.exc import DBAPIError
 
 import receiver
 
@@ -22,6 +23,10 @@ _LOCK_TIMEOUT_S: Final = 300
 
 class SchemaBehindError(Exception):
     """The database's schema is not the one that this version needs."""
+
+
+class MigrationError(Exception):
+    """PostgreSQL refused a step. All steps are one transaction, so nothing of them is left behind."""
 
 
 def folder() -> Path:
@@ -46,10 +51,14 @@ def run_script(name: str) -> None:
 
 def head() -> str:
     """The revision that this version of the service needs."""
-    revision = ScriptDirectory.from_config(_config("")).get_current_head()
+    revision = _scripts().get_current_head()
     if revision is None:
         raise SchemaBehindError(f"there are no migrations in {folder()}")
     return revision
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config(""))
 
 
 async def current(connection: "asyncpg.Connection[asyncpg.Record]") -> str | None:
@@ -63,17 +72,31 @@ async def current(connection: "asyncpg.Connection[asyncpg.Record]") -> str | Non
 async def check(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     """Raise SchemaBehindError, with the command to run, unless the schema is the one that is needed."""
     found, needed = await current(connection), head()
+    _check_known(found)
     if found != needed:
         raise SchemaBehindError(
             f"the database's schema is at {found or 'nothing'} and this version needs {needed}: run `receiver migrate`"
         )
 
 
+def _check_known(found: str | None) -> None:
+    """Raise SchemaBehindError for a revision that a newer version made: no command of this one helps."""
+    known = {script.revision for script in _scripts().walk_revisions()}
+    if found is not None and found not in known:
+        raise SchemaBehindError(
+            f"the database's schema is at {found}, which this version does not know: install a newer version"
+        )
+
+
 async def upgrade(url: str) -> None:
-    """Bring the schema up to date. Concurrent callers take turns."""
+    """Bring the schema up to date. Concurrent callers take turns. Raises SchemaBehindError, MigrationError."""
     async with _lock(url) as connection:
+        _check_known(await current(connection))
         await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {VERSION_SCHEMA}")
-        await asyncio.to_thread(command.upgrade, _config(url), "head")
+        try:
+            await asyncio.to_thread(command.upgrade, _config(url), "head")
+        except DBAPIError as error:
+            raise MigrationError(str(error.orig).partition("\n")[0]) from error
 
 
 def _config(url: str) -> Config:

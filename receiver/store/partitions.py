@@ -2,9 +2,10 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
 import asyncpg
@@ -12,13 +13,18 @@ import asyncpg
 from receiver.logs import get_logger
 from receiver.metrics import Metrics
 from receiver.store import sql
-from receiver.store.migrate import connect
+from receiver.store.migrate import check, connect
 
 _INTERVAL_S: Final = 3600.0
 _RETRY_S: Final = 30.0
 _DEADLINE_S: Final = 60.0
 _DROP_LOCK_TIMEOUT: Final = "2s"
 _DELETE_AT_ONCE: Final = 5_000
+
+_DONE_BY_ANOTHER: Final = (asyncpg.UndefinedTableError, asyncpg.ObjectNotInPrerequisiteStateError)
+"""What PostgreSQL says of a partition that is not attached any more, or that another instance is detaching."""
+
+_ADVICE: Final = "run `receiver maintain` daily as the owner of the tables"
 
 log = get_logger()
 
@@ -39,21 +45,42 @@ def today() -> date:
 
 
 async def maintain(url: str, *, days_ahead: int, retention_days: int | None) -> Done:
-    """Create what is missing of today's and the coming days' partitions, and drop what is older than the retention."""
+    """Create what is missing of today's and the coming days' partitions, and drop what is older than the retention.
+
+    Raises SchemaBehindError.
+    """
+    async with _connected(url) as connection:
+        await check(connection)
+        created, days_left = await _prepare(connection, days_ahead)
+        dropped, deleted = await _retire(connection, retention_days)
+        return Done(created, dropped, deleted, days_left)
+
+
+@asynccontextmanager
+async def _connected(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
     connection = await connect(url)
     try:
-        created = 0
-        for ahead in range(days_ahead + 1):
-            created += await connection.fetchval(sql.CREATE_PARTITIONS, today() + timedelta(days=ahead))
-        dropped: list[str] = []
-        deleted = 0
-        if retention_days is not None:
-            cutoff = today() - timedelta(days=retention_days)
-            dropped = await _drop(connection, cutoff)
-            deleted = await _delete_messages(connection, cutoff)
-        return Done(created, dropped, deleted, await _days_left(connection))
+        yield connection
     finally:
-        await connection.close(timeout=_RETRY_S)
+        connection.terminate()  # without a farewell, for which a hung server would let the service's stop wait
+
+
+async def _prepare(connection: "asyncpg.Connection[asyncpg.Record]", days_ahead: int) -> tuple[int, int]:
+    """How many partitions were created, and for how many days ahead they are there."""
+    created = 0
+    for ahead in range(days_ahead + 1):
+        created += await connection.fetchval(sql.CREATE_PARTITIONS, today() + timedelta(days=ahead))
+    return created, await _days_left(connection)
+
+
+async def _retire(
+    connection: "asyncpg.Connection[asyncpg.Record]", retention_days: int | None
+) -> tuple[list[str], int]:
+    """The partitions that were dropped, and how many states of messages were deleted. Needs the owner's rights."""
+    if retention_days is None:
+        return [], 0
+    cutoff = today() - timedelta(days=retention_days)
+    return await _drop(connection, cutoff), await _delete_messages(connection, cutoff)
 
 
 async def _drop(connection: "asyncpg.Connection[asyncpg.Record]", cutoff: date) -> list[str]:
@@ -62,10 +89,15 @@ async def _drop(connection: "asyncpg.Connection[asyncpg.Record]", cutoff: date) 
     await connection.execute(sql.SET_LOCK_TIMEOUT, _DROP_LOCK_TIMEOUT)
     for row in await connection.fetch(sql.OLD_PARTITIONS, cutoff):
         parent, name = row["parent"], row["name"]
-        if row["attached"]:
-            finish = "FINALIZE" if row["detaching"] else "CONCURRENTLY"
-            await connection.execute(f'ALTER TABLE sms_data."{parent}" DETACH PARTITION sms_data."{name}" {finish}')
-        await connection.execute(f'DROP TABLE sms_data."{name}"')
+        try:
+            if row["attached"]:
+                finish = "FINALIZE" if row["detaching"] else "CONCURRENTLY"
+                await connection.execute(f'ALTER TABLE sms_data."{parent}" DETACH PARTITION sms_data."{name}" {finish}')
+            await connection.execute(f'DROP TABLE sms_data."{name}"')
+        except asyncpg.LockNotAvailableError:
+            raise
+        except _DONE_BY_ANOTHER:
+            continue
         dropped.append(name)
     return dropped
 
@@ -73,9 +105,10 @@ async def _drop(connection: "asyncpg.Connection[asyncpg.Record]", cutoff: date) 
 async def _delete_messages(connection: "asyncpg.Connection[asyncpg.Record]", cutoff: date) -> int:
     """The states of messages whose reports are all gone, in small transactions: they change, so no day has them."""
     deleted = 0
+    midnight = datetime.combine(cutoff, time.min, UTC)  # asyncpg would take a bare date for the machine's own midnight
     for statement in (sql.DELETE_OLD_MESSAGES, sql.DELETE_OLD_REPLY_KEYS):
         while True:
-            count = int((await connection.execute(statement, cutoff, _DELETE_AT_ONCE)).split()[-1])
+            count = int((await connection.execute(statement, midnight, _DELETE_AT_ONCE)).split()[-1])
             deleted += count
             if count < _DELETE_AT_ONCE:
                 break
@@ -114,14 +147,19 @@ class Maintenance:
 
     async def _round(self) -> float:
         try:
-            async with asyncio.timeout(_DEADLINE_S):
-                done = await maintain(self._url, days_ahead=self._days_ahead, retention_days=self._retention_days)
+            async with asyncio.timeout(_DEADLINE_S), _connected(self._url) as connection:
+                created, days_left = await _prepare(connection, self._days_ahead)
+                # Known before the old ones are dropped: what keeps those from going says nothing about the coming days.
+                self._known_until = today() + timedelta(days=days_left)
+                dropped, deleted = await _retire(connection, self._retention_days)
+        except asyncpg.InsufficientPrivilegeError as error:
+            log.warning("partitions.not_permitted", detail=str(error)[:200], advice=_ADVICE)
+            return _INTERVAL_S
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             log.warning("partitions.maintenance_failed", error=type(error).__name__, detail=str(error)[:200])
             return _RETRY_S
-        self._known_until = today() + timedelta(days=done.days_left)
-        if done.created or done.dropped:
-            log.info("partitions.maintained", created=done.created, dropped=done.dropped, days_left=done.days_left)
+        if created or dropped or deleted:
+            log.info("partitions.maintained", created=created, dropped=dropped, deleted=deleted, days_left=days_left)
         return _INTERVAL_S
 
 

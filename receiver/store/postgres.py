@@ -1,5 +1,7 @@
 """One transaction against PostgreSQL: what is written, and what its errors mean."""
 
+import asyncio
+import re
 from collections.abc import Sequence
 from datetime import UTC
 from typing import Final
@@ -30,6 +32,8 @@ POISON: Final = (
 TRANSIENT: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 """`TimeoutError` is an OSError."""
 
+_PARAMETER: Final = re.compile(r"\$(\d+)")
+
 RETRY_AT_ONCE: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
 
@@ -37,14 +41,34 @@ class PartitionMissing(Exception):  # noqa: N818 - a state of the database
     """A row's day has no partition."""
 
 
-async def connect(url: str, timeout_s: float) -> "asyncpg.Connection[asyncpg.Record]":
-    """A connection of the write path: every wait on it has an end."""
-    return await asyncpg.connect(
-        url,
-        timeout=timeout_s,
-        command_timeout=timeout_s,
-        server_settings={"application_name": "receiver"},
-    )
+async def connect(url: str, timeout_s: float, patience_s: float) -> "asyncpg.Connection[asyncpg.Record]":
+    """A connection of the write path, ready within `patience_s`: every wait on it has an end."""
+    async with asyncio.timeout(patience_s):
+        connection = await asyncpg.connect(
+            url, timeout=patience_s, command_timeout=timeout_s, server_settings={"application_name": "receiver"}
+        )
+        try:
+            await _warm_up(connection)
+        except BaseException:
+            connection.terminate()
+            raise
+    return connection
+
+
+async def _warm_up(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Let the driver learn the main statements and their types, and see that PostgreSQL lets us write.
+
+    That is a dozen round trips: over a slow network, more than there is time for in the first transaction.
+    """
+    await connection.execute("BEGIN")
+    await connection.fetch(sql.UPSERT_MESSAGES, *_no_rows(sql.UPSERT_MESSAGES)[:-1], sql.MAX_REPORTS_A_MESSAGE)
+    await connection.execute(sql.INSERT_REPORTS, *_no_rows(sql.INSERT_REPORTS))
+    await connection.execute(sql.ROLLBACK)
+
+
+def _no_rows(statement: str) -> list[list[object]]:
+    """An empty column for each of the statement's parameters."""
+    return [[] for _ in range(max(map(int, _PARAMETER.findall(statement))))]
 
 
 async def write(connection: "asyncpg.Connection[asyncpg.Record]", jobs: Sequence[Job], timeout_s: float) -> Receipt:

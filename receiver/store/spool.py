@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -96,6 +97,14 @@ class Spool:
         return await asyncio.wrap_future(done)
 
     def _run(self) -> None:
+        try:
+            self._serve()
+        finally:
+            with self._work:
+                self._closing = True  # also where a fault ended the thread: later callers are told, and do not wait
+            self._file.close()
+
+    def _serve(self) -> None:
         while True:
             with self._work:
                 self._work.wait_for(lambda: self._puts or self._calls or self._closing)
@@ -108,10 +117,9 @@ class Spool:
             self._commit(puts)
             for call in calls:
                 call()
-            self._depth = self._file.depth()
+            self._look()
             if closing:
                 break
-        self._file.close()
 
     def _commit(self, puts: Sequence[tuple[Callback, Future[None]]]) -> None:
         if not puts:
@@ -123,6 +131,11 @@ class Spool:
             for _, done in puts:
                 done.set_exception(error)
             return
-        self._depth = self._file.depth()
+        self._look()
         for _, done in puts:
             done.set_result(None)
+
+    def _look(self) -> None:
+        """Where the file can't be read now, the depth stays as it was known."""
+        with suppress(sqlite3.Error):
+            self._depth = self._file.depth()

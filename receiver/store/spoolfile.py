@@ -26,7 +26,9 @@ MIN_FREE_BYTES: Final = 64 * 1024 * 1024
 
 FILE_NAME: Final = "spool.sqlite"
 _PAGE_BYTES: Final = 4096
-_READ_BYTES: Final = 8 * 1024 * 1024
+_READ_BYTES: Final = 256 * 1024
+"""Bodies that are read at once: to understand more of them would keep live callbacks waiting."""
+
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS callback (
     id           INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -84,7 +86,7 @@ class SpoolFile:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder = folder
         self._max_bytes = max_bytes
-        self._file_bytes = 0
+        self._used_bytes = 0
         self._lock = _lock(folder)
         try:
             self._db = _open(folder / FILE_NAME, max_bytes)
@@ -97,12 +99,16 @@ class SpoolFile:
         """Quick, however much there is."""
         first = self._db.execute("SELECT received_us FROM callback ORDER BY id LIMIT 1").fetchone()
         pages: int = self._db.execute("PRAGMA page_count").fetchone()[0]
-        self._file_bytes = pages * _PAGE_BYTES
-        return Depth(self._callbacks, _time(first[0]) if first else None, self._file_bytes)
+        free: int = self._db.execute("PRAGMA freelist_count").fetchone()[0]
+        self._used_bytes = (pages - free) * _PAGE_BYTES
+        return Depth(self._callbacks, _time(first[0]) if first else None, pages * _PAGE_BYTES)
 
     def has_room(self) -> bool:
         """Whether file and disk may grow. Asks nothing of SQLite, so any thread may ask."""
-        return self._file_bytes < self._max_bytes and _free_bytes(self._folder) >= MIN_FREE_BYTES
+        try:
+            return self._used_bytes < self._max_bytes and _free_bytes(self._folder) >= MIN_FREE_BYTES
+        except OSError:  # the disk is gone
+            return False
 
     def append(self, callbacks: Iterable[Callback]) -> None:
         """Add all, on the disk when this returns, or none. Raises SpoolFull."""

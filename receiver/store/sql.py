@@ -107,8 +107,12 @@ FROM sms_data.partitioned_table AS known
 JOIN pg_class AS child ON child.relnamespace = 'sms_data'::regnamespace AND child.relkind = 'r'
                       AND child.relname ~ ('^' || known.name || '_[0-9]{8}$')
 LEFT JOIN pg_inherits AS link ON link.inhrelid = child.oid
-WHERE to_date(right(child.relname, 8), 'YYYYMMDD') < $1
-ORDER BY child.relname
+WHERE right(child.relname, 8) COLLATE "C" < to_char($1::date, 'YYYYMMDD')
+ORDER BY detaching DESC, child.relname
+"""
+"""Unfinished detachments first: a parent has room for one, which blocks every other until it is finished.
+
+Days are compared as texts: PostgreSQL may try any table's name as a date before it looks whether it is one of ours.
 """
 
 COMPLETE_DAYS: Final = """

@@ -23,6 +23,9 @@ from receiver.store.job import Job, Receipt
 
 _RETRIES_AT_ONCE: Final = 3
 
+_RECONNECT_PATIENCE: Final = 5
+"""Time-outs that connecting may take while the breaker is open."""
+
 PROBE: Final = Job(
     callback=Callback(
         path="",
@@ -71,21 +74,26 @@ class Writer:
         self._wake = asyncio.Event()
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
         self.available = True
+        self._trouble: type[BaseException] | None = None
         follow(metrics.queue_reports, lambda: self._queued)
 
     async def write(self, job: Job) -> Receipt:
         """Return once the job is committed. Raises DatabaseUnavailable or QueueFull."""
         if not self.available:
             raise DatabaseUnavailable
+        if self._queued and self._queued + job.size > self._max_queue:
+            raise QueueFull
         return await self._enqueue(job)
 
     async def retry(self, job: Job) -> Receipt:
-        """Write although PostgreSQL is thought to be away: how it is found to be back."""
+        """Write although PostgreSQL is thought to be away: how it is found to be back.
+
+        What is spooled has been accepted: the queue's limit, which is for callers who can be sent away, would keep a
+        batch of it that is larger than the queue in the spool for ever.
+        """
         return await self._enqueue(job)
 
     async def _enqueue(self, job: Job) -> Receipt:
-        if self._queued and self._queued + job.size > self._max_queue:
-            raise QueueFull
         waiting = _Waiting(job, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
         self._queued += job.size
@@ -119,9 +127,10 @@ class Writer:
 
     async def _flush(self, group: list[_Waiting]) -> None:
         started = time.perf_counter()
+        if not self.available:
+            self._metrics.breaker_is("half_open")
         try:
-            async with asyncio.timeout(self._timeout_s):
-                receipts = await self._write_all([waiting.job for waiting in group])
+            receipts = await self._write_all([waiting.job for waiting in group])
         except postgres.TRANSIENT as error:
             self._fail(group, error)
             return
@@ -143,10 +152,11 @@ class Writer:
     def _fail(self, group: list[_Waiting], error: BaseException) -> None:
         """The group and all who wait behind it are refused: the time-out was long enough for them too."""
         self._drop_connection()
-        if self.available:
-            self.available = False
-            self._metrics.breaker_is("open")
+        self._metrics.breaker_is("open")
+        if self.available or type(error) is not self._trouble:
             log.error("database.unavailable", error=type(error).__name__, detail=_summary(error))
+        self.available = False
+        self._trouble = type(error)
         behind = list(self._queue)
         self._queue.clear()
         self._queued = 0
@@ -184,13 +194,18 @@ class Writer:
         else:
             ids = [*(r.report_id for r in jobs[0].reports), *(r.reply_id for r in jobs[0].replies)]
             whole.refused = dict.fromkeys(ids, f"the database refuses it: {_summary(error)}")
+            if not ids:
+                log.error("payload.lost", request_id=jobs[0].callback.request_id, detail=_summary(error))
         return [whole]
 
     async def _transaction(self, jobs: Sequence[Job]) -> Receipt:
         for _ in range(_RETRIES_AT_ONCE):
             connection = await self._connected()
             try:
-                return await postgres.write(connection, jobs, self._timeout_s)
+                # Each transaction's own deadline: to find many poisoned rows takes many, and all of it must come to an
+                # end. Apart from the connecting, or a slow network that serves the one would never get both.
+                async with asyncio.timeout(self._timeout_s):
+                    return await postgres.write(connection, jobs, self._timeout_s)
             except postgres.PartitionMissing:
                 log.warning("partitions.missing")
                 await postgres.create_partitions(connection, jobs)
@@ -200,7 +215,9 @@ class Writer:
 
     async def _connected(self) -> "asyncpg.Connection[asyncpg.Record]":
         if self._connection is None or self._connection.is_closed():
-            self._connection = await postgres.connect(self._url, self._timeout_s)
+            # Once nobody waits for an answer, a slow network may take its time.
+            patience_s = self._timeout_s * (1 if self.available else _RECONNECT_PATIENCE)
+            self._connection = await postgres.connect(self._url, self._timeout_s, patience_s)
         return self._connection
 
     def _drop_connection(self) -> None:

@@ -1,0 +1,165 @@
+"""Poison: what the database refuses because of what it is. It is kept as rejected and holds nobody else up."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import orjson
+import pytest
+from support import service as services
+from support.capture import captured_log
+from support.reports import job, report
+from support.service import Service
+from support.writers import writing
+
+from receiver.metrics import build
+from receiver.store.job import Place
+from receiver.store.keeper import Keeper
+from receiver.store.spool import Spool
+
+SINGLE, BATCH, UPLINK = "/callback/huawei/report", "/callback/huawei/reports", "/callback/huawei/uplink"
+JSON = {"Content-Type": "application/json"}
+POISON = "ALTER TABLE sms_data.{} ADD CONSTRAINT no_poison CHECK ({} IS DISTINCT FROM 'POISON')"
+
+
+@pytest.fixture
+async def poisoned(sql: asyncpg.Connection, make_settings) -> AsyncIterator[Service]:
+    """A service whose database refuses reports with the code POISON and replies with that text."""
+    await sql.execute(POISON.format("report", "code"))
+    await sql.execute(POISON.format("reply", "body"))
+    async with services.running(make_settings(database_timeout_s=20.0, answer_deadline_s=30.0)) as running:
+        yield running
+
+
+async def stored(connection: asyncpg.Connection) -> set[str]:
+    return {row[0] for row in await connection.fetch("SELECT message_id FROM sms.delivery_report")}
+
+
+async def rejected(service: Service) -> list[dict[str, object]]:
+    return await service.rows("SELECT body, error, path, provider FROM sms.rejected_payload ORDER BY received_at")
+
+
+async def test_poison_alone_is_answered_400_and_kept_with_a_readable_reason(poisoned: Service):
+    body = b"smsMsgId=m-1&status=POISON&extend=a%26b"
+    status, answer = await poisoned.post(SINGLE, body)
+    assert status == 400
+    assert answer["returnCode"] == 400
+    (kept,) = await rejected(poisoned)
+    assert (kept["body"], kept["path"], kept["provider"]) == (body, SINGLE, "huawei")
+    assert kept["error"].startswith("the database refuses it: ")
+    assert "no_poison" in kept["error"]
+    assert "POISON" not in kept["error"], "the reason quotes no value"
+    assert await poisoned.rows("SELECT 1 FROM sms.message") == [], "no state of a message without a report"
+
+
+async def test_the_neighbours_of_poison_in_one_commit_are_stored(poisoned: Service):
+    """Callbacks that happened to arrive at the same time have nothing to do with each other."""
+    codes = {f"m-{n}": "POISON" if n in (7, 8, 31) else "DELIVRD" for n in range(40)}
+    answers = await asyncio.gather(
+        *(poisoned.post(SINGLE, f"smsMsgId={message}&status={code}") for message, code in codes.items())
+    )
+    statuses = {message: status for message, (status, _) in zip(codes, answers, strict=True)}
+    assert statuses == {message: 400 if code == "POISON" else 200 for message, code in codes.items()}
+    assert await stored(poisoned.sql) == {message for message, code in codes.items() if code != "POISON"}
+    assert len(await rejected(poisoned)) == 3
+
+
+async def test_a_batch_of_fifty_with_one_poisoned_item_stores_forty_nine(poisoned: Service):
+    items = [{"smsMsgId": f"m-{n}", "status": "POISON" if n == 20 else "DELIVRD"} for n in range(50)]
+    body = orjson.dumps({"statusReportList": items})
+    assert await poisoned.post(BATCH, body, **JSON) == (200, {"returnCode": 0, "returnCodeDesc": "Success"})
+    assert await stored(poisoned.sql) == {f"m-{n}" for n in range(50) if n != 20}
+    (kept,) = await rejected(poisoned)
+    assert kept["body"] == body
+
+
+async def test_of_two_reports_about_one_message_the_good_one_makes_the_state(poisoned: Service):
+    items = [{"smsMsgId": "m-1", "status": code} for code in ("POISON", "DELIVRD")]
+    await poisoned.post(BATCH, orjson.dumps({"statusReportList": items}), **JSON)
+    assert await poisoned.rows("SELECT status, code FROM sms.message") == [{"status": "delivered", "code": "DELIVRD"}]
+
+
+async def test_a_poisoned_reply_is_kept_as_rejected_too(poisoned: Service):
+    bodies = {text: f"smsMsgId={text}&from=%2B8615500005678&to=1069&body={text}" for text in ("STOP", "POISON")}
+    answers = await asyncio.gather(*(poisoned.post(UPLINK, body) for body in bodies.values()))
+    assert [status for status, _ in answers] == [200, 400]
+    assert await poisoned.rows("SELECT body FROM sms.reply") == [{"body": "STOP"}]
+    assert [kept["body"] for kept in await rejected(poisoned)] == [bodies["POISON"].encode()]
+
+
+async def test_after_poison_the_same_report_can_be_stored(poisoned: Service):
+    """The mark against duplicates must not outlive the insert that failed."""
+    body = "smsMsgId=m-1&status=POISON"
+    assert (await poisoned.post(SINGLE, body))[0] == 400
+    await poisoned.sql.execute("ALTER TABLE sms_data.report DROP CONSTRAINT no_poison")
+    assert (await poisoned.post(SINGLE, body))[0] == 200
+    assert await stored(poisoned.sql) == {"m-1"}
+
+
+@pytest.mark.parametrize("poison", ["\x00", "\ud800"], ids=["U+0000", "half a surrogate pair"])
+async def test_a_text_that_postgresql_has_no_room_for_is_isolated(database, sql, poison: str):
+    """The adapters refuse such texts; should one come through, it must not take its neighbours with it."""
+    bad, good = report(detail=f"bad{poison}", message_id="bad"), report(message_id="good")
+    async with writing(database) as writer:
+        receipts = await asyncio.gather(writer.write(job(bad)), writer.write(job(good)), writer.write(job(bad, good)))
+        assert writer.available
+    assert [len(receipt.refused) for receipt in receipts] == [1, 0, 1]
+    assert await stored(sql) == {"good"}
+
+
+SLOW_POISON = """
+CREATE FUNCTION is_good(code text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    IF code = 'POISON' THEN
+        PERFORM pg_sleep(0.05);
+    END IF;
+    RETURN code <> 'POISON';
+END $$;
+ALTER TABLE sms_data.report ADD CONSTRAINT no_poison CHECK (is_good(code));
+"""
+
+
+async def test_much_poison_does_not_count_as_a_database_that_is_away(database, sql):
+    """To find twelve poisoned rows takes longer than one transaction may, and each transaction is quick."""
+    await sql.execute(SLOW_POISON)
+    reports = [report("POISON" if n % 2 else "DELIVRD", message_id=f"m-{n}") for n in range(24)]
+    async with writing(database, timeout_s=1.0) as writer:
+        receipt = await writer.write(job(*reports))
+        assert writer.available
+    assert (len(receipt.stored), len(receipt.refused)) == (12, 12)
+    assert await stored(sql) == {f"m-{n}" for n in range(0, 24, 2)}
+
+
+async def test_poison_in_the_spool_does_not_block_what_comes_after_it(database, sql, tmp_path):
+    await sql.execute(SLOW_POISON)
+    metrics = build("test")
+    spool = Spool(tmp_path / "spool", 1 << 20)
+    for n in range(24):
+        body = f"smsMsgId=m-{n}&status={'POISON' if n % 2 else 'DELIVRD'}".encode()
+        await spool.put(job(body=body).callback)
+    async with writing(database, metrics, timeout_s=1.0) as writer:
+        draining = asyncio.create_task(Keeper(writer, spool, metrics, deadline_s=20.0).run())
+        async with asyncio.timeout(30):
+            while spool.depth.callbacks:
+                await asyncio.sleep(0.02)
+        draining.cancel()
+        await asyncio.wait([draining])
+    await spool.close()
+    assert await stored(sql) == {f"m-{n}" for n in range(0, 24, 2)}
+    assert await sql.fetchval("SELECT count(*) FROM sms.rejected_payload") == 12
+
+
+async def test_a_body_that_cannot_even_be_kept_as_rejected_is_told_of_and_blocks_nothing(database, sql, tmp_path):
+    await sql.execute(POISON.format("rejected_payload", "error"))
+    metrics = build("test")
+    spool = Spool(tmp_path / "spool", 1 << 20)
+    async with writing(database, metrics) as writer:
+        keeper = Keeper(writer, spool, metrics, deadline_s=20.0)
+        with captured_log() as log:
+            kept = await asyncio.gather(keeper.keep(job(error="POISON")), keeper.keep(job(report())))
+    await spool.close()
+    assert [one.place for one in kept] == [Place.DATABASE] * 2
+    assert await stored(sql) == {"m-1"}
+    (lost,) = log.events("payload.lost")
+    assert lost["level"] == "error"
+    assert lost["request_id"]

@@ -1,0 +1,161 @@
+"""The two roles: dashboards see the views and nothing else, and the service owns nothing."""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from itertools import product
+
+import asyncpg
+import pytest
+from conftest import administrate
+from support import service as services
+from support.capture import captured_log
+from support.cases import case
+from support.databases import connected
+from support.reports import NOON, job, report
+from support.service import Service
+from support.waiting import eventually
+
+from receiver.metrics import build
+from receiver.store import catalogue_table, partitions, postgres
+from receiver.store.partitions import Maintenance
+
+VIEWS = ("delivery_report", "message", "reply", "rejected_payload", "code")
+TABLES = ("report", "message", "reply", "reply_key", "rejected_payload", "code", "catalogue", "partitioned_table")
+PARTITIONED = ("report", "reply", "rejected_payload")
+
+As = Callable[[str], str]
+
+
+@pytest.fixture(scope="module")
+async def logins(cluster: str, template: str) -> AsyncIterator[None]:
+    """`dashboard` has only sms_reader, `ingest` only sms_writer."""
+    assert template
+    await administrate(
+        cluster, "CREATE ROLE dashboard LOGIN IN ROLE sms_reader", "CREATE ROLE ingest LOGIN IN ROLE sms_writer"
+    )
+    yield
+    await administrate(cluster, "DROP ROLE dashboard", "DROP ROLE ingest")
+
+
+@pytest.fixture
+def login(database: str, logins: None) -> As:
+    assert logins is None
+    return lambda role: database.replace("//postgres@", f"//{role}@")
+
+
+@pytest.fixture
+async def stored(sql: asyncpg.Connection) -> None:
+    """A report of noon's day, and one of forty days before."""
+    for day in (NOON, NOON - timedelta(days=40)):
+        await sql.execute("SELECT sms_data.create_partitions($1)", day.date())
+        await postgres.write(sql, [job(report(message_id=f"m-{day.date()}"), received_at=day)], 10.0)
+
+
+@pytest.fixture
+async def written_by_ingest(login: As, make_settings) -> AsyncIterator[Service]:
+    patient = make_settings(database_url=login("ingest"), database_timeout_s=20.0, answer_deadline_s=30.0)
+    async with services.running(patient) as running:
+        yield running
+
+
+@pytest.mark.usefixtures("stored")
+async def test_a_dashboard_reads_every_view(login: As):
+    async with connected(login("dashboard")) as connection:
+        counts = {view: await connection.fetchval(f"SELECT count(*) FROM sms.{view}") for view in VIEWS}
+    assert counts == {"delivery_report": 2, "message": 2, "reply": 0, "rejected_payload": 0, "code": counts["code"]}
+    assert counts["code"] > 1_900
+
+
+@pytest.mark.usefixtures("stored")
+async def test_a_dashboard_reads_nothing_below_the_views(login: As):
+    async with connected(login("dashboard")) as connection:
+        for name in (*TABLES, "report_20260301", "partition", "alembic_version"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.fetch(f"SELECT * FROM sms_data.{name}")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.fetch("SELECT sms_data.create_partitions('2030-01-01')")
+
+
+async def refuses(url: str, statements: list[str]) -> None:
+    async with connected(url) as connection:
+        for statement in statements:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(statement)
+
+
+async def test_a_dashboard_writes_nowhere(login: As):
+    statements = [
+        *(f"DELETE FROM sms.{view}" for view in VIEWS),
+        *(f"UPDATE sms.{view} SET provider = 'nobody'" for view in VIEWS),
+        "INSERT INTO sms.code (provider, code) VALUES ('nobody', '0')",
+        "DROP VIEW sms.message",
+        "CREATE TABLE sms.mine (id int)",
+        "CREATE TABLE sms_data.mine (id int)",
+        "TRUNCATE sms_data.report",
+    ]
+    await refuses(login("dashboard"), statements)
+
+
+async def test_the_service_runs_as_the_writer(written_by_ingest: Service):
+    """Reports, duplicates, replies and rejected payloads, from no partition at all to days ahead."""
+    good, bad, reply = case("huawei/single-vendor-sample"), case("huawei/batch-body-not-json"), "huawei/uplink-emoji"
+    for body in (good, good, bad, case(reply)):
+        status, _ = await written_by_ingest.post(body.path, body.body, **body.headers)
+        assert status == body.expected["http_status"]
+    counts = {view: len(await written_by_ingest.rows(f"SELECT 1 FROM sms.{view}")) for view in VIEWS[:4]}
+    assert counts == {"delivery_report": 1, "message": 1, "reply": 1, "rejected_payload": 1}
+    ahead = written_by_ingest.settings.partition_days_ahead
+    ahead_of_today = "SELECT count(*) FROM sms_data.partition WHERE day > (now() AT TIME ZONE 'UTC')::date"
+
+    async def days_ahead_are_there() -> bool:
+        return await written_by_ingest.sql.fetchval(ahead_of_today) >= (ahead - 1) * len(PARTITIONED)
+
+    await eventually(days_ahead_are_there)
+
+
+async def test_the_writer_brings_the_code_table_up_to_date(login: As, sql: asyncpg.Connection):
+    """A new version of the service may come with a new catalogue and no migration."""
+    await sql.execute("UPDATE sms_data.catalogue SET fingerprint = 'of an older version'")
+    await sql.execute("UPDATE sms_data.code SET meaning = 'outdated'")
+    async with connected(login("ingest")) as connection:
+        assert await catalogue_table.sync(connection)
+        assert not await catalogue_table.sync(connection)
+    assert await sql.fetchval("SELECT count(*) FROM sms.code WHERE meaning = 'outdated'") == 0
+
+
+@pytest.mark.usefixtures("stored")
+async def test_the_writer_destroys_nothing(login: As):
+    statements = [
+        *(f"DROP TABLE sms_data.{table}" for table in TABLES),
+        *(f"TRUNCATE sms_data.{table}" for table in TABLES),
+        *(f"{verb} sms_data.{table}" for verb, table in product(["DELETE FROM"], ["report", "reply", "message"])),
+        "UPDATE sms_data.report SET code = 'other'",
+        "UPDATE sms_data.report_20260301 SET code = 'other'",
+        "ALTER TABLE sms_data.report DETACH PARTITION sms_data.report_20260301",
+        "DROP TABLE sms_data.report_20260301",
+        "DROP VIEW sms.message",
+        "CREATE TABLE sms_data.mine (id int)",
+        "UPDATE sms_data.alembic_version SET version_num = '9999'",
+    ]
+    await refuses(login("ingest"), statements)
+
+
+@pytest.mark.usefixtures("stored")
+async def test_retention_as_the_writer_warns_and_leaves_everything_else_working(login: As, sql: asyncpg.Connection):
+    """To drop partitions takes their owner. The days ahead are made and known all the same."""
+    metrics = build("test")
+    maintenance = Maintenance(login("ingest"), metrics, days_ahead=3, retention_days=30)
+    with captured_log() as log:
+        await maintenance._round()
+    (warning,) = log.events("partitions.not_permitted")
+    assert warning["level"] == "warning"
+    assert "receiver maintain" in warning["advice"]
+    assert maintenance.days_left == 3
+    assert await sql.fetchval("SELECT count(*) FROM sms.delivery_report") == 2
+
+
+@pytest.mark.usefixtures("stored")
+async def test_retention_as_the_owner_does_it(database: str, sql: asyncpg.Connection):
+    done = await partitions.maintain(database, days_ahead=1, retention_days=30)
+    assert "report_20260120" in done.dropped
+    assert "m-2026-01-20" not in {row[0] for row in await sql.fetch("SELECT message_id FROM sms.message")}

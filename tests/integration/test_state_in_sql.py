@@ -1,0 +1,171 @@
+"""The state of a message in SQL: the same rule as in `receiver.state`, whatever the server sorts by."""
+
+import asyncio
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from itertools import count, pairwise
+from pathlib import Path
+
+import asyncpg
+import pytest
+from conftest import administrate, with_database
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.databases import connected, migrated_copy
+from support.reports import NOON, TRICKY_CODES, distinct, job, parts_of, report, some_report, some_reports, state_of
+
+from receiver.report import DeliveryReport
+from receiver.state import MessageState, Parts, merge_parts, message_state
+from receiver.store import embedded, migrate, postgres, sql
+from receiver.store.embedded import account
+
+MERGED = """
+SELECT merged, state.*
+FROM unnest($1::jsonb[], $2::jsonb[], $3::int[]) WITH ORDINALITY AS given (a, b, said, position),
+     LATERAL (SELECT sms_data.merge_parts(a, b) AS merged OFFSET 0) AS m,
+     LATERAL sms_data.message_state(merged, said) AS state
+ORDER BY position
+"""
+STORED = "SELECT status, reason, code, happened_at, segments, segments_reported FROM sms.message WHERE message_id = $1"
+
+some_cases = st.lists(
+    st.tuples(some_reports, some_reports, st.one_of(st.none(), st.integers(1, 6), st.just(300))),
+    min_size=10,
+    max_size=30,
+)
+_numbers = count()
+
+
+@pytest.fixture(scope="module")
+async def shared(cluster: str, template: str) -> AsyncIterator[str]:
+    """URL of a database for all stories here that only add to it."""
+    async with migrated_copy(cluster, template) as url:
+        async with connected(url) as connection:
+            for days in range(3):
+                await connection.execute(sql.CREATE_PARTITIONS, (NOON + timedelta(days=days)).date())
+        yield url
+
+
+@pytest.fixture(scope="module")
+def locales(open_folder: Path) -> Path:
+    """A folder with the locale en_US.UTF-8, made for the purpose: few containers have one that sorts."""
+    if shutil.which("localedef") is None:
+        pytest.skip("no localedef to make a locale with")
+    folder = open_folder / "locales"
+    folder.mkdir()
+    command = ["localedef", "-i", "en_US", "-f", "UTF-8", folder / "en_US.UTF-8"]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("the sources of the locale en_US are not installed")
+    return folder
+
+
+@pytest.fixture(scope="module")
+async def linguistic(open_folder: Path, locales: Path) -> AsyncIterator[str]:
+    """URL of a migrated database that sorts as a dictionary does, a B c, and not by bytes, B a c."""
+    environment = {**account._environment(), "LOCPATH": str(locales)}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(account, "_environment", lambda: environment)
+        async with embedded.running(open_folder / "linguistic") as server:
+            await administrate(
+                server.url, "CREATE DATABASE dictionary TEMPLATE template0 LOCALE_PROVIDER libc LOCALE 'en_US.UTF-8'"
+            )
+            url = with_database(server.url, "dictionary")
+            await migrate.upgrade(url)
+            yield url
+
+
+def as_json(parts: Parts) -> str:
+    return json.dumps({str(segment): [*part] for segment, part in parts.items()})
+
+
+async def check(connection: asyncpg.Connection, cases: list[tuple[Parts, Parts, int | None]]) -> None:
+    """Ask the database for all of them at once, and compare."""
+    given_a, given_b, said = zip(*cases, strict=True)
+    rows = await connection.fetch(MERGED, [*map(as_json, given_a)], [*map(as_json, given_b)], said)
+    for (merged, *state), (a, b, segments) in zip(rows, cases, strict=True):
+        expected = merge_parts(a, b)
+        assert json.loads(merged) == json.loads(as_json(expected))
+        assert MessageState(*state) == message_state(expected, segments)
+
+
+@settings(max_examples=15)
+@given(cases=some_cases)
+async def test_the_functions_in_sql_agree_with_python(shared, cases):
+    async with connected(shared) as connection:
+        await check(connection, [(parts_of(a), parts_of(b), said) for a, b, said in cases])
+
+
+@settings(max_examples=15)
+@given(cases=some_cases)
+async def test_they_agree_where_the_database_sorts_like_a_dictionary(linguistic, cases):
+    async with connected(linguistic) as connection:
+        assert await connection.fetchval("SELECT 'a' < 'B' AND 'B' < 'c'"), "the case under test"
+        await check(connection, [(parts_of(a), parts_of(b), said) for a, b, said in cases])
+
+
+async def test_of_codes_that_a_dictionary_sorts_otherwise_the_same_one_wins(linguistic):
+    pairs = [(one, other) for one in TRICKY_CODES for other in TRICKY_CODES]
+    async with connected(linguistic) as connection:
+        await check(connection, [(parts_of([report(a)]), parts_of([report(b)]), 1) for a, b in pairs])
+
+
+async def test_no_comparison_of_text_depends_on_the_databases_collation(shared):
+    """For machines without a locale to try it with: every text that is sorted by or kept has the collation C."""
+    async with connected(shared) as connection:
+        sources = await connection.fetch(
+            "SELECT proname, prosrc FROM pg_proc WHERE proname IN ('merge_parts', 'message_state')"
+        )
+        loose = await connection.fetch("""
+            SELECT attrelid::regclass::text, attname FROM pg_attribute JOIN pg_class AS c ON c.oid = attrelid
+            WHERE c.relnamespace = 'sms_data'::regnamespace AND c.relname IN ('message', 'report', 'code')
+              AND attcollation <> 0 AND attcollation <> '"C"'::regcollation
+              AND attname NOT IN ('detail', 'meaning', 'advice')""")
+    assert len(sources) == 2
+    sorted_by = [term for source in sources for term in re.findall(r"(\S+) DESC", source["prosrc"])]
+    assert {'"C"', "rank"} <= set(sorted_by) <= {'"C"', "rank", "counted.rank", "0)::int"}
+    assert loose == []
+
+
+async def store(url: str, groups: list[list[DeliveryReport]]) -> list[set]:
+    """Write the groups, each in a transaction of its own, one after the other on one connection."""
+    stored = []
+    async with connected(url) as connection:
+        for group in groups:
+            jobs = [job(one, received_at=NOON + timedelta(hours=7 * number % 60)) for number, one in enumerate(group)]
+            stored.append((await postgres.write(connection, jobs, 10.0)).stored)
+    return stored
+
+
+@settings(max_examples=30)
+@given(data=st.data(), drawn=st.lists(some_report(), min_size=1, max_size=10))
+async def test_two_connections_that_write_in_any_order_leave_the_state_of_the_set(shared, data, drawn):
+    message_id = f"m-{next(_numbers)}"
+    reports = distinct(report(one.code, message_id=message_id, **_said(one)) for one in drawn)
+    arriving = data.draw(st.permutations(reports + data.draw(st.lists(st.sampled_from(reports), max_size=6))))
+    groups = _groups(arriving, data.draw(st.lists(st.integers(0, len(arriving)), max_size=5)))
+    turn = data.draw(st.integers(0, len(groups)))
+    receipts = await asyncio.gather(store(shared, groups[:turn]), store(shared, groups[turn:]))
+
+    expected = sorted(one.report_id for one in reports)
+    told = [report_id for written in receipts for stored in written for report_id in stored]
+    async with connected(shared) as connection:
+        (row,) = await connection.fetch(STORED, message_id)
+        kept = await connection.fetch("SELECT report_id FROM sms.delivery_report WHERE message_id = $1", message_id)
+    assert sorted(row["report_id"] for row in kept) == expected
+    assert sorted(told) == expected, "each report is new once"
+    assert MessageState(*row) == state_of(reports)
+
+
+def _said(one: DeliveryReport) -> dict[str, object]:
+    names = ("status", "reason", "segment", "segments", "happened_at")
+    return {name: getattr(one, name) for name in names}
+
+
+def _groups(arriving: list[DeliveryReport], cuts: list[int]) -> list[list[DeliveryReport]]:
+    """The list cut at these places, none of the pieces empty."""
+    ends = sorted({0, len(arriving), *cuts})
+    return [arriving[start:end] for start, end in pairwise(ends)]

@@ -1,0 +1,62 @@
+"""The command line as an operator uses it: a process of its own, in an empty folder, with few variables."""
+
+import asyncio
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from receiver.settings import PREFIX
+
+CHECKOUT = Path(__file__).parents[2]
+DEADLINE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def complaint(self) -> str:
+        """The one line that an operator reads; AssertionError where it is another number of lines, or no error."""
+        (line,) = self.err.splitlines()
+        assert self.code == 1, self
+        assert line.startswith("Error: "), self
+        return line.removeprefix("Error: ")
+
+
+async def receiver(*arguments: str, folder: Path, program: tuple[str, ...] = (), **settings: object) -> Ended:
+    """Run `receiver` with these settings by field name, and with no others."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith((PREFIX, "PYTHON", "PG"))}
+    environ |= {f"{PREFIX}{name.upper()}": str(value) for name, value in settings.items()}
+    if not program:
+        program = (sys.executable, "-m", "receiver")
+        environ["PYTHONPATH"] = str(CHECKOUT)
+    process = await asyncio.create_subprocess_exec(
+        *program,
+        *arguments,
+        cwd=folder,
+        env=environ,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            out, err = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise
+    assert process.returncode is not None
+    return Ended(process.returncode, out.decode(), err.decode())

@@ -1,0 +1,105 @@
+"""Reports arranged for one statement: each once, one row a message, sorted, in columns of one length."""
+
+import json
+from datetime import timedelta
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+from support.reports import NOON, callback, distinct, job, report, some_reports, state_of
+
+from receiver.report import ProviderName, Reply
+from receiver.store.batch import arrange, message_columns, rejected_columns, reply_columns, report_columns
+from receiver.store.job import Job
+
+LATER = NOON + timedelta(hours=1)
+MESSAGE, STATE, RECEIVED = slice(0, 3), slice(6, 12), slice(13, 15)
+
+
+def message_rows(*jobs: Job) -> list[tuple]:
+    return list(zip(*message_columns(arrange(jobs)), strict=True))
+
+
+def reply(text: str) -> Reply:
+    return Reply(provider=ProviderName("tencent"), reply_id=UUID(int=len(text)), body=text, raw="{}")
+
+
+def test_the_same_report_in_one_body_and_in_two_is_written_once():
+    one, other = report("ACCEPTD"), report("DELIVRD")
+    batch = arrange([job(one, one, other), job(other, received_at=LATER)])
+    assert set(batch.reports) == {one.report_id, other.report_id}
+    assert [received.received_at for _, received in batch.reports.values()] == [NOON, NOON]
+    (row,) = message_rows(job(one, one, other), job(other, received_at=LATER))
+    assert sorted(row[-1].strip("{}").split(",")) == sorted(map(str, (one.report_id, other.report_id)))
+
+
+def test_messages_are_sorted_by_their_key_because_unsorted_upserts_deadlock():
+    reports = [report(message_id=message, recipient_key=key) for message in "cab" for key in ("2", "10", "")]
+    keys = [row[MESSAGE] for row in message_rows(job(*reports))]
+    assert keys == sorted(keys)
+    assert len(keys) == len(set(keys)) == 9
+
+
+def test_one_message_id_at_two_providers_or_for_two_recipients_is_two_messages():
+    reports = [report(), report(provider=ProviderName("cloudsms")), report(recipient_key="+852")]
+    assert len(message_rows(job(*reports))) == 3
+
+
+@given(some_reports, st.data())
+def test_the_row_of_a_message_has_the_state_of_its_reports(drawn, data):
+    reports = distinct(drawn)
+    cut = data.draw(st.integers(0, len(reports)))
+    (row,) = message_rows(job(*reports[:cut]), job(*reports[cut:]))
+    state = state_of(reports)
+    expected = (state.status, state.reason, state.code, state.happened_at, state.segments, state.segments_reported)
+    assert row[STATE] == expected
+
+
+def test_parts_are_written_as_the_database_reads_them():
+    (row,) = message_rows(job(report("UNDELIV", segment=2, segments=2, happened_at=NOON), report("ACCEPTD")))
+    assert json.loads(row[15]) == {
+        "0": [2, "", "ACCEPTD", "accepted", ""],
+        "2": [4, "2026-03-01T12:00:00+00:00", "UNDELIV", "undeliverable", "unreachable"],
+    }
+
+
+def test_arrival_is_first_and_last_whatever_the_order_of_the_jobs():
+    jobs = [
+        job(report("ACCEPTD"), received_at=LATER),
+        job(report("DELIVRD")),
+        job(report("-3"), received_at=LATER + timedelta(days=1)),
+    ]
+    for order in (jobs, jobs[::-1]):
+        (row,) = message_rows(*order)
+        assert row[RECEIVED] == (NOON, LATER + timedelta(days=1))
+
+
+def test_what_only_some_reports_tell_is_kept_in_any_order():
+    silent = report("ACCEPTD")
+    telling = report("DELIVRD", recipient="+8615500005678", country="CN", sender="CloudSMS", context='{"extend":"a"}')
+    other = report("-3", recipient="+8615500005679", context='{"extend":"b"}')
+    for order in ([silent, telling, other], [other, telling, silent]):
+        (row,) = message_rows(job(*order))
+        assert row[3:6] == ("+8615500005679", "CN", "CloudSMS")
+        assert row[12] == '{"extend":"b"}'
+
+
+def test_every_kind_of_row_of_a_job_is_arranged():
+    one = Job(
+        callback=callback(),
+        provider=ProviderName("tencent"),
+        reports=[report()],
+        replies=[reply("STOP"), reply("STOP")],
+        error="item 2: a number stands where an object belongs",
+    )
+    batch = arrange([one, one])
+    assert one.size == 4
+    assert len(reply_columns(batch)[0]) == len(rejected_columns(batch)[0]) == 1
+    assert len(report_columns(batch, batch.reports)[0]) == 1
+    assert rejected_columns(batch)[2] == ("/callback/huawei/report",)
+    assert [piece.size for piece in one.pieces()] == [1, 1, 1, 1]
+
+
+def test_nothing_is_arranged_as_nothing():
+    batch = arrange([])
+    assert (message_columns(batch), reply_columns(batch), rejected_columns(batch)) == ([], [], [])
