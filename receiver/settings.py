@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
@@ -178,13 +178,16 @@ def _problem(location: tuple[int | str, ...], said: str) -> str:
     return f"{variable(str(location[0]))}: {said}" if location else said
 
 
-def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
-    """The `RECEIVER_*` names that are no setting, sorted; without `environ`, of this process and its `.env`."""
+def unknown_variables(environ: Mapping[str, str] | None = None, *, known: Iterable[str] = ()) -> list[str]:
+    """The `RECEIVER_*` names that are no setting, sorted; without `environ`, of this process and its `.env`.
+
+    `known` are settings that stand elsewhere.
+    """
     if environ is None:
         in_file = DotEnvSettingsSource(Settings).env_vars
         environ = {**os.environ, **{name: value or "" for name, value in in_file.items()}}
-    known = {variable(name) for name in Settings.model_fields}
-    return sorted({name.upper() for name in environ if name.upper().startswith(PREFIX)} - known)
+    ours = {variable(name) for name in Settings.model_fields}
+    return sorted({name.upper() for name in environ if name.upper().startswith(PREFIX)} - ours - set(known))
 
 
 def markdown_table() -> str:

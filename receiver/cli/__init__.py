@@ -5,8 +5,10 @@ import click
 from receiver import logs, settings
 from receiver.cli.common import errors, run
 from receiver.cli.explain import explain
+from receiver.cli.pull import pull
 from receiver.cli.schema import database_url, maintain, migrate
 from receiver.cli.spool import spool
+from receiver.pull import wiring
 from receiver.simulate.command import simulate
 
 
@@ -26,12 +28,14 @@ def serve() -> None:
 
     with errors():
         config = settings.load()
+        platforms = wiring.configured()
         tokens = [token.get_secret_value() for token in config.callback_tokens]
+        tokens += [secret for platform in platforms for secret in platform.secrets]
         logs.configure(config.log_format, config.log_level, tokens=tokens)
-        for name in settings.unknown_variables():
+        for name in settings.unknown_variables(known=wiring.VARIABLES):
             logs.get_logger().warning("settings.unknown", variable=name)
-        run(run_service(config))
+        run(run_service(config, platforms))
 
 
-for command in (migrate, database_url, explain, simulate, spool, maintain):
+for command in (migrate, database_url, explain, simulate, pull, spool, maintain):
     main.add_command(command)

@@ -10,6 +10,7 @@ anything about the message, so neither is part of a report's identity.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -17,9 +18,19 @@ import orjson
 from pydantic import Field
 
 from receiver.providers.cloudsms_traffic import TRAFFIC
-from receiver.providers.common import BEIJING, beijing_wall_clock, context, country_of_calling_code, e164, meaning
+from receiver.providers.common import (
+    BEIJING,
+    beijing_wall_clock,
+    context,
+    country_of_calling_code,
+    e164,
+    meaning,
+    refusal,
+    refused_id,
+)
 from receiver.providers.contract import Endpoint, Parsed, Provider, Verdict
 from receiver.providers.payload import (
+    OPTIONAL_TEXT,
     Item,
     OptionalText,
     PayloadError,
@@ -33,7 +44,7 @@ from receiver.providers.payload import (
     read,
     text_of,
 )
-from receiver.report import DeliveryReport, ProviderName
+from receiver.report import DeliveryReport, ProviderName, Status, Submission
 
 NAME: Final = ProviderName("cloudsms")
 
@@ -55,11 +66,24 @@ class Packet(Wire):
     report_time: OptionalText = Field(None, alias="REPORT_TIME")
 
 
-class Result(Wire):
-    """One entry of `SMS_RESULT_LIST`."""
+class Destination(Wire):
+    """The recipient, as reports and answers name it."""
 
     country_code: OptionalText = Field(None, alias="COUNTRY_CODE")
     dest_msisdn: OptionalText = Field(None, alias="DEST_MSISDN")
+
+
+class Detail(Destination):
+    """One entry of `DETAIL_LIST`, the answer for one recipient of a send request."""
+
+    message_id: OptionalText = Field(None, alias="SMS_UID")
+    result_code: int = Field(alias="RESULT_CODE", ge=0, le=0xFFFF_FFFF)
+    description: OptionalText = Field(None, alias="RESULT_DESC")
+
+
+class Result(Destination):
+    """One entry of `SMS_RESULT_LIST`."""
+
     state: Text = Field(alias="SMS_STATE")
     description: OptionalText = Field(None, alias="RESULT_DESC")
 
@@ -93,6 +117,37 @@ def _reports(fields: Item, faults: list[str]) -> list[DeliveryReport]:
     return list(each(results, report, faults))
 
 
+def parse_submissions(body: bytes) -> Parsed:
+    """The answer to an `SMS_SEND_REQUEST` (Response UIP Format), verbatim."""
+    answer = as_object(parse_json(text_of(body)))
+    submitted_at = beijing_wall_clock(OPTIONAL_TEXT.validate_python(answer.get("TIME")))
+    faults: list[str] = []
+    details = each(as_list(answer.get("DETAIL_LIST"), "DETAIL_LIST"), _submission, faults)
+    return Parsed(submissions=[replace(one, submitted_at=submitted_at) for one in details], faults=faults)
+
+
+def _submission(item: Item) -> Submission:
+    raw = as_json_text(item)
+    wire = read(Detail, item)
+    recipient, country = _msisdn(wire)
+    code = f"0x{wire.result_code:02x}" if wire.result_code < _INVALID_PARAMETER else f"0x{wire.result_code:08X}"
+    accepted = wire.result_code == _RESULT_CODE[Verdict.GOOD]
+    status, reason = (Status.ENROUTE, None) if accepted else refusal(NAME, code)
+    return Submission(
+        provider=NAME,
+        message_id=wire.message_id or refused_id(NAME, raw),
+        recipient_key=_recipient_key(wire, recipient),
+        recipient=recipient,
+        country=country,
+        fee=1 if accepted else 0,
+        code=code,
+        status=status,
+        reason=reason,
+        detail=wire.description,
+        raw=raw,
+    )
+
+
 def _serial(value: object) -> tuple[object, list[str]]:
     """The SERIAL to echo, and what is wrong with it (General Parameters: 1 to 65535)."""
     text = str(value).strip()
@@ -109,7 +164,7 @@ def _report(packet: Packet, result: Result, correlation: str | None, raw: str) -
         provider=NAME,
         message_id=packet.message_id,
         # One SMS_UID may stand over several results, so the recipient is part of the message's identity.
-        recipient_key=(recipient or f"{result.country_code or ''} {result.dest_msisdn or ''}".strip())[:64],
+        recipient_key=_recipient_key(result, recipient),
         recipient=recipient,
         country=country,
         sender=packet.sender,
@@ -124,7 +179,11 @@ def _report(packet: Packet, result: Result, correlation: str | None, raw: str) -
     )
 
 
-def _msisdn(result: Result) -> tuple[str | None, str | None]:
+def _recipient_key(of: Destination, recipient: str | None) -> str:
+    return (recipient or f"{of.country_code or ''} {of.dest_msisdn or ''}".strip())[:64]
+
+
+def _msisdn(result: Destination) -> tuple[str | None, str | None]:
     """E.164 and country; the country alone where the number is masked or missing."""
     number, calling_code = result.dest_msisdn or "", (result.country_code or "").lstrip("+0")
     if not number.startswith("+"):
@@ -156,5 +215,7 @@ PROVIDER: Final = Provider(
     name=NAME,
     title="CloudSMS",
     endpoints=(Endpoint(provider=NAME, path=REPORT, parse=parse, answer=answer),),
+    submissions=parse_submissions,
+    reporting_window_h=25,
     traffic=TRAFFIC,
 )

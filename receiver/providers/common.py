@@ -9,7 +9,7 @@ import phonenumbers
 
 from receiver.catalogue import lookup
 from receiver.providers.payload import as_json_text
-from receiver.report import ProviderName, Reason, Status
+from receiver.report import ProviderName, Reason, Status, content_id
 
 BEIJING: Final = timezone(timedelta(hours=8))
 """The wall clock of the Chinese platforms: UTC+8, without summer time."""
@@ -93,3 +93,14 @@ def context(fields: Mapping[str, object]) -> str | None:
     """The sender's own correlation data as JSON text, under the provider's names; None where there is none."""
     given = {name: value for name, value in fields.items() if value not in (None, "", {}, [])}
     return as_json_text(given) if given else None
+
+
+def refusal(provider: ProviderName, code: str) -> tuple[Status, Reason]:
+    """The state of a message that the platform refused with this code, whatever else the code may mean."""
+    row = lookup(provider, code)
+    return Status.REJECTED, (row.reason if row else None) or Reason.UNKNOWN
+
+
+def refused_id(provider: ProviderName, raw: str) -> str:
+    """A message id for a message that the platform refused without giving it one."""
+    return f"refused-{content_id(provider, raw)}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from receiver.providers.traffic import Traffic
-from receiver.report import DeliveryReport, ProviderName, Reply
+from receiver.report import DeliveryReport, ProviderName, Reply, Submission
 
 
 class Verdict(StrEnum):
@@ -32,6 +32,7 @@ class Parsed:
 
     reports: list[DeliveryReport] = field(default_factory=list)
     replies: list[Reply] = field(default_factory=list)
+    submissions: list[Submission] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     sibling: str | None = None
     echo: Mapping[str, object] = field(default_factory=dict)
@@ -39,7 +40,7 @@ class Parsed:
     @property
     def understood(self) -> bool:
         """Whether there is anything to store."""
-        return bool(self.reports or self.replies)
+        return bool(self.reports or self.replies or self.submissions)
 
 
 Parse = Callable[[bytes], Parsed]
@@ -51,7 +52,7 @@ Answer = Callable[[Verdict, str, Mapping[str, object]], bytes]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One callback URL: `path` is what follows `/callback/`."""
+    """One callback URL: `path` is what follows `/callback/`; or what is handed over elsewhere, named alike."""
 
     provider: ProviderName
     path: str
@@ -61,9 +62,15 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """One SMS platform. `traffic` is how `receiver simulate` plays it."""
+    """One SMS platform.
+
+    `submissions` parses what its send API answered. After `reporting_window_h` hours it reports no more. `traffic` is
+    how `receiver simulate` plays it.
+    """
 
     name: ProviderName
     title: str
     endpoints: tuple[Endpoint, ...]
+    submissions: Parse
+    reporting_window_h: int
     traffic: Traffic

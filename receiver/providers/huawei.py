@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import orjson
 from pydantic import BeforeValidator, Field
 
-from receiver.providers.common import context, e164, iso_utc, meaning
+from receiver.providers.common import context, e164, iso_utc, meaning, refusal
 from receiver.providers.contract import Endpoint, Parsed, Provider, Verdict
 from receiver.providers.huawei_traffic import TRAFFIC
 from receiver.providers.payload import (
@@ -35,11 +35,13 @@ from receiver.providers.payload import (
     read,
     text_of,
 )
-from receiver.report import DeliveryReport, ProviderName, Reply, ReportedBy, content_id
+from receiver.report import DeliveryReport, ProviderName, Reply, ReportedBy, Status, Submission, content_id
 
 NAME: Final = ProviderName("huawei")
 
 REPORT, REPORTS, UPLINK = "huawei/report", "huawei/reports", "huawei/uplink"
+
+_ACCEPTED: Final = "000000"
 
 _STRAY_BRACKET: Final = "]"
 """The sample of 3.2.6 has one bracket too many at its end."""
@@ -69,6 +71,18 @@ class StatusReport(Wire):
     extend: OptionalText = None
     to: Msisdn = None
     detail: OptionalText = Field(None, alias="statusDesc")
+
+
+class SmsId(Wire):
+    """Table 3-84: what became of one recipient of a send request."""
+
+    message_id: Text = Field(alias="smsMsgId")
+    status: Text
+    sender: OptionalText = Field(None, alias="from")
+    to: Msisdn = Field(None, alias="originTo")
+    created: OptionalText = Field(None, alias="createTime")
+    country: OptionalText = Field(None, alias="countryId")
+    total: SegmentNumber = None
 
 
 class Uplink(Wire):
@@ -155,6 +169,37 @@ def _reply(item: Item) -> Reply:
     )
 
 
+def parse_submissions(body: bytes) -> Parsed:
+    """The answer of the send APIs (3.2.3, 3.2.4), verbatim. Their first sample has `code` inside of `result`."""
+    answer = as_object(parse_json(text_of(body)))
+    results = as_list(answer.get("result"), "result")
+    messages = [item for item in results if not (isinstance(item, dict) and "code" in item and "smsMsgId" not in item)]
+    faults: list[str] = []
+    return Parsed(submissions=list(each(messages, _submission, faults)), faults=faults)
+
+
+def _submission(item: Item) -> Submission:
+    raw = as_json_text(item)
+    wire = read(SmsId, item)
+    recipient, country = _msisdn(wire.to)
+    accepted = wire.status == _ACCEPTED
+    status, reason = (Status.ENROUTE, None) if accepted else refusal(NAME, wire.status)
+    return Submission(
+        provider=NAME,
+        message_id=wire.message_id,
+        recipient=recipient,
+        country=country or wire.country,
+        sender=wire.sender,
+        segments=wire.total,
+        fee=(wire.total or 1) if accepted else 0,
+        code=wire.status,
+        status=status,
+        reason=reason,
+        submitted_at=iso_utc(wire.created),
+        raw=raw,
+    )
+
+
 def _msisdn(number: str | None) -> tuple[str | None, str | None]:
     """E.164 and country. A number without `+` is one of mainland China (3.2.3, `to`), if it can be."""
     if number is None:
@@ -194,5 +239,7 @@ PROVIDER: Final = Provider(
     name=NAME,
     title="Huawei Cloud Message & SMS",
     endpoints=tuple(map(_endpoint, (REPORT, REPORTS, UPLINK))),
+    submissions=parse_submissions,
+    reporting_window_h=72,
     traffic=TRAFFIC,
 )

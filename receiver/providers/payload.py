@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, NoReturn, TypeVar
 from urllib.parse import unquote_plus
 
 import orjson
-from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, TypeAdapter, ValidationError
 
 from receiver.report import MAX_SEGMENTS
 
@@ -65,6 +65,7 @@ def _segment_number(value: object) -> int | None:
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TEXT)]
 OptionalText = Annotated[str | None, BeforeValidator(_scalar_text)]
 OptionalCode = Annotated[Annotated[str, StringConstraints(max_length=MAX_TEXT)] | None, BeforeValidator(_scalar_text)]
+OPTIONAL_TEXT: Final[TypeAdapter[str | None]] = TypeAdapter(OptionalText)
 SegmentNumber = Annotated[int | None, BeforeValidator(_segment_number)]
 
 

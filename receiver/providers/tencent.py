@@ -17,7 +17,15 @@ from typing import Final
 import orjson
 from pydantic import Field
 
-from receiver.providers.common import beijing_wall_clock, context, country_of_calling_code, e164, meaning
+from receiver.providers.common import (
+    beijing_wall_clock,
+    context,
+    country_of_calling_code,
+    e164,
+    meaning,
+    refusal,
+    refused_id,
+)
 from receiver.providers.contract import Endpoint, Parsed, Provider, Verdict
 from receiver.providers.payload import (
     MAX_DIGITS,
@@ -35,7 +43,7 @@ from receiver.providers.payload import (
     text_of,
 )
 from receiver.providers.tencent_traffic import TRAFFIC
-from receiver.report import DeliveryReport, ProviderName, Reason, Reply, Status, content_id
+from receiver.report import DeliveryReport, ProviderName, Reason, Reply, Status, Submission, content_id
 
 NAME: Final = ProviderName("tencent")
 
@@ -56,6 +64,18 @@ class Report(Wire):
     received: OptionalText = Field(None, alias="user_receive_time")
     calling_code: OptionalText = Field(None, alias="nationcode")
     mobile: OptionalText = None
+
+
+class SendStatus(Wire):
+    """SMS delivery status (used by SendSms). A refused message has an empty SerialNo."""
+
+    message_id: OptionalCode = Field(None, alias="SerialNo")
+    phone_number: OptionalText = Field(None, alias="PhoneNumber")
+    fee: int = Field(0, alias="Fee", ge=0, le=1_000)
+    session_context: OptionalText = Field(None, alias="SessionContext")
+    code: Text = Field(alias="Code")
+    message: OptionalText = Field(None, alias="Message")
+    iso_code: OptionalText = Field(None, alias="IsoCode")
 
 
 class ReplyPush(Wire):
@@ -121,6 +141,37 @@ def _reply(item: Item) -> Reply:
     )
 
 
+def parse_submissions(body: bytes) -> Parsed:
+    """The answer of `SendSms`, verbatim, with its `Response` around it or without."""
+    answer = as_object(parse_json(text_of(body)))
+    answer = as_object(answer.get("Response", answer))
+    faults: list[str] = []
+    statuses = as_list(answer.get("SendStatusSet"), "SendStatusSet")
+    return Parsed(submissions=list(each(statuses, _submission, faults)), faults=faults)
+
+
+def _submission(item: Item) -> Submission:
+    raw = as_json_text(item)
+    wire = read(SendStatus, item)
+    recipient, country = e164(wire.phone_number or "")
+    accepted = wire.code.lower() == "ok"
+    status, reason = (Status.ENROUTE, None) if accepted else refusal(NAME, wire.code)
+    iso = wire.iso_code if wire.iso_code and len(wire.iso_code) == len("CN") else None
+    return Submission(
+        provider=NAME,
+        message_id=wire.message_id or refused_id(NAME, raw),
+        recipient=recipient,
+        country=country or iso,
+        fee=wire.fee if accepted else 0,
+        code=wire.code,
+        status=status,
+        reason=reason,
+        detail=wire.message,
+        context=context({"ext": wire.session_context}),
+        raw=raw,
+    )
+
+
 def outcome(report_status: str | None, code: str) -> tuple[Status, Reason | None]:
     """The state and its reason: SUCCESS or FAIL decides, and the code says why."""
     if report_status == "SUCCESS":
@@ -166,5 +217,7 @@ PROVIDER: Final = Provider(
     name=NAME,
     title="Tencent Cloud SMS",
     endpoints=(_endpoint(REPORTS), _endpoint(REPLY)),
+    submissions=parse_submissions,
+    reporting_window_h=72,
     traffic=TRAFFIC,
 )

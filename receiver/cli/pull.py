@@ -1,0 +1,123 @@
+"""`receiver pull`: fetch reports from a platform that does not push them."""
+
+import asyncio
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from typing import Final, TextIO
+
+import click
+
+from receiver import logs, metrics, settings
+from receiver.callback import Callback
+from receiver.cli.common import errors, quiet_settings, run, with_database
+from receiver.pull import by_number, standalone
+from receiver.pull.by_number import Found
+from receiver.pull.settings import variable
+from receiver.pull.source import Opened, Platform, PullFailed
+from receiver.pull.sources import PLATFORMS
+from receiver.settings import Settings
+from receiver.store.intake import understand
+from receiver.store.job import Kept, Place
+from receiver.store.record import record
+from receiver.store.writer import DatabaseUnavailable, QueueFull, Writer
+
+_NAMES: Final[dict[str, Platform]] = {platform.name: platform for platform in PLATFORMS}
+_REACH: Final = timedelta(days=7)
+"""How far back platforms tell of a number."""
+
+
+def _moment(_context: click.Context, _parameter: click.Parameter, value: str | None) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(value) if value else None
+    except ValueError:
+        raise click.BadParameter("it should look like 2026-11-20T09:30:00Z") from None
+    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+@click.command()
+@click.argument("platform", type=click.Choice(sorted(_NAMES)))
+@click.option("--number", "numbers", multiple=True, help="Ask for this number's reports again (E.164), and end.")
+@click.option("--numbers-from", type=click.File(), help="File with a number on each line; - is the standard input.")
+@click.option("--since", callback=_moment, help="With numbers: from when on, ISO 8601.  [default: seven days ago]")
+@click.option("--until", callback=_moment, help="With numbers: until when.  [default: now]")
+@click.option("--json", "as_json", is_flag=True, help="With numbers: print the summary as JSON.")
+def pull(
+    *,
+    platform: str,
+    numbers: tuple[str, ...],
+    numbers_from: TextIO | None,
+    since: datetime | None,
+    until: datetime | None,
+    as_json: bool,
+) -> None:
+    """Fetch reports and replies from PLATFORM until SIGTERM, and keep every one of them.
+
+    The platform hands each out only once. `receiver serve` does the same by itself where the settings say so; this
+    is for a process of its own, which then needs its own RECEIVER_DATA_DIR and RECEIVER_OPS_PORT.
+
+    With numbers, it asks for what the platform knows of them, stores what is missing, and ends. That takes nothing
+    from anybody, and can be repeated.
+    """
+    with errors():
+        known = _NAMES[platform]
+        opened = known.open()
+        if opened is None:
+            raise settings.SettingsError(
+                f"{variable(known.settings, known.switch)}: must be set to pull from {platform}"
+            )
+        wanted = _wanted(numbers, numbers_from)
+        if wanted is None:
+            config = settings.load()
+            tokens = [*opened.secrets, *(token.get_secret_value() for token in config.callback_tokens)]
+            logs.configure(config.log_format, config.log_level, tokens=tokens)
+            run(standalone.serve(config, [opened]))
+            return
+        now = datetime.now(UTC)
+        found = _look_up(opened, wanted, since or now - _REACH, until or now)
+    told = f"{found.numbers} numbers asked for: {found.items} reports and replies, {found.new} of them new."
+    click.echo(json.dumps(asdict(found)) if as_json else told)
+
+
+def _wanted(numbers: tuple[str, ...], numbers_from: TextIO | None) -> list[str] | None:
+    """The numbers, each once; None where there is no such option."""
+    if not numbers and numbers_from is None:
+        return None
+    lines = [line.strip() for line in numbers_from or ()]
+    wanted = list(dict.fromkeys([*numbers, *filter(None, lines)]))
+    if any(not number.startswith("+") or not number[1:].isdecimal() for number in wanted):
+        raise click.BadParameter("every number should look like +8613812345678")
+    return wanted
+
+
+def _look_up(opened: Opened, numbers: Iterable[str], since: datetime, until: datetime) -> Found:
+    config = quiet_settings()
+    try:
+        return run(with_database(config, lambda url: _store_all(url, config, opened, numbers, since, until)))
+    except PullFailed as error:
+        raise click.ClickException(f"{error} ({error.detail}); run it again") from error
+    except (DatabaseUnavailable, QueueFull) as error:
+        raise click.ClickException("PostgreSQL takes nothing now; run it again") from error
+
+
+async def _store_all(
+    url: str, config: Settings, opened: Opened, numbers: Iterable[str], since: datetime, until: datetime
+) -> Found:
+    """Straight into PostgreSQL: the spool may be a running service's, and nothing is lost if it does not work."""
+    counts = metrics.build(version("delivery-report-receiver"))
+    writer = Writer(url, counts, timeout_s=config.database_timeout_s, max_queue=1_000, max_flush=1_000)
+    writing = asyncio.create_task(writer.run())
+
+    async def store(callback: Callback) -> int:
+        job = understand(callback).job
+        receipt = await writer.retry(job)
+        record(job, Kept(Place.DATABASE, receipt), counts)
+        return len(receipt.stored)
+
+    try:
+        return await by_number.look_up(opened.lookups, numbers, since, until, store)
+    finally:
+        writing.cancel()
+        await asyncio.wait([writing])

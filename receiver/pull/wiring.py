@@ -1,0 +1,71 @@
+"""How pulling is attached to a service: its settings, its loops, what keeps an answer, and what counts it."""
+
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from prometheus_client import Counter
+
+from receiver.callback import Callback
+from receiver.metrics import Metrics
+from receiver.pull.hand import Hand
+from receiver.pull.loop import Keep, Note, Outcome, run_pull
+from receiver.pull.settings import variables
+from receiver.pull.source import Opened
+from receiver.pull.sources import PLATFORMS
+from receiver.store.intake import understand
+from receiver.store.keeper import Keeper
+from receiver.store.record import record
+
+VARIABLES: Final = variables(platform.settings for platform in PLATFORMS)
+"""The environment variables of every platform's settings."""
+
+
+def configured() -> list[Opened]:
+    """The platforms that the settings say to pull from. Raises SettingsError."""
+    return [opened for platform in PLATFORMS if (opened := platform.open()) is not None]
+
+
+def pulls(
+    platforms: Sequence[Opened], keeper: Keeper, metrics: Metrics, data_dir: Path
+) -> list[Coroutine[Any, Any, None]]:
+    """The loops, to run beside each other. Cancel them, and wait for them, before the keeper stops."""
+    sources = [source for platform in platforms for source in platform.sources]
+    if not sources:
+        return []
+    keep, note = keeping(keeper, metrics), _counting(metrics)
+
+    def can_keep() -> bool:
+        return keeper.database_takes or keeper.spool_takes
+
+    return [
+        run_pull(source, keep, Hand(data_dir / "pull", source.path), can_keep=can_keep, note=note(source.path))
+        for source in sources
+    ]
+
+
+def keeping(keeper: Keeper, metrics: Metrics) -> Keep:
+    """Keep an answer the way that callbacks are kept."""
+
+    async def keep(callback: Callback) -> None:
+        job = understand(callback).job
+        record(job, await keeper.keep(job), metrics)
+
+    return keep
+
+
+def _counting(metrics: Metrics) -> Callable[[str], Note]:
+    names = ("source", "outcome")
+    calls = Counter(
+        "receiver_pull_calls", "Calls to a platform's API, by how they ended.", names, registry=metrics.registry
+    )
+    items = Counter("receiver_pull_items", "What they handed out and is kept.", names[:1], registry=metrics.registry)
+
+    def of_source(path: str) -> Note:
+        def note(outcome: Outcome, count: int) -> None:
+            calls.labels(path, outcome).inc()
+            items.labels(path).inc(count)
+
+        return note
+
+    return of_source

@@ -1,0 +1,86 @@
+"""Everything that keeps reports, started in the right order and stopped in the reverse: for a service or a pull."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
+from typing import Any, Final
+
+from receiver import metrics as metric_set
+from receiver.metrics import Metrics, follow
+from receiver.settings import Settings
+from receiver.store import embedded, migrate
+from receiver.store.keeper import Keeper
+from receiver.store.partitions import Maintenance, follow_days_left
+from receiver.store.preparation import prepared, until_prepared
+from receiver.store.spool import Spool
+from receiver.store.writer import Writer
+from receiver.web.ops import Ops
+
+DISTRIBUTION: Final = "delivery-report-receiver"
+
+
+@asynccontextmanager
+async def opened(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Ops]:
+    """PostgreSQL, the spool, and the tasks between them, while the block runs. A task that dies sets `stop`."""
+    async with AsyncExitStack() as stack:
+        url = await _database(settings, stack)
+        # Reports are spooled until it is there; refusing to start would lose them.
+        is_prepared = await prepared(url)
+        metrics = metric_set.build(version(DISTRIBUTION))
+        spool = Spool(settings.data_dir / "spool", settings.spool_max_bytes)
+        stack.push_async_callback(spool.close)
+        writer = Writer(
+            url,
+            metrics,
+            timeout_s=settings.database_timeout_s,
+            max_queue=settings.queue_max_reports,
+            max_flush=settings.flush_max_reports,
+        )
+        keeper = Keeper(writer, spool, metrics, deadline_s=settings.answer_deadline_s)
+        maintenance = Maintenance(
+            url, metrics, days_ahead=settings.partition_days_ahead, retention_days=settings.retention_days
+        )
+        _follow(metrics, spool, maintenance)
+        maintaining = _maintain(url, maintenance, is_prepared=is_prepared)
+        await stack.enter_async_context(background(stop, writer.run(), keeper.run(), maintaining))
+        yield Ops(keeper=keeper, metrics=metrics, maintenance=maintenance, spool=spool)
+
+
+@asynccontextmanager
+async def background(stop: asyncio.Event, *coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Tasks that run beside the block; the last one given is cancelled first. Raises what one of them died of."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    for task in tasks:
+        task.add_done_callback(lambda _: stop.set())
+    try:
+        yield
+    finally:
+        for task in reversed(tasks):
+            task.cancel()
+            await asyncio.wait([task])
+    for task in tasks:
+        if not task.cancelled() and (error := task.exception()):
+            raise error
+
+
+async def _database(settings: Settings, stack: AsyncExitStack) -> str:
+    """The URL of the database; the embedded one runs and has the right schema."""
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    server = await stack.enter_async_context(embedded.running(settings.data_dir))
+    await migrate.upgrade(server.url)
+    return server.url
+
+
+async def _maintain(url: str, maintenance: Maintenance, *, is_prepared: bool) -> None:
+    if not is_prepared:
+        await until_prepared(url)
+    await maintenance.run()
+
+
+def _follow(metrics: Metrics, spool: Spool, maintenance: Maintenance) -> None:
+    follow(metrics.spool_payloads, lambda: spool.depth.callbacks)
+    follow(metrics.spool_bytes, lambda: spool.depth.file_bytes)
+    follow(metrics.spool_oldest_age_seconds, lambda: spool.depth.age_s)
+    follow_days_left(metrics, lambda: maintenance.days_left)

@@ -1,0 +1,62 @@
+"""`receiver pull` that kills itself with signal 9 at a named point: `python -m support.kill_points POINT tencent`.
+
+Each point is what stands before or after one function of the loop.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from receiver.cli.pull import pull
+from receiver.pull import loop
+from receiver.pull.hand import Hand
+from receiver.store import postgres
+from receiver.store.keeper import Keeper
+
+POINTS: dict[str, tuple[Any, str, bool]] = {
+    "the call is noted": (Hand, "begin", True),
+    "the answer is in memory alone": (Hand, "hold", False),
+    "the answer is on the disk without its name": (Path, "rename", False),
+    "the answer is on the disk": (Hand, "hold", True),
+    "the loop has the answer": (loop, "_keep_for_certain", False),
+    "keeping begins": (Keeper, "keep", False),
+    "it is committed and nobody knows": (postgres, "write", True),
+    "it is kept": (Hand, "release", False),
+    "it is let go": (Hand, "release", True),
+}
+"""Owner, function, and whether the end comes after it."""
+
+FATAL = ("the answer is in memory alone", "the answer is on the disk without its name")
+"""What the platform has forgotten and our disk does not know yet."""
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def arm(owner: Any, name: str, after: bool) -> None:  # noqa: FBT001 - a row of the table
+    wrapped = getattr(owner, name)
+
+    def fatal(*arguments: Any, **options: Any) -> Any:
+        if not after:
+            die()
+        result = wrapped(*arguments, **options)
+        if not hasattr(result, "__await__"):
+            die()
+        return _then_die(result)
+
+    setattr(owner, name, fatal)
+
+
+async def _then_die(work: Any) -> None:
+    receipt = await work
+    if receipt is None or receipt.stored:
+        die()
+    return receipt
+
+
+if __name__ == "__main__":
+    arm(*POINTS[sys.argv.pop(1)])
+    pull()

@@ -1,0 +1,287 @@
+"""Push authentication: who is let in, who is not, and what the reason says (tests/fixtures/signatures/README.md)."""
+
+import ast
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from receiver.providers import huawei_signer
+from receiver.providers.huawei_auth import WINDOW, SignatureError, SignedRequest, verify
+
+VECTORS = sorted((Path(__file__).parent.parent / "fixtures" / "signatures" / "huawei").glob("*.json"))
+NOW = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
+HOST = "https://sms.example.com"
+CONTENT_TYPE = "application/x-www-form-urlencoded"
+KEYS = {"an-access-key": "its secret", "another-access-key": "another secret"}
+
+
+def load(file: Path) -> dict[str, Any]:
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def request_of(vector: dict[str, Any]) -> SignedRequest:
+    body = base64.b64decode(vector["body_base64"]) if "body_base64" in vector else vector["body"].encode()
+    return SignedRequest(
+        method=vector["method"],
+        raw_path=vector["path"],
+        raw_query=vector["query"],
+        headers=[(name, value) for name, value in vector["headers"]],
+        body=body,
+    )
+
+
+def reason(request: SignedRequest, keys: dict[str, str] = KEYS, now: datetime = NOW) -> str | None:
+    try:
+        verify(request, keys, now)
+    except SignatureError as error:
+        return str(error)
+    return None
+
+
+def signed(
+    path: str = "/callback/huawei/report", query: str = "", body: bytes = b"status=DELIVRD", **extra: str
+) -> SignedRequest:
+    """A push as the platform sends it, with the first key pair; `extra` are more headers, signed too."""
+    url = f"{HOST}{path}?{query}" if query else HOST + path
+    headers = {
+        "Connection": "Keep-Alive",
+        "Content-Length": str(len(body)),
+        "Content-Type": CONTENT_TYPE,
+        **{name.replace("_", "-"): value for name, value in extra.items()},
+    }
+    sent = huawei_signer.sign("POST", url, headers, body, access="an-access-key", secret="its secret", at=NOW)
+    return SignedRequest(method="POST", raw_path=path, raw_query=query, headers=list(sent.items()), body=body)
+
+
+def with_header(request: SignedRequest, name: str, change: Callable[[str], str]) -> SignedRequest:
+    return replace(request, headers=[(n, change(v) if n == name else v) for n, v in request.headers])
+
+
+@pytest.mark.parametrize("file", VECTORS, ids=lambda file: file.stem)
+def test_verdict_is_what_the_vector_says(file: Path) -> None:
+    vector = load(file)
+    got = reason(request_of(vector), vector["keys"], datetime.fromisoformat(vector["now"]))
+    if vector["error"] is None:
+        assert got is None
+    else:
+        assert got is not None
+        assert vector["error"] in got
+
+
+@pytest.mark.parametrize("file", [file for file in VECTORS if "canonical" in load(file)], ids=lambda file: file.stem)
+def test_vector_agrees_with_its_own_canonical_text(file: Path) -> None:
+    """So that a vector that somebody edits by hand does not test a typing mistake."""
+    vector = load(file)
+    headers = {name.lower(): value.strip() for name, value in vector["headers"]}
+    digest = hashlib.sha256("\n".join(vector["canonical"]).encode()).hexdigest()
+    text = f"SDK-HMAC-SHA256\n{headers['x-sdk-date']}\n{digest}"
+    signatures = {hmac.new(s.encode(), text.encode(), hashlib.sha256).hexdigest() for s in vector["keys"].values()}
+    assert any(signature in headers["authorization"].lower() for signature in signatures)
+
+
+@pytest.mark.parametrize("name", ["published-guide-example", "single-report", "batch", "query-sorted-and-encoded"])
+def test_signer_makes_the_signature_of_the_vector(name: str) -> None:
+    """The signer too is held to signatures that it has not made."""
+    vector = load(next(file for file in VECTORS if file.stem == name))
+    given_headers = dict(vector["headers"])
+    authorization = given_headers.pop("Authorization")
+    names = authorization.partition("SignedHeaders=")[2].partition(",")[0].split(";")
+    ((access, secret),) = vector["keys"].items()
+    sent = huawei_signer.sign(
+        vector["method"],
+        f"https://{given_headers['Host']}{vector['path']}?{vector['query']}",
+        {name: value for name, value in given_headers.items() if name.lower() in names and name != "x-sdk-date"},
+        vector["body"].encode(),
+        access=access,
+        secret=secret,
+        at=datetime.strptime(given_headers.get("X-Sdk-Date") or given_headers["x-sdk-date"], "%Y%m%dT%H%M%S%z"),
+    )
+    assert sent["Authorization"] == authorization
+
+
+def test_signer_and_verifier_share_no_code() -> None:
+    """Else one misreading in both would pass every test here."""
+    tree = ast.parse(Path(huawei_signer.__file__).read_text(encoding="utf-8"))
+    modules = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    modules += [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    assert not [module for module in modules if module.startswith("receiver")]
+
+
+def test_push_headers_are_those_of_the_platforms_sample() -> None:
+    body = b"status=DELIVRD"
+    sent = huawei_signer.push_headers(
+        "http://sms.example.com:80/callback/huawei/report", body, CONTENT_TYPE, access="a", secret="s", at=NOW
+    )
+    assert "SignedHeaders=connection;content-length;content-type;host;x-sdk-date," in sent["Authorization"]
+    assert sent["Host"] == "sms.example.com"
+    assert sent["X-Sdk-Date"] == "20261120T093000Z"
+    request = SignedRequest(method="POST", raw_path="/callback/huawei/report", headers=list(sent.items()), body=body)
+    assert reason(request, {"a": "s"}) is None
+
+
+def test_signer_keeps_a_host_and_a_port_of_its_own_and_replaces_an_old_signature() -> None:
+    stale = {"authorization": "old", "x-sdk-date": "20200101T000000Z", "host": "behind.example.com:8443"}
+    sent = huawei_signer.sign("GET", f"{HOST}:9443/x", stale, b"", access="a", secret="s", at=NOW)
+    assert {name.lower() for name in sent} == {"host", "x-sdk-date", "authorization"}
+    assert len(sent) == 3
+    assert sent["host"] == "behind.example.com:8443"
+    assert huawei_signer.sign("GET", f"{HOST}:9443/x", {}, b"", access="a", secret="s", at=NOW)["Host"].endswith(
+        ":9443"
+    )
+
+
+def test_window_is_inclusive_to_the_microsecond_and_knows_zones() -> None:
+    push = signed()
+    beijing = datetime.fromisoformat("2026-11-20T17:45:00+08:00")
+    assert reason(push, now=NOW + WINDOW) is None
+    assert reason(push, now=beijing) is None
+    assert reason(push, now=NOW - WINDOW) is None
+    for late in (NOW + WINDOW + timedelta(microseconds=1), NOW - WINDOW - timedelta(microseconds=1)):
+        assert "15 minutes" in (reason(push, now=late) or "")
+
+
+def test_no_reason_and_no_repr_gives_anything_away() -> None:
+    """Reasons go to the log: no secret, no signature, no body, no path with its token, not even a wrong Access."""
+    secrets = ("its secret", "an-access-key", "stranger", "13112345678", "t0ken", CONTENT_TYPE, "20261120T0930")
+    push = signed(path="/callback/huawei/report/t0ken", body=b"from=13112345678")
+    signature = dict(push.headers)["Authorization"].rpartition("=")[2]
+    reasons = [
+        reason(replace(push, body=b"x")),
+        reason(push, {"stranger": "its secret"}),
+        reason(push, {"an-access-key": "stranger"}),
+        reason(push, now=NOW + timedelta(days=1)),
+        reason(with_header(push, "Authorization", lambda _: "Bearer stranger")),
+        reason(with_header(push, "Authorization", lambda text: text + "13112345678")),
+        reason(with_header(push, "X-Sdk-Date", lambda _: "13112345678")),
+        repr(push),
+    ]
+    for text in reasons:
+        assert text
+        shown = text.replace("20261120T093000Z", "")  # the example of a good date in a reason
+        assert not [secret for secret in (*secrets, signature) if secret in shown]
+
+
+def test_a_name_in_a_reason_is_short_and_plain() -> None:
+    """SignedHeaders comes from outside: no line of the log may be forged or flooded with it."""
+    push = with_header(signed(), "Authorization", lambda text: text.replace("host", "z" * 5000))
+    assert reason(push) == f"the header {'z' * 32} is missing"
+    forged = with_header(signed(), "Authorization", lambda text: text.replace("host", "host\n2026 all is well"))
+    assert reason(forged) == "SignedHeaders is no list of header names"
+
+
+unreserved = st.text("ABCXYZabcxyz0189-._~", min_size=1, max_size=8)
+anything = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
+segment = st.one_of(unreserved, anything.map(lambda text: quote(text, safe="!$'()*,;:@+")), st.just("%2e%2F"))
+paths = st.lists(segment, min_size=1, max_size=4).map(lambda parts: "/" + "/".join(parts))
+parameter = st.tuples(segment, st.one_of(st.just(""), segment)).map("=".join)
+queries = st.lists(st.one_of(parameter, segment), max_size=4).map("&".join)
+values = st.text(st.characters(min_codepoint=0x20, exclude_categories=["Cs", "Cc"]), max_size=20)
+bodies = st.binary(max_size=200)
+
+
+@given(path=paths, query=queries, body=bodies, trace=values)
+def test_what_the_signer_signs_is_genuine(path: str, query: str, body: bytes, trace: str) -> None:
+    """Two readings of the algorithm agree, whatever path, query, header and body are."""
+    assert reason(signed(path, query, body, x_trace=trace)) is None
+
+
+@given(path=paths, query=queries, body=bodies, trace=values, order=st.randoms(use_true_random=False))
+def test_order_case_and_blanks_of_headers_do_not_matter(
+    path: str, query: str, body: bytes, trace: str, order: Any
+) -> None:
+    push = signed(path, query, body, x_trace=trace)
+    headers = [(order.choice((str.upper, str.lower, str.title))(n), f" {v}\t") for n, v in push.headers]
+    order.shuffle(headers)
+    parameters = query.split("&")
+    order.shuffle(parameters)
+    other_query = "&".join(parameters)
+    assert reason(replace(push, raw_query=other_query, headers=[*headers, ("X-Unsigned", "any")])) is None
+
+
+@given(body=bodies, other=bodies)
+def test_another_body_is_refused(body: bytes, other: bytes) -> None:
+    assume(body != other)
+    assert reason(replace(signed(body=body), body=other)) is not None
+
+
+@given(path=paths, other=paths)
+def test_another_path_is_refused(path: str, other: str) -> None:
+    assume(unquote(path).rstrip("/") != unquote(other).rstrip("/"))
+    assert reason(replace(signed(path), raw_path=other)) is not None
+
+
+@given(query=queries, other=queries)
+def test_another_query_is_refused(query: str, other: str) -> None:
+    def meaning(text: str) -> list[tuple[str, str]]:
+        pieces = (piece.partition("=") for piece in text.split("&") if piece)
+        return sorted((unquote(name), unquote(value)) for name, _, value in pieces)
+
+    assume(meaning(query) != meaning(other))
+    assert reason(replace(signed(query=query), raw_query=other)) is not None
+
+
+@given(method=st.sampled_from(["GET", "PUT", "HEAD", "post", "POST "]))
+def test_another_method_is_refused(method: str) -> None:
+    assert reason(replace(signed(), method=method)) is not None
+
+
+@given(name=st.sampled_from(["Connection", "Content-Length", "Content-Type", "Host", "X-Sdk-Date"]), other=values)
+def test_another_value_of_a_signed_header_is_refused(name: str, other: str) -> None:
+    push = signed()
+    assume(dict(push.headers)[name] != other.strip(" "))
+    assert reason(with_header(push, name, lambda _: other)) is not None
+    assert reason(replace(push, headers=[(n, v) for n, v in push.headers if n != name])) is not None
+
+
+@given(secret=st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
+def test_another_secret_is_refused(secret: str) -> None:
+    assume(secret != KEYS["an-access-key"])
+    assert reason(signed(), {**KEYS, "an-access-key": secret}) is not None
+
+
+@given(position=st.integers(0, 63), digit=st.sampled_from("0123456789abcdef"))
+def test_another_signature_is_refused(position: int, digit: str) -> None:
+    push = signed()
+    good = dict(push.headers)["Authorization"]
+    at = len(good) - 64 + position
+    assume(good[at] != digit)
+    assert "does not fit" in (reason(with_header(push, "Authorization", lambda t: t[:at] + digit + t[at + 1 :])) or "")
+
+
+@given(seconds=st.integers(-(10**9), 10**9))
+def test_the_date_decides_and_nothing_else(seconds: int) -> None:
+    fits = abs(seconds) <= 900
+    assert (reason(signed(), now=NOW + timedelta(seconds=seconds)) is None) == fits
+
+
+wire_text = st.binary(max_size=60).map(lambda raw: raw.decode(errors="surrogateescape"))
+
+
+@given(
+    method=wire_text,
+    path=wire_text,
+    query=wire_text,
+    headers=st.lists(st.tuples(st.sampled_from(["Authorization", "X-Sdk-Date", "Host"]), wire_text), max_size=4),
+    tail=wire_text,
+    body=bodies,
+)
+def test_whatever_a_stranger_sends_gets_a_reason_and_no_crash(
+    method: str, path: str, query: str, headers: list[tuple[str, str]], tail: str, body: bytes
+) -> None:
+    """Every byte may stand on the wire: what is no UTF-8 arrives as surrogates, as aiohttp decodes it."""
+    for extra in ([], [("Authorization", f"SDK-HMAC-SHA256 {tail}")]):
+        request = SignedRequest(method=method, raw_path=path, raw_query=query, headers=[*headers, *extra], body=body)
+        assert reason(request)
+    garbled = signed()
+    assert reason(replace(garbled, raw_path=path + "?", raw_query=query + "&x"))
