@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from receiver.settings import Settings
 
@@ -28,6 +28,8 @@ class Listener:
             lingering_time=_LINGER_S,
             shutdown_timeout=settings.shutdown_timeout_s,
         )
+        app.on_response_prepare.append(self._say_farewell)
+        self._draining = False
         self._host = host
         self._port = port
         self._site: web.TCPSite | None = None
@@ -50,7 +52,14 @@ class Listener:
             await self._runner.cleanup()
 
     async def drain(self, delay_s: float) -> None:
-        """Take no new connections, and wait a moment for what comes on the open ones."""
+        """Take no new connections, and wait a moment for what comes on the open ones, whose next answer is the last."""
+        self._draining = True
         if self._site is not None:
             await self._site.stop()
         await asyncio.sleep(delay_s)
+
+    async def _say_farewell(self, _request: web.Request, response: web.StreamResponse) -> None:
+        """Or the client's next request would meet a connection that is being closed: lost, for who does not resend."""
+        if self._draining:
+            response.headers[hdrs.CONNECTION] = "close"
+            response.force_close()

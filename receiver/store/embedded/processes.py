@@ -50,11 +50,12 @@ async def clear(layout: Layout) -> None:
     the postmaster was killed its backends may still be at work. Raises `StartFailed`.
     """
     recorded = _recorded_pid(layout.pgdata)
-    for process in sorted(processes_of(layout.pgdata), key=lambda process: process.pid != recorded):
-        postmaster = process.pid == recorded
-        if postmaster:
-            log.warning("database.orphan_found", pid=process.pid, folder=str(layout.folder))
-        await _end(partial(_lives, process), partial(_send, process), STOP if postmaster else _ABRUPT)
+    for postmaster in [process for process in processes_of(layout.pgdata) if process.pid == recorded]:
+        log.warning("database.orphan_found", pid=postmaster.pid, folder=str(layout.folder))
+        await _end(partial(_lives, postmaster), partial(_send, postmaster), STOP)
+    backends = processes_of(layout.pgdata)
+    # At once: each may use up its patience, where somebody has stopped them all.
+    await asyncio.gather(*(_end(partial(_lives, one), partial(_send, one), _ABRUPT) for one in backends))
     if left := processes_of(layout.pgdata):
         raise StartFailed(f"Processes of an earlier PostgreSQL on {layout.pgdata} do not end: {left}.")
     if recorded is None or psutil.pid_exists(recorded):

@@ -1,0 +1,161 @@
+"""The service as a process of its own, as an operator runs it."""
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import psutil
+
+from receiver.settings import PREFIX
+from support.cluster import free_port
+
+_START_S = 30.0
+_NOISE = ("Traceback", "Task was destroyed", "never retrieved", "never awaited", "Unhandled", "ResourceWarning")
+"""What nobody wants to find in a log, whatever went wrong outside."""
+
+
+class ServiceProcess:
+    """`settings` by field name: `ServiceProcess(folder, database_url=...)`. Its ports outlive restarts."""
+
+    def __init__(self, folder: Path, **settings: object) -> None:
+        self.port = free_port()
+        self.ops_port = free_port()
+        self._folder = folder
+        given = {"host": "127.0.0.1", "port": self.port, "ops_port": self.ops_port, "data_dir": folder / "data"}
+        self._settings = given | {"log_format": "json"} | settings
+        self.port = int(str(self._settings["port"]))
+        self._process: subprocess.Popen[bytes] | None = None
+        self._reader: threading.Thread | None = None
+        self.output: list[str] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def launch(self, *wrapper: str) -> None:
+        """Start it and return at once; `wrapper` is a command that runs it, such as strace."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        environ = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+        environ |= {f"{PREFIX}{name.upper()}": str(value) for name, value in self._settings.items()}
+        self._process = subprocess.Popen(
+            [*wrapper, sys.executable, "-W", "default", "-m", "receiver", "serve"],
+            cwd=self._folder,
+            env=environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
+        self._reader.start()
+
+    def _read(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        with process.stdout:
+            for line in process.stdout:
+                self.output.append(line.decode(errors="replace").rstrip())
+
+    async def start(self, *wrapper: str) -> None:
+        """Start it and wait until it is ready."""
+        self.launch(*wrapper)
+        await self.until(lambda answer: answer["status"] == "ready")
+
+    async def readiness(self) -> dict[str, Any] | None:
+        """What /readyz says; None while it does not answer."""
+        timeout = aiohttp.ClientTimeout(total=5)
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as client,
+                client.get(f"http://127.0.0.1:{self.ops_port}/readyz") as response,
+            ):
+                answer: dict[str, Any] = await response.json()
+                return answer
+        return None
+
+    async def until(self, true_of: Any, within_s: float = _START_S) -> None:
+        """Poll /readyz until `true_of` its answer."""
+        answer = None
+        try:
+            async with asyncio.timeout(within_s):
+                while (answer := await self.readiness()) is None or not true_of(answer):
+                    assert self.alive, self.tail()
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise AssertionError(f"not within {within_s} s: {answer}\n{self.tail()}") from None
+
+    async def told(self, *words: str) -> None:
+        """Wait until a line of its log has any of these words."""
+        async with asyncio.timeout(_START_S):
+            while not any(word in line for word in words for line in self.output):
+                await asyncio.sleep(0.02)
+
+    async def drained(self, within_s: float = 60.0) -> None:
+        """Wait until PostgreSQL takes reports and the spool is empty."""
+        await self.until(lambda answer: answer["database"] and answer["spool"]["callbacks"] == 0, within_s)
+
+    async def spooling(self, callbacks: int = 1) -> None:
+        """Wait until so many callbacks are in the spool."""
+        await self.until(lambda answer: answer["spool"]["callbacks"] >= callbacks)
+
+    async def kill(self) -> None:
+        """kill -9."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGKILL)
+        await asyncio.to_thread(self._process.wait)
+
+    async def terminate(self, within_s: float = 15.0) -> int:
+        """SIGTERM; the exit code. Raises AssertionError when it does not end."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            return await asyncio.to_thread(self._process.wait, within_s)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"not stopped {within_s} s after SIGTERM:\n{self.tail()}") from None
+
+    def limit_files(self, size: int | None) -> None:
+        """It may not write beyond so many bytes of any file: a full disk that needs no privilege."""
+        soft = resource.RLIM_INFINITY if size is None else size
+        psutil.Process(self.pid).rlimit(psutil.RLIMIT_FSIZE, (soft, resource.RLIM_INFINITY))
+
+    def memory_mib(self) -> float:
+        """What it keeps in memory."""
+        return float(psutil.Process(self.pid).memory_info().rss) / 2**20
+
+    def tail(self, lines: int = 30) -> str:
+        """The end of its log, without the lines that tell of single reports."""
+        told = [line for line in self.output if '"event":"report.' not in line]
+        return "\n".join(told[-lines:])
+
+    def noise(self) -> list[str]:
+        """Lines of its log that tell of a fault in the code."""
+        return [line for line in self.output if any(word in line for word in _NOISE)]
+
+
+@asynccontextmanager
+async def running(folder: Path, **settings: object) -> AsyncIterator[ServiceProcess]:
+    """A service that is ready; whatever becomes of it in the block, it is gone afterwards."""
+    service = ServiceProcess(folder, **settings)
+    try:
+        await service.start()
+        yield service
+    finally:
+        if service.alive:
+            await service.kill()
