@@ -10,11 +10,14 @@ from aiohttp import web
 
 from receiver import storage
 from receiver.logs import get_logger
+from receiver.providers import VERIFIERS
 from receiver.pull.source import Opened
 from receiver.pull.wiring import pulls
-from receiver.settings import Settings
+from receiver.report import ProviderName
+from receiver.settings import Settings, SettingsError, variable
 from receiver.store.keeper import Keeper
-from receiver.web import callbacks, ops
+from receiver.web import callbacks, ops, submissions
+from receiver.web.body import BodyLimits
 from receiver.web.listener import Listener
 
 log = get_logger()
@@ -56,8 +59,10 @@ async def running(
 
 async def _listen(settings: Settings, stack: AsyncExitStack, keeper: Keeper, ops_context: ops.Ops) -> Listeners:
     """Start both listeners. The ops one is stopped last, so that it can tell what happens until then."""
-    ops_app = web.Application()
+    limits = BodyLimits(settings.max_body_bytes, settings.body_timeout_s)
+    ops_app = web.Application(client_max_size=settings.max_body_bytes + 1)
     ops.add_routes(ops_app, ops_context)
+    submissions.add_routes(ops_app, submissions.Submissions(keeper=keeper, metrics=ops_context.metrics, limits=limits))
     ops_listener = Listener(ops_app, settings, settings.ops_host, settings.ops_port)
     await stack.enter_async_context(ops_listener.open(reuse_port=False))
     app = web.Application(client_max_size=settings.max_body_bytes + 1)
@@ -67,8 +72,9 @@ async def _listen(settings: Settings, stack: AsyncExitStack, keeper: Keeper, ops
             keeper=keeper,
             metrics=ops_context.metrics,
             tokens=[token.get_secret_value().encode() for token in settings.callback_tokens],
-            max_body_bytes=settings.max_body_bytes,
-            body_timeout_s=settings.body_timeout_s,
+            push_keys=push_keys(settings),
+            keep_unsigned=settings.keep_unsigned,
+            limits=limits,
         ),
     )
     listener = Listener(app, settings, settings.host, settings.port)
@@ -77,3 +83,11 @@ async def _listen(settings: Settings, stack: AsyncExitStack, keeper: Keeper, ops
     for path in callbacks.paths(with_token=bool(settings.callback_tokens)):
         log.info("callback.listening", url=listener.url + path)
     return Listeners(listener, ops_listener)
+
+
+def push_keys(settings: Settings) -> dict[ProviderName, dict[str, str]]:
+    """The key pairs of each platform that signs its pushes."""
+    named = {key.get_secret_value().partition(":")[0] for key in settings.push_keys}
+    if unable := named - VERIFIERS.keys():
+        raise SettingsError(f"{variable('push_keys')}: {', '.join(sorted(unable))} signs nothing that we can check")
+    return {ProviderName(name): settings.secrets_by_access(name) for name in named}

@@ -9,7 +9,8 @@ class Callback:
     """A request whose body was read to its end.
 
     `path` is what follows `/callback/`, without a token; `received_at` is aware, by our own clock; `remote_addr` an IP
-    address as text, None where there is none.
+    address as text, None where there is none. `correlation` is what the sending application gave with a submission.
+    With a `refusal` the body is not to be understood, only to be kept as rejected for this reason.
     """
 
     path: str
@@ -18,3 +19,5 @@ class Callback:
     received_at: datetime
     remote_addr: str | None
     request_id: str
+    correlation: str | None = None
+    refusal: str | None = None

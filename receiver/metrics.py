@@ -29,8 +29,8 @@ from receiver.report import ProviderName, Reason, Status
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
-RejectedKind = Literal["payload", "item"]
-"""What was kept as rejected: a whole body, or one item of a batch."""
+RejectedKind = Literal["payload", "item", "signature"]
+"""What was rejected: a whole body, one item of a batch, or a push whose signature does not fit."""
 
 BreakerState = Literal["closed", "half_open", "open"]
 """`open`: PostgreSQL does not answer and reports go to the spool."""
@@ -92,6 +92,7 @@ class Metrics:
     reports: Children[Counter]
     duplicates: Children[Counter]
     replies: Children[Counter]
+    submissions: Children[Counter]
     rejected: Children[Counter]
     requests: Children[Counter]
     request_seconds: Children[Histogram]
@@ -119,6 +120,9 @@ class Metrics:
 
     def reply_stored(self, provider: ProviderName) -> None:
         self.replies[provider,].inc()
+
+    def submission_stored(self, provider: ProviderName, status: Status) -> None:
+        self.submissions[provider, status].inc()
 
     def payload_rejected(self, provider: ProviderName, kind: RejectedKind) -> None:
         self.rejected[provider, kind].inc()
@@ -175,6 +179,7 @@ def build(version: str) -> Metrics:
         reports=counters("reports", "Delivery reports stored, each once.", "provider", "status", "reason"),
         duplicates=counters("duplicate_reports", "Reports that had been stored before.", "provider"),
         replies=counters("replies", "Mobile-originated messages stored.", "provider"),
+        submissions=counters("submissions", "Submissions stored.", "provider", "status"),
         rejected=counters("rejected_payloads", "Kept because not understood.", "provider", "kind"),
         requests=counters("http_requests", "Callbacks answered.", "provider", "endpoint", "status"),
         request_seconds=Children(request_seconds, 1),

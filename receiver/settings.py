@@ -40,6 +40,15 @@ def _split_tokens(value: object) -> object:
     return tokens
 
 
+def _split_windows(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+    if not all(name.strip() and hours.strip().isdecimal() for name, _, hours in pairs):
+        raise ValueError("is not a list of platform=hours")
+    return {name.strip(): int(hours) for name, _, hours in pairs}
+
+
 def _check_tokens(tokens: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     for number, token in enumerate(tokens, start=1):
         secret = token.get_secret_value()
@@ -50,6 +59,14 @@ def _check_tokens(tokens: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
                 f"token {number} of {len(tokens)} cannot stand in a URL path: use letters, digits and . _ ~ - only"
             )
     return tokens
+
+
+def _check_push_keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    for number, key in enumerate(keys, start=1):
+        parts = key.get_secret_value().split(":", 2)
+        if len(parts) != len(("platform", "access", "secret")) or not all(part.strip() for part in parts):
+            raise ValueError(f"key pair {number} of {len(keys)} is not platform:access:secret")
+    return keys
 
 
 def _check_url(url: SecretStr | None) -> SecretStr | None:
@@ -89,6 +106,8 @@ Host = Annotated[str, Field(min_length=1)]
 DataDir = Annotated[Path, AfterValidator(_absolute)]
 DatabaseUrl = Annotated[SecretStr | None, AfterValidator(_check_url)]
 Tokens = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split_tokens), AfterValidator(_check_tokens)]
+PushKeys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split_tokens), AfterValidator(_check_push_keys)]
+Windows = Annotated[dict[str, Count], NoDecode, BeforeValidator(_split_windows)]
 LogFormat = Annotated[Literal["json", "console"] | None, BeforeValidator(_lower)]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
 
@@ -123,6 +142,12 @@ class Settings(BaseSettings):
         description=f"Secrets, comma-separated, one of which must end every callback URL; {MIN_TOKEN} characters or "
         "more of letters, digits and `. _ ~ -`. Unset: URLs without a token.",
     )
+    push_keys: PushKeys = Field(
+        (),
+        description="Key pairs with which a platform signs its pushes, comma-separated, `platform:access:secret`. "
+        "A platform that has one here must sign. Unset: signatures are not asked for.",
+    )
+    keep_unsigned: bool = Field(default=False, description="Keep pushes with a wrong signature as rejected payloads.")
     reuse_port: bool = Field(default=False, description="Let several instances listen on one callback port.")
     max_body_bytes: Bytes = Field(ByteSize(MIB), description="Largest request body; a larger one is answered 413.")
     body_timeout_s: Seconds = Field(10.0, description="Seconds in which a request's body must have come.")
@@ -138,6 +163,11 @@ class Settings(BaseSettings):
     retention_days: Count | None = Field(
         None, description="Days after which reports are dropped, by whole partitions. Unset: never."
     )
+    reporting_windows_h: Windows = Field(
+        default_factory=dict,
+        description="Hours within which a platform reports, `platform=hours,…`, for `sms.overdue_message`.",
+        json_schema_extra={"default": "as each platform documents it"},
+    )
     drain_delay_s: Annotated[float, Field(ge=0, le=3_600, allow_inf_nan=False)] = Field(
         0.5, description="Seconds between not ready and closed when the service stops, for load balancers to notice."
     )
@@ -147,6 +177,11 @@ class Settings(BaseSettings):
         description="`json` or `console`. Unset: console on a terminal, else JSON.",
     )
     log_level: LogLevel = Field("INFO", description="Least level that is logged: `DEBUG` to `CRITICAL`.")
+
+    def secrets_by_access(self, platform: str) -> dict[str, str]:
+        """The key pairs of one platform's pushes."""
+        pairs = [key.get_secret_value().split(":", 2) for key in self.push_keys]
+        return {access: secret for name, access, secret in pairs if name == platform}
 
     @model_validator(mode="after")
     def _two_ports(self) -> Self:

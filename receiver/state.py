@@ -14,6 +14,10 @@ WHOLE_MESSAGE: Final = 0
 """The key of reports that name no segment: they speak for every segment of the message."""
 
 
+SUBMITTED: Final = -1
+"""The key of what the platform answered to the submission: it speaks for every segment too, but is no report."""
+
+
 class Part(NamedTuple):
     """The greatest report about one segment. Tuples of this shape compare by (rank, happened_at, code).
 
@@ -30,7 +34,9 @@ class Part(NamedTuple):
 
 
 Parts = Mapping[int, Part]
-"""By segment number, from 1; under WHOLE_MESSAGE the reports without one."""
+"""By segment number, from 1; under WHOLE_MESSAGE the reports without one, under SUBMITTED what the platform said when
+the message was handed in.
+"""
 
 
 class MessageState(NamedTuple):
@@ -63,14 +69,15 @@ def merge_parts(*several: Parts) -> dict[int, Part]:
 
 
 def message_state(parts: Parts, segments: int | None) -> MessageState:
-    """The state of a message of so many segments, from at least one report.
+    """The state of a message of so many segments, from at least one report or its submission.
 
     Any segment's final failure makes the message failed; it is delivered once every segment is; until then it is
     in flight, and a delivered segment counts as `enroute`.
     """
     total = min(max(segments or 1, *parts), MAX_SEGMENTS)
-    whole = parts.get(WHOLE_MESSAGE)
-    states = [max(known) for known in ([p for p in (parts.get(n), whole) if p] for n in range(1, total + 1)) if known]
+    of_all = [part for part in (parts.get(WHOLE_MESSAGE), parts.get(SUBMITTED)) if part]
+    of_each = ([parts[n], *of_all] if n in parts else of_all for n in range(1, total + 1))
+    states = [max(known) for known in of_each if known]
     part = max(_failures(states)) if _failures(states) else max(_unless_complete(states, total))
     return MessageState(
         status=Status(part.status),
@@ -78,7 +85,7 @@ def message_state(parts: Parts, segments: int | None) -> MessageState:
         code=part.code,
         happened_at=datetime.fromisoformat(part.happened) if part.happened else None,
         segments=total,
-        segments_reported=len(states),
+        segments_reported=total if WHOLE_MESSAGE in parts else sum(n in parts for n in range(1, total + 1)),
     )
 
 

@@ -1,15 +1,16 @@
 """Everything that keeps reports, started in the right order and stopped in the reverse: for a service or a pull."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 from typing import Any, Final
 
 from receiver import metrics as metric_set
 from receiver.metrics import Metrics, follow
-from receiver.settings import Settings
-from receiver.store import embedded, migrate
+from receiver.providers import PROVIDERS
+from receiver.settings import Settings, SettingsError, variable
+from receiver.store import embedded, migrate, reporting
 from receiver.store.keeper import Keeper
 from receiver.store.partitions import Maintenance, follow_days_left
 from receiver.store.preparation import prepared, until_prepared
@@ -42,7 +43,7 @@ async def opened(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Ops]:
             url, metrics, days_ahead=settings.partition_days_ahead, retention_days=settings.retention_days
         )
         _follow(metrics, spool, maintenance)
-        maintaining = _maintain(url, maintenance, is_prepared=is_prepared)
+        maintaining = _maintain(url, maintenance, windows_h(settings), is_prepared=is_prepared)
         await stack.enter_async_context(background(stop, writer.run(), keeper.run(), maintaining))
         yield Ops(keeper=keeper, metrics=metrics, maintenance=maintenance, spool=spool)
 
@@ -73,10 +74,18 @@ async def _database(settings: Settings, stack: AsyncExitStack) -> str:
     return server.url
 
 
-async def _maintain(url: str, maintenance: Maintenance, *, is_prepared: bool) -> None:
+async def _maintain(url: str, maintenance: Maintenance, windows: Mapping[str, int], *, is_prepared: bool) -> None:
     if not is_prepared:
         await until_prepared(url)
-    await maintenance.run()
+    await asyncio.gather(maintenance.run(), reporting.keep_fresh(url, windows))
+
+
+def windows_h(settings: Settings) -> dict[str, int]:
+    """Hours within which each platform reports: its own, unless the operator knows better. Raises SettingsError."""
+    known: dict[str, int] = {provider.name: provider.reporting_window_h for provider in PROVIDERS}
+    if strange := settings.reporting_windows_h.keys() - known.keys():
+        raise SettingsError(f"{variable('reporting_windows_h')}: no platform is called {', '.join(sorted(strange))}")
+    return known | settings.reporting_windows_h
 
 
 def _follow(metrics: Metrics, spool: Spool, maintenance: Maintenance) -> None:

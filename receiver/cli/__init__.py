@@ -6,6 +6,7 @@ from receiver import logs, settings
 from receiver.cli.common import errors, run
 from receiver.cli.explain import explain
 from receiver.cli.pull import pull
+from receiver.cli.rejected import rejected
 from receiver.cli.schema import database_url, maintain, migrate
 from receiver.cli.spool import spool
 from receiver.pull import wiring
@@ -30,6 +31,7 @@ def serve() -> None:
         config = settings.load()
         platforms = wiring.configured()
         tokens = [token.get_secret_value() for token in config.callback_tokens]
+        tokens += [key.get_secret_value().rpartition(":")[2] for key in config.push_keys]
         tokens += [secret for platform in platforms for secret in platform.secrets]
         logs.configure(config.log_format, config.log_level, tokens=tokens)
         for name in settings.unknown_variables(known=wiring.VARIABLES):
@@ -37,5 +39,5 @@ def serve() -> None:
         run(run_service(config, platforms))
 
 
-for command in (migrate, database_url, explain, simulate, pull, spool, maintain):
+for command in (migrate, database_url, explain, simulate, pull, rejected, spool, maintain):
     main.add_command(command)

@@ -7,7 +7,8 @@ import click
 
 from receiver.cli.common import errors, quiet_settings, run, url_in_use, with_database
 from receiver.settings import load
-from receiver.store import catalogue_table, partitions
+from receiver.storage import windows_h
+from receiver.store import catalogue_table, partitions, reporting
 from receiver.store import migrate as migrations
 
 
@@ -41,9 +42,12 @@ def maintain(*, as_json: bool) -> None:
         settings = quiet_settings()
 
         async def work(url: str) -> partitions.Done:
-            return await partitions.maintain(
+            done = await partitions.maintain(
                 url, days_ahead=settings.partition_days_ahead, retention_days=settings.retention_days
             )
+            async with partitions.connected(url) as connection:
+                await reporting.refresh(connection, windows_h(settings))
+            return done
 
         done = run(with_database(settings, work))
     if as_json:

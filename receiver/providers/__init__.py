@@ -3,8 +3,9 @@
 from typing import Final
 
 from receiver.providers import cloudsms, huawei, tencent, tencent_pulled
-from receiver.providers.contract import Endpoint, Parse, Provider
+from receiver.providers.contract import Endpoint, Parse, Provider, Verify
 from receiver.providers.traffic import Traffic
+from receiver.report import ProviderName
 
 PROVIDERS: Final[tuple[Provider, ...]] = (
     huawei.PROVIDER,
@@ -21,5 +22,26 @@ SOURCES: Final[dict[str, Endpoint]] = {source.path: source for source in tencent
 TRAFFICS: Final[dict[str, Traffic]] = {provider.name: provider.traffic for provider in PROVIDERS}
 """How `receiver simulate` plays each of them."""
 
-SUBMISSIONS: Final[dict[str, Parse]] = {f"submissions/{provider.name}": provider.submissions for provider in PROVIDERS}
+SUBMISSIONS_PREFIX: Final = "submissions/"
+
+SUBMISSIONS: Final[dict[str, Parse]] = {SUBMISSIONS_PREFIX + p.name: p.submissions for p in PROVIDERS}
 """What the sending application hands over, by path on the ops listener."""
+
+VERIFIERS: Final[dict[str, Verify]] = {p.name: p.verify for p in PROVIDERS if p.verify}
+"""Those whose platforms can sign their pushes."""
+
+INTAKES: Final[dict[str, Parse]] = {
+    **{path: endpoint.parse for path, endpoint in (ENDPOINTS | SOURCES).items()},
+    **SUBMISSIONS,
+}
+"""Everything that is understood, however it comes."""
+
+
+def provider_of(path: str) -> ProviderName:
+    """Whose path it is, a callback's or a submission's."""
+    return ProviderName(path.removeprefix(SUBMISSIONS_PREFIX).partition("/")[0])
+
+
+def url_path(path: str) -> str:
+    """The path of a request's URL, from the name it has within."""
+    return f"/{path}" if path.startswith(SUBMISSIONS_PREFIX) else f"/callback/{path}"

@@ -1,7 +1,8 @@
 """What a provider's adapter promises: bytes in, reports or an error out, and the answer in the provider's own shape."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from receiver.providers.traffic import Traffic
@@ -13,6 +14,7 @@ class Verdict(StrEnum):
 
     GOOD = "good"
     NOT_UNDERSTOOD = "not_understood"
+    NOT_SIGNED = "not_signed"
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     TOO_LARGE = "too_large"
@@ -43,6 +45,28 @@ class Parsed:
         return bool(self.reports or self.replies or self.submissions)
 
 
+class SignatureError(Exception):
+    """A push that is not proven to come from its platform. The text says why, for the log, and quotes no value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedRequest:
+    """A request as it came over the wire, before anybody decoded, sorted or merged anything.
+
+    `raw_path` ends before the `?` and `raw_query` begins after it. Texts are the wire's bytes as UTF-8 with
+    surrogateescape, as aiohttp has them. The repr has nothing of it: the path may end in a callback token.
+    """
+
+    method: str
+    raw_path: str = field(repr=False)
+    raw_query: str = field(default="", repr=False)
+    headers: Sequence[tuple[str, str]] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+Verify = Callable[[SignedRequest, Mapping[str, str], datetime], None]
+"""(request, secrets by access key, now): raises SignatureError unless one of the key pairs signed the request."""
+
 Parse = Callable[[bytes], Parsed]
 """Raises PayloadError where nothing of the body can be understood."""
 
@@ -65,7 +89,7 @@ class Provider:
     """One SMS platform.
 
     `submissions` parses what its send API answered. After `reporting_window_h` hours it reports no more. `traffic` is
-    how `receiver simulate` plays it.
+    how `receiver simulate` plays it. `verify` checks the signature of a push, where the platform can sign.
     """
 
     name: ProviderName
@@ -74,3 +98,4 @@ class Provider:
     submissions: Parse
     reporting_window_h: int
     traffic: Traffic
+    verify: Verify | None = None

@@ -18,6 +18,7 @@ from pydantic import BeforeValidator, Field
 
 from receiver.providers.common import context, e164, iso_utc, meaning, refusal
 from receiver.providers.contract import Endpoint, Parsed, Provider, Verdict
+from receiver.providers.huawei_auth import verify
 from receiver.providers.huawei_traffic import TRAFFIC
 from receiver.providers.payload import (
     Item,
@@ -212,6 +213,7 @@ def _msisdn(number: str | None) -> tuple[str | None, str | None]:
 _GOOD: Final = b'{"returnCode":0,"returnCodeDesc":"Success"}'
 _RETURN_CODE: Final[dict[Verdict, int]] = {
     Verdict.NOT_UNDERSTOOD: 400,
+    Verdict.NOT_SIGNED: 401,
     Verdict.NOT_FOUND: 404,
     Verdict.METHOD_NOT_ALLOWED: 405,
     Verdict.TOO_SLOW: 408,
@@ -242,4 +244,5 @@ PROVIDER: Final = Provider(
     submissions=parse_submissions,
     reporting_window_h=72,
     traffic=TRAFFIC,
+    verify=verify,
 )

@@ -15,10 +15,12 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from receiver.providers.contract import SignatureError, SignedRequest
 
 ALGORITHM: Final = "SDK-HMAC-SHA256"
 WINDOW: Final = timedelta(minutes=15)
@@ -32,25 +34,6 @@ _DATE_FORM: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _SIGNATURE_FORM: Final = re.compile(r"[0-9a-f]{64}")
 _NAME_FORM: Final = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
 """A header's name in lower case (RFC 9110, 5.6.2)."""
-
-
-class SignatureError(Exception):
-    """A push that is not proven to come from the platform. The text says why, for the log, and quotes no value."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignedRequest:
-    """A request as it came over the wire, before anybody decoded, sorted or merged anything.
-
-    `raw_path` ends before the `?` and `raw_query` begins after it. Texts are the wire's bytes as UTF-8 with
-    surrogateescape, as aiohttp has them. The repr has nothing of it: the path may end in a callback token.
-    """
-
-    method: str
-    raw_path: str = field(repr=False)
-    raw_query: str = field(default="", repr=False)
-    headers: Sequence[tuple[str, str]] = field(repr=False)
-    body: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

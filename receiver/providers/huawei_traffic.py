@@ -12,6 +12,7 @@ from uuid import uuid5
 
 import orjson
 
+from receiver.providers.huawei_signer import push_headers
 from receiver.providers.traffic import REPLIES, Event, Push, Traffic, choose
 
 _FORM: Final = "application/x-www-form-urlencoded"
@@ -108,4 +109,4 @@ def reply(event: Event) -> Push | None:
     return Push(path="huawei/uplink", content_type=_FORM, body=body, headers=_HEADERS)
 
 
-TRAFFIC: Final = Traffic(report=report, reply=reply, max_batch=50, interim=0.05, segmented=True)
+TRAFFIC: Final = Traffic(report=report, reply=reply, max_batch=50, interim=0.05, segmented=True, sign=push_headers)

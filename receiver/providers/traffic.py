@@ -7,7 +7,7 @@ its event, so that an event that is pushed twice is the same report twice.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal, Protocol, TypeVar
 from uuid import UUID
 
 T = TypeVar("T")
@@ -55,13 +55,21 @@ class Push:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+class Sign(Protocol):
+    """Makes the headers of a signed push, all of them. `at` is the real time: old signatures are refused."""
+
+    def __call__(
+        self, url: str, body: bytes, content_type: str, *, access: str, secret: str, at: datetime
+    ) -> dict[str, str]: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traffic:
     """How one provider speaks.
 
     `report` makes one push of one or more events, at most `max_batch`. `reply` makes the push of a subscriber's answer
     to the message, or None where this subscriber can't answer. `interim` is the share of messages that it reports on
-    before their end, `segmented` whether it reports each segment of a long message.
+    before their end, `segmented` whether it reports each segment of a long message. `sign` signs its pushes, if it can.
     """
 
     report: Callable[[Sequence[Event]], Push]
@@ -69,6 +77,7 @@ class Traffic:
     reply: Callable[[Event], Push | None] | None = None
     interim: float = 0.0
     segmented: bool = False
+    sign: Sign | None = None
 
 
 REPLIES: Final = ("TD", "STOP", "Y", "1", "收到", "退订", "OK, thank you", "明天 10:00 可以吗?")

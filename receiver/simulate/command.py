@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import click
 
 from receiver.providers import TRAFFICS
+from receiver.providers.traffic import Push, Traffic
 from receiver.simulate.lives import Plan
 from receiver.simulate.send import Target, send
 from receiver.simulate.tally import Outcome, Tally, as_text, ledger_line
@@ -74,6 +75,13 @@ def _moment(_context: click.Context, _parameter: click.Parameter, value: str | N
     "--url", default="http://127.0.0.1:8080", show_default=True, callback=_base_url, help="The receiver's address."
 )
 @click.option("--token", envvar="RECEIVER_SIMULATE_TOKEN", show_envvar=True, help="Callback token, if one is needed.")
+@click.option(
+    "--sign",
+    "key_pair",
+    envvar="RECEIVER_SIMULATE_SIGN",
+    show_envvar=True,
+    help="Key pair, access:secret, to sign with.",
+)
 @click.option("--count", default=1000, show_default=True, type=click.IntRange(1), help="Reports to send.")
 @click.option(
     "--rate", default=50.0, show_default=True, type=click.FloatRange(0), help="Reports a second; 0: no limit."
@@ -92,6 +100,7 @@ def simulate(
     provider: str,
     url: str,
     token: str | None,
+    key_pair: str | None,
     count: int,
     rate: float,
     concurrency: int,
@@ -121,13 +130,25 @@ def simulate(
         shuffle=shuffle,
         **shares,
     )
-    target = Target(url=url, token=token, rate=rate, concurrency=concurrency, timeout_s=timeout)
+    sign = _signer(TRAFFICS[provider], key_pair)
+    target = Target(url=url, token=token, rate=rate, concurrency=concurrency, timeout_s=timeout, sign=sign)
     tally = Tally()
     finished = _run(requests(TRAFFICS[provider], plan), target, tally, count, record)
     begun = now.isoformat().replace("+00:00", "Z")
     summary = {"provider": provider, "url": url, "seed": seed, "now": begun, **tally.summary()}
     click.echo(json.dumps(summary) if as_json else as_text(summary))
     sys.exit((0 if tally.as_expected else 1) if finished else _INTERRUPTED)
+
+
+def _signer(traffic: Traffic, key_pair: str | None) -> Callable[[str, Push], dict[str, str]] | None:
+    """How pushes are signed with the key pair, at the time at which they are sent."""
+    if key_pair is None:
+        return None
+    access, colon, secret = key_pair.partition(":")
+    make = traffic.sign
+    if make is None or not (access and colon and secret):
+        raise click.UsageError("--sign takes access:secret, for a platform that signs its pushes")
+    return lambda url, push: make(url, push.body, push.content_type, access=access, secret=secret, at=datetime.now(UTC))
 
 
 def _run(stream: Iterator[Request], target: Target, tally: Tally, count: int, record: TextIO | None) -> bool:

@@ -7,6 +7,7 @@ from time import monotonic
 
 import aiohttp
 
+from receiver.providers.traffic import Push
 from receiver.simulate.tally import Outcome, Tally
 from receiver.simulate.traffic import Request
 
@@ -17,6 +18,7 @@ Note = Callable[[Request, str, Outcome], None]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """Where to, and how fast: `rate` is reports a second, 0 as fast as the answers come; `timeout_s` is for a request.
+    `sign` gives the headers with which the platform proves that a push is its own.
 
     At most `concurrency` requests are under way. At a rate, latency counts from the moment at which a request was due,
     so that a receiver that stalls can't hide it by slowing the sender down.
@@ -27,6 +29,7 @@ class Target:
     rate: float = 0.0
     concurrency: int = 64
     timeout_s: float = 10.0
+    sign: Callable[[str, Push], dict[str, str]] | None = None
 
     def address(self, path: str) -> str:
         """The callback URL of a push, with the token as its last segment."""
@@ -84,8 +87,8 @@ async def _work(
 async def _post(session: aiohttp.ClientSession, request: Request, target: Target) -> tuple[str, Outcome]:
     """The HTTP status, or what came instead of one, and what it means for the reports in the request."""
     push = request.push
-    headers = {**push.headers, "Content-Type": push.content_type}
     url = target.address(push.path)
+    headers = {**push.headers, "Content-Type": push.content_type, **(target.sign(url, push) if target.sign else {})}
     try:
         async with session.post(url, data=push.body, headers=headers, allow_redirects=False) as response:
             await response.read()

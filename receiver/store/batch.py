@@ -1,19 +1,20 @@
-"""Reports of many callbacks arranged for one statement: one row a message, sorted, each list a column. Pure.
+"""Rows of many callbacks arranged for one statement: one row a message, sorted, each list a column. Pure.
 
 Sorted by key, because concurrent multi-row upserts in different orders deadlock; one row a message, because ON
 CONFLICT DO UPDATE refuses to touch a row twice.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import orjson
 
 from receiver.callback import Callback
-from receiver.report import DeliveryReport, Reply
-from receiver.state import Part, merge_parts, message_state, part_of
+from receiver.report import RANK, DeliveryReport, Reply, Submission
+from receiver.state import SUBMITTED, Part, merge_parts, message_state, part_of
 from receiver.store.job import Job
 
 Key = tuple[str, str, str]
@@ -22,7 +23,7 @@ Columns = list[tuple[Any, ...]]
 
 @dataclass(slots=True)
 class _Message:
-    """The reports of one message within a batch."""
+    """What a batch tells of one message."""
 
     parts: dict[int, Part]
     ids: list[UUID]
@@ -33,6 +34,7 @@ class _Message:
     country: str | None
     sender: str | None
     context: str | None
+    submitted_at: datetime | None
 
 
 @dataclass(slots=True)
@@ -42,52 +44,84 @@ class Batch:
     messages: dict[Key, _Message] = field(default_factory=dict)
     reports: dict[UUID, tuple[DeliveryReport, Callback]] = field(default_factory=dict)
     replies: dict[UUID, tuple[Reply, Callback]] = field(default_factory=dict)
+    submissions: dict[UUID, tuple[Submission, Callback]] = field(default_factory=dict)
     rejected: dict[UUID, Job] = field(default_factory=dict)
 
 
 def arrange(jobs: Iterable[Job]) -> Batch:
-    """All that the jobs want to store, each report and reply once."""
+    """All that the jobs want to store, each row once."""
     batch = Batch()
     for job in jobs:
         for report in job.reports:
-            _add(batch, report, job.callback)
+            if report.report_id not in batch.reports:
+                batch.reports[report.report_id] = (report, job.callback)
+                segment, part = part_of(report)
+                _tell(batch, report, report.report_id, {segment: part}, job.callback)
         for reply in job.replies:
             batch.replies.setdefault(reply.reply_id, (reply, job.callback))
+        for submission in job.submissions:
+            _add_submission(batch, submission, job.callback)
         if job.error is not None:
             batch.rejected[job.rejected_id] = job
     return batch
 
 
-def _add(batch: Batch, report: DeliveryReport, callback: Callback) -> None:
-    report_id = report.report_id
-    if report_id in batch.reports:
+def keys(batch: Batch) -> Iterator[tuple[UUID, Key]]:
+    """The message of each report and submission."""
+    for row_id, (report, _) in batch.reports.items():
+        yield row_id, (report.message_id, report.provider, report.recipient_key)
+    for row_id, (submission, _) in batch.submissions.items():
+        yield row_id, (submission.message_id, submission.provider, submission.recipient_key)
+
+
+def _add_submission(batch: Batch, submission: Submission, callback: Callback) -> None:
+    """Where the platform's answer names no time, it was handed over at once: that is the time."""
+    submission_id = submission.submission_id
+    if submission_id in batch.submissions:
         return
-    batch.reports[report_id] = (report, callback)
-    segment, part = part_of(report)
-    key = (report.message_id, report.provider, report.recipient_key)
+    submitted_at = submission.submitted_at or callback.received_at
+    submission = replace(submission, submitted_at=submitted_at)
+    batch.submissions[submission_id] = (submission, callback)
+    status, reason = submission.status, submission.reason or ""
+    part = Part(RANK[status], submitted_at.astimezone(UTC).isoformat(), submission.code, status.value, reason)
+    _tell(batch, submission, submission_id, {SUBMITTED: part}, callback, submitted_at)
+
+
+def _tell(
+    batch: Batch,
+    one: DeliveryReport | Submission,
+    row_id: UUID,
+    parts: dict[int, Part],
+    callback: Callback,
+    submitted_at: datetime | None = None,
+) -> None:
+    """Merge what one report or submission tells into its message."""
+    key = (one.message_id, one.provider, one.recipient_key)
     known = batch.messages.get(key)
     if known is None:
         batch.messages[key] = _Message(
-            {segment: part},
-            [report_id],
+            parts,
+            [row_id],
             callback,
             callback,
-            report.segments or 1,
-            report.recipient,
-            report.country,
-            report.sender,
-            report.context,
+            one.segments or 1,
+            one.recipient,
+            one.country,
+            one.sender,
+            one.context,
+            submitted_at,
         )
         return
-    known.parts = merge_parts(known.parts, {segment: part})
-    known.ids.append(report_id)
+    known.parts = merge_parts(known.parts, parts)
+    known.ids.append(row_id)
     known.first = min(known.first, callback, key=_arrival)
     known.last = max(known.last, callback, key=_arrival)
-    known.segments = max(known.segments, report.segments or 1)
-    known.recipient = _greatest(known.recipient, report.recipient)
-    known.country = _greatest(known.country, report.country)
-    known.sender = _greatest(known.sender, report.sender)
-    known.context = _greatest(known.context, report.context)
+    known.segments = max(known.segments, one.segments or 1)
+    known.recipient = _greatest(known.recipient, one.recipient)
+    known.country = _greatest(known.country, one.country)
+    known.sender = _greatest(known.sender, one.sender)
+    known.context = _greatest(known.context, one.context)
+    known.submitted_at = min(filter(None, (known.submitted_at, submitted_at)), default=None)
 
 
 def _arrival(callback: Callback) -> float:
@@ -120,6 +154,7 @@ def message_columns(batch: Batch) -> Columns:
                 m.context,
                 m.first.received_at,
                 m.last.received_at,
+                m.submitted_at,
                 orjson.dumps({str(segment): [*part] for segment, part in m.parts.items()}).decode(),
                 f"{{{','.join(map(str, m.ids))}}}",
             )
@@ -177,6 +212,36 @@ def reply_columns(batch: Batch) -> Columns:
                 callback.received_at,
                 callback.remote_addr,
                 r.raw,
+            )
+        )
+    return list(zip(*rows, strict=True))
+
+
+def submission_columns(batch: Batch, ids: Iterable[UUID]) -> Columns:
+    """The columns of `sql.INSERT_SUBMISSIONS` for these submissions."""
+    rows = []
+    for submission_id in ids:
+        s, callback = batch.submissions[submission_id]
+        rows.append(
+            (
+                submission_id,
+                s.message_id,
+                s.provider,
+                s.recipient,
+                s.country,
+                s.sender,
+                s.segments,
+                s.fee,
+                s.status.value,
+                s.reason and s.reason.value,
+                s.code,
+                s.detail,
+                callback.correlation,
+                s.context,
+                s.submitted_at,
+                callback.received_at,
+                callback.remote_addr,
+                s.raw,
             )
         )
     return list(zip(*rows, strict=True))

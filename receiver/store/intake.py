@@ -5,13 +5,15 @@ from typing import Final, NamedTuple
 
 from receiver.callback import Callback
 from receiver.logs import get_logger
-from receiver.providers import ENDPOINTS, SOURCES
+from receiver.providers import INTAKES, provider_of
 from receiver.providers.contract import Parsed
 from receiver.providers.payload import PayloadError
-from receiver.report import ProviderName
 from receiver.store.job import Job
 
 _MAX_FAULTS: Final = 20
+
+NOT_SIGNED: Final = "not signed by the platform"
+"""How the reason begins for which a push without the right signature is kept, and never believed."""
 
 log = get_logger()
 
@@ -25,23 +27,24 @@ class Understood(NamedTuple):
 
 def understand(callback: Callback) -> Understood:
     """Never raises: what can't be understood becomes a rejected payload. The same now and from the spool later."""
-    parsed = _parse(callback)
+    parsed = Parsed(faults=[callback.refusal]) if callback.refusal else _parse(callback)
     job = Job(
         callback=callback,
-        provider=ProviderName(callback.path.partition("/")[0]),
+        provider=provider_of(callback.path),
         reports=parsed.reports,
         replies=parsed.replies,
+        submissions=parsed.submissions,
         error=_sentence(parsed.faults),
     )
     return Understood(parsed, job)
 
 
 def _parse(callback: Callback) -> Parsed:
-    endpoint = ENDPOINTS.get(callback.path) or SOURCES.get(callback.path)
-    if endpoint is None:
-        return Parsed(faults=[f"this version knows no callback URL {callback.path}"])
+    parse = INTAKES.get(callback.path)
+    if parse is None:
+        return Parsed(faults=[f"this version knows no URL {callback.path}"])
     try:
-        return endpoint.parse(callback.body)
+        return parse(callback.body)
     except PayloadError as error:
         return Parsed(faults=[str(error)])
     except Exception as error:  # noqa: BLE001 - the one boundary: a fault in an adapter must not cost the report
@@ -49,7 +52,7 @@ def _parse(callback: Callback) -> Parsed:
         where = traceback.extract_tb(error.__traceback__)[-1]
         log.error(  # noqa: TRY400 - see above
             "payload.adapter_failed",
-            provider=endpoint.provider,
+            provider=provider_of(callback.path),
             request_id=callback.request_id,
             error=type(error).__name__,
             where=f"{where.name}:{where.lineno}",

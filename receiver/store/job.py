@@ -7,7 +7,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from receiver.callback import Callback
-from receiver.report import DeliveryReport, ProviderName, Reply, content_id
+from receiver.report import DeliveryReport, ProviderName, Reply, Submission, content_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,12 +21,26 @@ class Job:
     provider: ProviderName
     reports: Sequence[DeliveryReport] = ()
     replies: Sequence[Reply] = ()
+    submissions: Sequence[Submission] = ()
     error: str | None = None
 
     @property
     def size(self) -> int:
         """Rows to write."""
-        return len(self.reports) + len(self.replies) + (self.error is not None)
+        return len(self.reports) + len(self.replies) + len(self.submissions) + (self.error is not None)
+
+    @property
+    def ids(self) -> list[UUID]:
+        """The identities of all rows but the rejected one."""
+        return [
+            *(report.report_id for report in self.reports),
+            *(reply.reply_id for reply in self.replies),
+            *(submission.submission_id for submission in self.submissions),
+        ]
+
+    def rejection(self, why: str) -> "Job":
+        """The whole body as a rejected payload, and nothing else."""
+        return replace(self, reports=(), replies=(), submissions=(), error=why)
 
     @property
     def rejected_id(self) -> UUID:
@@ -36,10 +50,11 @@ class Job:
 
     def pieces(self) -> "list[Job]":
         """The job as single rows, to find the one that the database refuses."""
-        alone = replace(self, reports=(), replies=(), error=None)
+        alone = replace(self, reports=(), replies=(), submissions=(), error=None)
         return [
             *(replace(alone, reports=(report,)) for report in self.reports),
             *(replace(alone, replies=(reply,)) for reply in self.replies),
+            *(replace(alone, submissions=(submission,)) for submission in self.submissions),
             *([replace(alone, error=self.error)] if self.error is not None else []),
         ]
 

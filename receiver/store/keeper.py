@@ -43,6 +43,7 @@ class Keeper:
         self._wanted = asyncio.Event()
         self._opened = False
         self._drain_limit = _DRAIN_CALLBACKS
+        self._told_depth = 1
 
     @property
     def database_takes(self) -> bool:
@@ -85,7 +86,7 @@ class Keeper:
                 receipt.add(await write(part))
         if receipt.refused:
             reasons = "; ".join(sorted(set(receipt.refused.values())))
-            await write(replace(job, reports=(), replies=(), error=reasons))
+            await write(job.rejection(reasons))
         return receipt
 
     def _note_opened(self) -> None:
@@ -93,6 +94,15 @@ class Keeper:
             self._opened = True
             log.warning("spool.opened")
         self._wanted.set()
+
+    def _note_growth(self) -> None:
+        """A line each time that the spool has doubled: many while an outage is young, few when it is long."""
+        depth = self._spool.depth
+        if depth.callbacks >= 2 * self._told_depth:
+            self._told_depth = depth.callbacks
+            log.warning(
+                "spool.growing", callbacks=depth.callbacks, oldest_s=round(depth.age_s), file_bytes=depth.file_bytes
+            )
 
     async def run(self) -> None:
         """Bring what is spooled into PostgreSQL, for ever; cancel to stop."""
@@ -108,6 +118,7 @@ class Keeper:
                     log.error("spool.failed", error=str(error))  # noqa: TRY400 - a state of the disk, no bug
                 # A batch that was too large for the time-out must not come again as it was.
                 self._drain_limit = max(self._drain_limit // 2, 1)
+                self._note_growth()
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, _RETRY_MOST_S)
             else:
@@ -142,12 +153,13 @@ class Keeper:
             self._wanted.set()
         elif self._opened:
             self._opened = False
+            self._told_depth = 1
             log.info("spool.drained")
 
 
 def _parts(job: Job) -> list[Job]:
     """The job in transactions of a bounded size. What got written of one that fails is a duplicate the next time."""
-    alone = replace(job, reports=(), replies=(), error=None)
+    alone = replace(job, replies=(), submissions=(), error=None)
     rest = replace(job, reports=())
     cuts = range(0, len(job.reports), _PART_ROWS)
     parts = [replace(alone, reports=job.reports[at : at + _PART_ROWS]) for at in cuts]

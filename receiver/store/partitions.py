@@ -49,7 +49,7 @@ async def maintain(url: str, *, days_ahead: int, retention_days: int | None) -> 
 
     Raises SchemaBehindError.
     """
-    async with _connected(url) as connection:
+    async with connected(url) as connection:
         await check(connection)
         created, days_left = await _prepare(connection, days_ahead)
         dropped, deleted = await _retire(connection, retention_days)
@@ -57,7 +57,8 @@ async def maintain(url: str, *, days_ahead: int, retention_days: int | None) -> 
 
 
 @asynccontextmanager
-async def _connected(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+async def connected(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """A connection for maintenance."""
     connection = await connect(url)
     try:
         yield connection
@@ -147,7 +148,7 @@ class Maintenance:
 
     async def _round(self) -> float:
         try:
-            async with asyncio.timeout(_DEADLINE_S), _connected(self._url) as connection:
+            async with asyncio.timeout(_DEADLINE_S), connected(self._url) as connection:
                 created, days_left = await _prepare(connection, self._days_ahead)
                 # Known before the old ones are dropped: what keeps those from going says nothing about the coming days.
                 self._known_until = today() + timedelta(days=days_left)

@@ -13,10 +13,12 @@ from receiver.store import sql
 from receiver.store.batch import (
     Batch,
     arrange,
+    keys,
     message_columns,
     rejected_columns,
     reply_columns,
     report_columns,
+    submission_columns,
 )
 from receiver.store.job import Job, Receipt
 
@@ -82,7 +84,8 @@ async def write(connection: "asyncpg.Connection[asyncpg.Record]", jobs: Sequence
         if _names_no_partition(error):
             raise PartitionMissing from error
         raise
-    await connection.execute(sql.COMMIT)
+    if await connection.execute(sql.COMMIT) != sql.COMMIT:  # PostgreSQL answers ROLLBACK where there was a fault
+        raise asyncpg.InterfaceError("the transaction was rolled back")
     return receipt
 
 
@@ -96,11 +99,10 @@ async def _statements(connection: "asyncpg.Connection[asyncpg.Record]", batch: B
     receipt = Receipt()
     if batch.messages:
         rows = await connection.fetch(sql.UPSERT_MESSAGES, *message_columns(batch), sql.MAX_REPORTS_A_MESSAGE)
-        fresh: list[UUID] = [row["report_id"] for row in rows]
-        if fresh:
-            await connection.execute(sql.INSERT_REPORTS, *report_columns(batch, fresh))
+        fresh: list[UUID] = [row["row_id"] for row in rows]
+        await _insert_fresh(connection, batch, fresh)
         receipt.stored.update(fresh)
-        if len(fresh) < len(batch.reports):
+        if len(fresh) < len(batch.reports) + len(batch.submissions):
             receipt.refused = await _too_many(connection, batch, receipt.stored)
     if batch.replies:
         rows = await connection.fetch(sql.INSERT_REPLIES, *reply_columns(batch))
@@ -110,14 +112,22 @@ async def _statements(connection: "asyncpg.Connection[asyncpg.Record]", batch: B
     return receipt
 
 
+async def _insert_fresh(connection: "asyncpg.Connection[asyncpg.Record]", batch: Batch, fresh: list[UUID]) -> None:
+    """The rows behind the states: reports and submissions that were not there before."""
+    if reports := [row_id for row_id in fresh if row_id in batch.reports]:
+        await connection.execute(sql.INSERT_REPORTS, *report_columns(batch, reports))
+    if submissions := [row_id for row_id in fresh if row_id in batch.submissions]:
+        await connection.execute(sql.INSERT_SUBMISSIONS, *submission_columns(batch, submissions))
+
+
 async def _too_many(
     connection: "asyncpg.Connection[asyncpg.Record]", batch: Batch, stored: set[UUID]
 ) -> dict[UUID, str]:
-    """Of the reports that were not stored, those that are no duplicates."""
-    rest = [(r.message_id, r.provider, r.recipient_key, i) for i, (r, _) in batch.reports.items() if i not in stored]
+    """Of the rows that were not stored, those that are no duplicates."""
+    rest = [(*key, row_id) for row_id, key in keys(batch) if row_id not in stored]
     rows = await connection.fetch(sql.UNSEEN, *zip(*rest, strict=True))
     reason = f"more than {sql.MAX_REPORTS_A_MESSAGE} different reports about one message"
-    return {row["report_id"]: reason for row in rows}
+    return {row["row_id"]: reason for row in rows}
 
 
 def _names_no_partition(error: BaseException) -> bool:

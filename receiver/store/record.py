@@ -5,7 +5,8 @@ from uuid import UUID
 from receiver.logs import get_logger
 from receiver.masking import mask_msisdn
 from receiver.metrics import Metrics
-from receiver.report import DeliveryReport, Reply
+from receiver.providers import url_path
+from receiver.report import DeliveryReport, Reply, Submission
 from receiver.store.job import Job, Kept, Place
 
 log = get_logger()
@@ -20,6 +21,8 @@ def record(job: Job, kept: Kept, metrics: Metrics) -> None:
         told.add(report_id)
     for reply in job.replies:
         _reply(job, reply, kept, metrics)
+    for submission in job.submissions:
+        _submission(job, submission, kept, metrics)
     if job.error is not None and kept.place is Place.DATABASE:
         _rejected(job, job.error, metrics)
 
@@ -67,12 +70,30 @@ def _reply(job: Job, reply: Reply, kept: Kept, metrics: Metrics) -> None:
     )
 
 
+def _submission(job: Job, submission: Submission, kept: Kept, metrics: Metrics) -> None:
+    stored = submission.submission_id in kept.receipt.stored
+    if stored:
+        metrics.submission_stored(submission.provider, submission.status)
+    spooled = kept.place is Place.SPOOL
+    log.info(
+        "submission.spooled" if spooled else "submission.stored" if stored else "submission.duplicate",
+        provider=submission.provider,
+        message_id=submission.message_id,
+        status=submission.status.value,
+        reason=submission.reason and submission.reason.value,
+        code=submission.code,
+        recipient=mask_msisdn(submission.recipient),
+        request_id=job.callback.request_id,
+        remote=job.callback.remote_addr,
+    )
+
+
 def _rejected(job: Job, error: str, metrics: Metrics) -> None:
-    metrics.payload_rejected(job.provider, "item" if job.reports or job.replies else "payload")
+    metrics.payload_rejected(job.provider, "item" if job.ids else "payload")
     log.warning(
         "payload.rejected",
         provider=job.provider,
-        path=f"/callback/{job.callback.path}",
+        path=url_path(job.callback.path),
         error=error,
         request_id=job.callback.request_id,
         remote=job.callback.remote_addr,

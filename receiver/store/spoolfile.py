@@ -37,14 +37,18 @@ CREATE TABLE IF NOT EXISTS callback (
     content_type TEXT,
     received_us  INTEGER NOT NULL,
     remote_addr  TEXT,
-    request_id   TEXT NOT NULL
+    request_id   TEXT NOT NULL,
+    correlation  TEXT,
+    refusal      TEXT
 )
 """
 _INSERT: Final = """
-INSERT INTO callback (path, body, content_type, received_us, remote_addr, request_id) VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO callback (path, body, content_type, received_us, remote_addr, request_id, correlation, refusal)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
 _SELECT: Final = """
-SELECT id, path, body, content_type, received_us, remote_addr, request_id FROM callback WHERE id > ? ORDER BY id
+SELECT id, path, body, content_type, received_us, remote_addr, request_id, correlation, refusal
+FROM callback WHERE id > ? ORDER BY id
 """
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -126,19 +130,10 @@ class SpoolFile:
         """The first callbacks behind number `after`, in order of arrival; fewer where they are large."""
         found: list[tuple[int, Callback]] = []
         size = 0
-        for number, path, body, content_type, received_us, remote_addr, request_id in self._db.execute(
-            _SELECT, (after,)
-        ):
-            callback = Callback(
-                path=path,
-                body=body,
-                content_type=content_type,
-                received_at=_time(received_us),
-                remote_addr=remote_addr,
-                request_id=request_id,
-            )
+        for number, *columns in self._db.execute(_SELECT, (after,)):
+            callback = _callback(*columns)
             found.append((number, callback))
-            size += len(body)
+            size += len(callback.body)
             if len(found) >= limit or size >= _READ_BYTES:
                 break
         return found
@@ -225,9 +220,31 @@ def _free_bytes(folder: Path) -> int:
     return room.f_bavail * room.f_frsize
 
 
+def _callback(
+    path: str,
+    body: bytes,
+    content_type: str | None,
+    received_us: int,
+    remote_addr: str | None,
+    request_id: str,
+    correlation: str | None,
+    refusal: str | None,
+) -> Callback:
+    return Callback(
+        path=path,
+        body=body,
+        content_type=content_type,
+        received_at=_time(received_us),
+        remote_addr=remote_addr,
+        request_id=request_id,
+        correlation=correlation,
+        refusal=refusal,
+    )
+
+
 def _row(c: Callback) -> tuple[object, ...]:
     received_us = (c.received_at - _EPOCH) // _MICROSECOND
-    return c.path, c.body, c.content_type, received_us, c.remote_addr, c.request_id
+    return c.path, c.body, c.content_type, received_us, c.remote_addr, c.request_id, c.correlation, c.refusal
 
 
 def _time(received_us: int) -> datetime:
@@ -244,6 +261,8 @@ def as_line(number: int, callback: Callback) -> bytes:
         "content_type": c.content_type,
         "remote_addr": c.remote_addr,
         "request_id": c.request_id,
+        "correlation": c.correlation,
+        "refusal": c.refusal,
         "body": base64.b64encode(c.body).decode(),
     }
     return orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)

@@ -23,7 +23,7 @@ from receiver.store.job import Job, Receipt
 
 _RETRIES_AT_ONCE: Final = 3
 
-_RECONNECT_PATIENCE: Final = 5
+_RECONNECT_PATIENCE: Final = 3
 """Time-outs that connecting may take while the breaker is open."""
 
 PROBE: Final = Job(
@@ -192,7 +192,7 @@ class Writer:
             for receipt in await self._write_all(pieces):
                 whole.add(receipt)
         else:
-            ids = [*(r.report_id for r in jobs[0].reports), *(r.reply_id for r in jobs[0].replies)]
+            ids = jobs[0].ids
             whole.refused = dict.fromkeys(ids, f"the database refuses it: {_summary(error)}")
             if not ids:
                 log.error("payload.lost", request_id=jobs[0].callback.request_id, detail=_summary(error))
@@ -232,7 +232,7 @@ def _divide(jobs: Sequence[Job], receipt: Receipt) -> list[Receipt]:
     receipts = []
     for job in jobs:
         share = Receipt()
-        for row_id in (*(r.report_id for r in job.reports), *(r.reply_id for r in job.replies)):
+        for row_id in job.ids:
             if row_id in receipt.stored:
                 receipt.stored.discard(row_id)
                 share.stored.add(row_id)

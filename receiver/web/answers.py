@@ -9,9 +9,10 @@ from receiver.providers.contract import Endpoint, Verdict
 
 RETRY_AFTER_S: Final = "5"
 
-_STATUS: Final[dict[Verdict, int]] = {
+STATUS: Final[dict[Verdict, int]] = {
     Verdict.GOOD: 200,
     Verdict.NOT_UNDERSTOOD: 400,
+    Verdict.NOT_SIGNED: 401,
     Verdict.NOT_FOUND: 404,
     Verdict.METHOD_NOT_ALLOWED: 405,
     Verdict.TOO_SLOW: 408,
@@ -20,7 +21,7 @@ _STATUS: Final[dict[Verdict, int]] = {
     Verdict.BUSY: 503,
 }
 
-_HEADERS: Final[dict[Verdict, dict[str, str]]] = {
+HEADERS: Final[dict[Verdict, dict[str, str]]] = {
     Verdict.METHOD_NOT_ALLOWED: {hdrs.ALLOW: "POST, HEAD"},
     Verdict.BUSY: {hdrs.RETRY_AFTER: RETRY_AFTER_S},
     # What is left of these bodies is not read, so the connection is of no more use.
@@ -29,12 +30,21 @@ _HEADERS: Final[dict[Verdict, dict[str, str]]] = {
 }
 
 
+class Refused(Exception):  # noqa: N818 - an answer, not a fault
+    """The request is answered so, whatever is in it."""
+
+    def __init__(self, verdict: Verdict, description: str) -> None:
+        super().__init__(description)
+        self.verdict = verdict
+        self.description = description
+
+
 def answer(
     endpoint: Endpoint, verdict: Verdict, description: str = "", echo: Mapping[str, object] | None = None
 ) -> web.Response:
     """The answer to a callback."""
     return web.Response(
         body=endpoint.answer(verdict, description, echo or {}),
-        status=_STATUS[verdict],
-        headers={hdrs.CONTENT_TYPE: "application/json; charset=utf-8", **_HEADERS.get(verdict, {})},
+        status=STATUS[verdict],
+        headers={hdrs.CONTENT_TYPE: "application/json; charset=utf-8", **HEADERS.get(verdict, {})},
     )

@@ -1,13 +1,11 @@
 """The callback URLs: read the body under a deadline, understand it, keep it, and only then answer."""
 
-import asyncio
 import hmac
 import secrets
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
@@ -15,16 +13,14 @@ from aiohttp.typedefs import Handler
 from receiver.callback import Callback
 from receiver.logs import get_logger
 from receiver.metrics import Metrics
-from receiver.providers import ENDPOINTS
-from receiver.providers.contract import Endpoint, Verdict
-from receiver.store.intake import understand
-from receiver.store.job import Job
+from receiver.providers import ENDPOINTS, VERIFIERS, url_path
+from receiver.providers.contract import Endpoint, SignatureError, SignedRequest, Verdict
+from receiver.report import ProviderName
+from receiver.store.intake import NOT_SIGNED, understand
 from receiver.store.keeper import CannotKeep, Keeper
 from receiver.store.record import record
-from receiver.web.answers import answer
-
-PREFIX: Final = "/callback/"
-_MAX_CONTENT_TYPE: Final = 200
+from receiver.web.answers import Refused, answer
+from receiver.web.body import BodyLimits, content_type, read_body
 
 log = get_logger()
 
@@ -36,23 +32,15 @@ class Callbacks:
     keeper: Keeper
     metrics: Metrics
     tokens: Sequence[bytes]
-    max_body_bytes: int
-    body_timeout_s: float
-
-
-class _Refused(Exception):  # noqa: N818 - an answer, not a fault
-    """The request is answered so, whatever is in it."""
-
-    def __init__(self, verdict: Verdict, description: str) -> None:
-        super().__init__(description)
-        self.verdict = verdict
-        self.description = description
+    push_keys: Mapping[ProviderName, Mapping[str, str]]
+    keep_unsigned: bool
+    limits: BodyLimits
 
 
 def add_routes(app: web.Application, callbacks: Callbacks) -> None:
     """One URL an endpoint: with callback tokens configured, a token is its last segment."""
     for endpoint in ENDPOINTS.values():
-        path = PREFIX + endpoint.path
+        path = url_path(endpoint.path)
         handler = _handler(endpoint, callbacks)
         app.router.add_route("*", path, handler)
         app.router.add_route("*", path + "/{token}", handler)
@@ -61,7 +49,7 @@ def add_routes(app: web.Application, callbacks: Callbacks) -> None:
 
 def paths(*, with_token: bool) -> list[str]:
     """The callback URLs' paths, as they are to be registered."""
-    return [f"{PREFIX}{path}{'/<token>' if with_token else ''}" for path in ENDPOINTS]
+    return [f"{url_path(path)}{'/<token>' if with_token else ''}" for path in ENDPOINTS]
 
 
 async def _nowhere(_request: web.Request) -> web.Response:
@@ -75,7 +63,7 @@ def _handler(endpoint: Endpoint, callbacks: Callbacks) -> Handler:
         started = time.perf_counter()
         try:
             response = await _handle(request, endpoint, callbacks)
-        except _Refused as refused:
+        except Refused as refused:
             response = answer(endpoint, refused.verdict, refused.description)
         callbacks.metrics.request_done(endpoint.provider, name, response.status, time.perf_counter() - started)
         return response
@@ -88,19 +76,22 @@ async def _handle(request: web.Request, endpoint: Endpoint, callbacks: Callbacks
     if request.method == hdrs.METH_HEAD:
         return web.Response()
     if request.method != hdrs.METH_POST:
-        raise _Refused(Verdict.METHOD_NOT_ALLOWED, "use POST")
+        raise Refused(Verdict.METHOD_NOT_ALLOWED, "use POST")
     received_at = datetime.now(UTC)
     callback = Callback(
         path=endpoint.path,
-        body=await _read(request, callbacks),
-        content_type=_content_type(request),
+        body=await read_body(request, callbacks.limits),
+        content_type=content_type(request),
         received_at=received_at,
         remote_addr=request.remote,
         request_id=secrets.token_hex(8),
     )
+    if keys := callbacks.push_keys.get(endpoint.provider):
+        await _check_signature(request, callback, endpoint, callbacks, keys)
     encoding = request.headers.get(hdrs.CONTENT_ENCODING, "").strip().lower()
     if encoding not in ("", "identity"):
-        return await _refuse_compressed(callback, endpoint, callbacks)
+        await _keep_rejected(callback, callbacks, "the body is compressed")
+        raise Refused(Verdict.COMPRESSED, "send the body uncompressed")
     return await _keep(callback, endpoint, callbacks)
 
 
@@ -113,38 +104,41 @@ def _check_token(request: web.Request, tokens: Sequence[bytes]) -> None:
         # Every token is compared, so that the time taken tells nothing.
         valid = sum(hmac.compare_digest(given.encode(errors="replace"), token) for token in tokens) > 0
     if not valid:
-        raise _Refused(Verdict.NOT_FOUND, "no such callback URL")
+        raise Refused(Verdict.NOT_FOUND, "no such callback URL")
 
 
-async def _read(request: web.Request, callbacks: Callbacks) -> bytes:
-    """The whole body. It has a deadline, because aiohttp would wait for a dripping one for ever."""
-    if (request.content_length or 0) > callbacks.max_body_bytes:
-        raise _Refused(Verdict.TOO_LARGE, f"the body is larger than {callbacks.max_body_bytes} bytes")
+async def _check_signature(
+    request: web.Request, callback: Callback, endpoint: Endpoint, callbacks: Callbacks, keys: Mapping[str, str]
+) -> None:
+    """Raise unless the platform signed these very bytes, before anything of them is parsed."""
+    path, _, query = request.raw_path.partition("?")
+    headers = tuple(request.headers.items())
+    signed = SignedRequest(method=request.method, raw_path=path, raw_query=query, headers=headers, body=callback.body)
     try:
-        async with asyncio.timeout(callbacks.body_timeout_s):
-            return await request.read()
-    except TimeoutError:
-        raise _Refused(Verdict.TOO_SLOW, "the body did not come in time") from None
-    except web.HTTPRequestEntityTooLarge:
-        raise _Refused(Verdict.TOO_LARGE, f"the body is larger than {callbacks.max_body_bytes} bytes") from None
-    except (ConnectionError, web.RequestPayloadError):
-        raise _Refused(Verdict.NOT_UNDERSTOOD, "the body did not come to its end") from None
+        VERIFIERS[endpoint.provider](signed, keys, callback.received_at)
+    except SignatureError as error:
+        callbacks.metrics.payload_rejected(endpoint.provider, "signature")
+        log.warning(
+            "payload.not_signed",
+            provider=endpoint.provider,
+            path=url_path(callback.path),
+            error=str(error),
+            request_id=callback.request_id,
+            remote=callback.remote_addr,
+        )
+        if callbacks.keep_unsigned:
+            await _keep_rejected(callback, callbacks, f"{NOT_SIGNED}: {error}")
+        # One text for every cause: which access keys exist is nobody's business.
+        raise Refused(Verdict.NOT_SIGNED, "the signature does not fit") from error
 
 
-def _content_type(request: web.Request) -> str | None:
-    """The header as it came, as far as text goes."""
-    header = request.headers.get(hdrs.CONTENT_TYPE)
-    return header and header.encode(errors="replace").decode()[:_MAX_CONTENT_TYPE]
-
-
-async def _refuse_compressed(callback: Callback, endpoint: Endpoint, callbacks: Callbacks) -> web.Response:
-    """Nobody documents compressed callbacks, and unpacking them is a way to attack us. The bytes are kept."""
-    job = Job(callback=callback, provider=endpoint.provider, error="the body is compressed")
+async def _keep_rejected(callback: Callback, callbacks: Callbacks, why: str) -> None:
+    """Keep the bytes of a body that is refused unread. Nobody documents compressed pushes: unpacking is a risk."""
+    _, job = understand(replace(callback, refusal=why))
     try:
         record(job, await callbacks.keeper.keep(job), callbacks.metrics)
     except CannotKeep as error:
-        raise _Refused(Verdict.BUSY, "try again later") from error
-    return answer(endpoint, Verdict.COMPRESSED, "send the body uncompressed")
+        raise Refused(Verdict.BUSY, "try again later") from error
 
 
 async def _keep(callback: Callback, endpoint: Endpoint, callbacks: Callbacks) -> web.Response:
@@ -153,8 +147,8 @@ async def _keep(callback: Callback, endpoint: Endpoint, callbacks: Callbacks) ->
         log.warning(
             "payload.wrong_url",
             provider=endpoint.provider,
-            path=PREFIX + callback.path,
-            right_path=PREFIX + parsed.sibling,
+            path=url_path(callback.path),
+            right_path=url_path(parsed.sibling),
             request_id=callback.request_id,
         )
     try:
@@ -165,7 +159,7 @@ async def _keep(callback: Callback, endpoint: Endpoint, callbacks: Callbacks) ->
         )
         return answer(endpoint, Verdict.BUSY, "try again later", parsed.echo)
     record(job, kept, callbacks.metrics)
-    if parsed.understood and len(kept.receipt.refused) < len(job.reports) + len(job.replies):
+    if parsed.understood and len(kept.receipt.refused) < len(job.ids):
         return answer(endpoint, Verdict.GOOD, echo=parsed.echo)
     why = job.error or "; ".join(sorted(set(kept.receipt.refused.values())))
     return answer(endpoint, Verdict.NOT_UNDERSTOOD, why, parsed.echo)

@@ -49,6 +49,60 @@ CONTRACT = {
         "happened_at": TIME,
         "first_received_at": TIME,
         "last_received_at": TIME,
+        "submitted_at": TIME,
+        "delivery_s": "double precision",
+    },
+    "submission": {
+        "submission_id": "uuid",
+        "provider": "text",
+        "message_id": "text",
+        "recipient": "text",
+        "country": "text",
+        "sender": "text",
+        "segments": "smallint",
+        "fee": "integer",
+        "status": "text",
+        "reason": "text",
+        "code": "text",
+        "detail": "text",
+        "correlation": "text",
+        "context": "jsonb",
+        "submitted_at": TIME,
+        "received_at": TIME,
+        "remote_addr": "inet",
+        "raw": "jsonb",
+    },
+    "overdue_message": {
+        "provider": "text",
+        "message_id": "text",
+        "recipient": "text",
+        "country": "text",
+        "sender": "text",
+        "status": "text",
+        "submitted_at": TIME,
+        "waiting_s": "double precision",
+        "expected_s": "double precision",
+        "rule": "text",
+    },
+    "receipt_statistics": {
+        "hour": TIME,
+        "provider": "text",
+        "request_success_count": "bigint",
+        "callback_count": "bigint",
+        "callback_success_count": "bigint",
+        "callback_fail_count": "bigint",
+        "internal_error_count": "bigint",
+        "invalid_number_count": "bigint",
+        "shutdown_error_count": "bigint",
+        "black_list_count": "bigint",
+        "frequency_limit_count": "bigint",
+    },
+    "send_statistics": {
+        "hour": TIME,
+        "provider": "text",
+        "fee_count": "bigint",
+        "request_count": "bigint",
+        "request_success_count": "bigint",
     },
     "reply": {
         "reply_id": "uuid",
@@ -169,5 +223,5 @@ async def test_all_that_is_only_added_to_is_partitioned_by_time(sql: asyncpg.Con
         SELECT relname, pg_get_partkeydef(oid) AS key FROM pg_class
         WHERE relnamespace = 'sms_data'::regnamespace AND relkind = 'p'""")
     assert {tuple(row) for row in partitioned} == {
-        (name, "RANGE (received_at)") for name in ("report", "reply", "rejected_payload")
+        (name, "RANGE (received_at)") for name in ("report", "reply", "rejected_payload", "submission")
     }

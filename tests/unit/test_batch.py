@@ -57,7 +57,7 @@ def test_the_row_of_a_message_has_the_state_of_its_reports(drawn, data):
 
 def test_parts_are_written_as_the_database_reads_them():
     (row,) = message_rows(job(report("UNDELIV", segment=2, segments=2, happened_at=NOON), report("ACCEPTD")))
-    assert json.loads(row[15]) == {
+    assert json.loads(row[16]) == {
         "0": [2, "", "ACCEPTD", "accepted", ""],
         "2": [4, "2026-03-01T12:00:00+00:00", "UNDELIV", "undeliverable", "unreachable"],
     }

@@ -1,0 +1,96 @@
+"""Submissions: the sending application hands over, verbatim, what the platform's send API answered.
+
+    POST /submissions/<platform>?correlation=<the application's own value>
+
+On the ops listener, because the caller is one's own application and not the platform.
+"""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from aiohttp import web
+
+from receiver.callback import Callback
+from receiver.metrics import Metrics
+from receiver.providers import SUBMISSIONS, provider_of, url_path
+from receiver.providers.contract import Verdict
+from receiver.store.intake import understand
+from receiver.store.keeper import CannotKeep, Keeper
+from receiver.store.record import record
+from receiver.web.answers import HEADERS, STATUS, Refused
+from receiver.web.body import BodyLimits, content_type, read_body
+
+_MAX_CORRELATION: Final = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submissions:
+    """What the handlers of the submission URLs work with."""
+
+    keeper: Keeper
+    metrics: Metrics
+    limits: BodyLimits
+
+
+def add_routes(app: web.Application, submissions: Submissions) -> None:
+    """One URL a platform."""
+    for path in SUBMISSIONS:
+        app.router.add_post(url_path(path), _handler(path, submissions))
+
+
+def _handler(path: str, submissions: Submissions) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def handle(request: web.Request) -> web.Response:
+        loop_time = request.loop.time
+        started = loop_time()
+        try:
+            response = web.json_response(await _handle(request, path, submissions))
+        except Refused as refused:
+            response = web.json_response(
+                {"error": refused.description}, status=STATUS[refused.verdict], headers=HEADERS.get(refused.verdict)
+            )
+        submissions.metrics.request_done(provider_of(path), "submissions", response.status, loop_time() - started)
+        return response
+
+    return handle
+
+
+async def _handle(request: web.Request, path: str, submissions: Submissions) -> dict[str, object]:
+    """How many messages are new, how many were known, and what was not understood."""
+    callback = Callback(
+        path=path,
+        body=await read_body(request, submissions.limits),
+        content_type=content_type(request),
+        received_at=datetime.now(UTC),
+        remote_addr=request.remote,
+        request_id=secrets.token_hex(8),
+        correlation=_correlation(request),
+    )
+    parsed, job = understand(callback)
+    try:
+        kept = await submissions.keeper.keep(job)
+    except CannotKeep as error:
+        raise Refused(Verdict.BUSY, "nothing can keep this now; try again later") from error
+    record(job, kept, submissions.metrics)
+    if not parsed.understood or len(kept.receipt.refused) == len(job.ids):
+        raise Refused(Verdict.NOT_UNDERSTOOD, job.error or "; ".join(sorted(set(kept.receipt.refused.values()))))
+    stored = len(kept.receipt.stored)
+    return {
+        "kept_in": kept.place.value,
+        "stored": stored,
+        "known": len(set(job.ids)) - stored - len(kept.receipt.refused) if kept.place == "database" else 0,
+        "error": job.error,
+    }
+
+
+def _correlation(request: web.Request) -> str | None:
+    value = request.query.get("correlation")
+    if value is None:
+        return None
+    if len(value) > _MAX_CORRELATION or "\0" in value or not value.isprintable():
+        raise Refused(
+            Verdict.NOT_UNDERSTOOD, f"correlation is no printable text of {_MAX_CORRELATION} characters at most"
+        )
+    return value

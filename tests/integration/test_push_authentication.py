@@ -1,0 +1,103 @@
+"""Pushes that their platform signs: who has the key gets in, everybody else is told 401 and no more."""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from support import service as services
+from support.cases import case
+from support.service import Service
+
+from receiver import app
+from receiver.providers.huawei_signer import push_headers
+from receiver.settings import Settings, SettingsError
+
+KEYS = ("huawei:first-key:first-secret", "huawei:second-key:second-secret")
+SAMPLE = case("huawei/single-vendor-sample")
+BATCH = case("huawei/batch-vendor-sample-stray-bracket")
+
+
+@pytest.fixture
+async def signed(make_settings: Callable[..., Settings]) -> AsyncIterator[Service]:
+    async with services.running(make_settings(push_keys=",".join(KEYS), keep_unsigned=True)) as service:
+        yield service
+
+
+def headers(
+    service: Service,
+    body: bytes = SAMPLE.body,
+    path: str = SAMPLE.path,
+    access: str = "first-key",
+    secret: str = "first-secret",
+    at: datetime | None = None,
+) -> dict[str, str]:
+    return push_headers(
+        service.url + path,
+        body,
+        "application/x-www-form-urlencoded",
+        access=access,
+        secret=secret,
+        at=at or datetime.now(UTC),
+    )
+
+
+@pytest.mark.parametrize("pair", KEYS)
+async def test_either_of_two_key_pairs_signs_a_report_in(signed: Service, pair: str) -> None:
+    _, access, secret = pair.split(":")
+    status, answer = await signed.post(SAMPLE.path, SAMPLE.body, **headers(signed, access=access, secret=secret))
+    assert (status, answer) == (200, {"returnCode": 0, "returnCodeDesc": "Success"})
+    assert len(await signed.rows("SELECT * FROM sms.delivery_report")) == 1
+
+
+async def test_what_is_not_signed_is_answered_401_kept_apart_and_counted(signed: Service) -> None:
+    status, answer = await signed.post(SAMPLE.path, SAMPLE.body)
+    assert (status, answer) == (401, {"returnCode": 401, "returnCodeDesc": "the signature does not fit"})
+    assert await signed.rows("SELECT * FROM sms.delivery_report") == []
+    (kept,) = await signed.rows("SELECT body, error FROM sms.rejected_payload")
+    assert kept["body"] == SAMPLE.body
+    assert "not signed by the platform" in kept["error"]
+    async with signed.client.get(signed.ops_url + "/metrics") as response:
+        assert 'receiver_rejected_payloads_total{kind="signature",provider="huawei"} 1.0' in await response.text()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"secret": "second-secret"},
+        {"access": "nobodys-key"},
+        {"body": SAMPLE.body.replace(b"DELIVRD", b"UNDELIV")},
+        {"path": "/callback/huawei/reports"},
+        {"at": datetime.now(UTC) - timedelta(minutes=16)},
+        {"at": datetime.now(UTC) + timedelta(hours=2)},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+async def test_whatever_does_not_fit_is_refused_with_the_same_words(signed: Service, change: dict[str, str]) -> None:
+    status, answer = await signed.post(SAMPLE.path, SAMPLE.body, **headers(signed, **change))
+    assert (status, answer["returnCodeDesc"]) == (401, "the signature does not fit")
+
+
+async def test_a_signed_body_that_nobody_understands_is_rejected_as_any_other(signed: Service) -> None:
+    status, _ = await signed.post(SAMPLE.path, b"nonsense", **headers(signed, body=b"nonsense"))
+    assert status == 400
+
+
+async def test_platforms_without_a_key_pair_need_not_sign(signed: Service) -> None:
+    sample = case("cloudsms/vendor-sample")
+    status, _ = await signed.post(sample.path, sample.body)
+    assert status == 200
+
+
+async def test_unsigned_bodies_are_not_kept_unless_asked_for(make_settings: Callable[..., Settings]) -> None:
+    async with services.running(make_settings(push_keys=KEYS[0])) as service:
+        status, _ = await service.post(BATCH.path, BATCH.body)
+        assert status == 401
+        assert await service.rows("SELECT * FROM sms.rejected_payload") == []
+
+
+async def test_a_key_pair_for_a_platform_that_signs_nothing_stops_the_start(
+    make_settings: Callable[..., Settings],
+) -> None:
+    with pytest.raises(SettingsError, match=r"RECEIVER_PUSH_KEYS.*cloudsms") as error:
+        app.push_keys(make_settings(push_keys="cloudsms:key:very-secret"))
+    assert "very-secret" not in str(error.value)
