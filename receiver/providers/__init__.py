@@ -19,12 +19,12 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {e.path: e for provider in PROVIDERS for
 SOURCES: Final[dict[str, Endpoint]] = {source.path: source for source in tencent_pulled.SOURCES}
 """What we fetch ourselves (`receiver.pull`): kept and understood like callbacks, but no URL leads to them."""
 
-TRAFFICS: Final[dict[str, Traffic]] = {provider.name: provider.traffic for provider in PROVIDERS}
+TRAFFICS: Final[dict[str, Traffic]] = {p.name: p.traffic for p in PROVIDERS if p.traffic}
 """How `receiver simulate` plays each of them."""
 
 SUBMISSIONS_PREFIX: Final = "submissions/"
 
-SUBMISSIONS: Final[dict[str, Parse]] = {SUBMISSIONS_PREFIX + p.name: p.submissions for p in PROVIDERS}
+SUBMISSIONS: Final[dict[str, Parse]] = {SUBMISSIONS_PREFIX + p.name: p.submissions for p in PROVIDERS if p.submissions}
 """What the sending application hands over, by path on the ops listener."""
 
 VERIFIERS: Final[dict[str, Verify]] = {p.name: p.verify for p in PROVIDERS if p.verify}

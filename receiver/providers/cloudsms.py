@@ -12,6 +12,7 @@ anything about the message, so neither is part of a report's identity.
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 import orjson
@@ -26,12 +27,13 @@ from receiver.providers.common import (
     e164,
     meaning,
     refusal,
-    refused_id,
+    submitted_id,
 )
 from receiver.providers.contract import Endpoint, Parsed, Provider, Verdict
 from receiver.providers.payload import (
     OPTIONAL_TEXT,
     Item,
+    OptionalCode,
     OptionalText,
     PayloadError,
     Text,
@@ -76,7 +78,7 @@ class Destination(Wire):
 class Detail(Destination):
     """One entry of `DETAIL_LIST`, the answer for one recipient of a send request."""
 
-    message_id: OptionalText = Field(None, alias="SMS_UID")
+    message_id: OptionalCode = Field(None, alias="SMS_UID")
     result_code: int = Field(alias="RESULT_CODE", ge=0, le=0xFFFF_FFFF)
     description: OptionalText = Field(None, alias="RESULT_DESC")
 
@@ -122,20 +124,21 @@ def parse_submissions(body: bytes) -> Parsed:
     answer = as_object(parse_json(text_of(body)))
     submitted_at = beijing_wall_clock(OPTIONAL_TEXT.validate_python(answer.get("TIME")))
     faults: list[str] = []
-    details = each(as_list(answer.get("DETAIL_LIST"), "DETAIL_LIST"), _submission, faults)
+    request = as_json_text([answer.get("TIME"), answer.get("SERIAL")])
+    details = each(as_list(answer.get("DETAIL_LIST"), "DETAIL_LIST"), partial(_submission, request), faults)
     return Parsed(submissions=[replace(one, submitted_at=submitted_at) for one in details], faults=faults)
 
 
-def _submission(item: Item) -> Submission:
+def _submission(request: str, item: Item) -> Submission:
     raw = as_json_text(item)
     wire = read(Detail, item)
     recipient, country = _msisdn(wire)
-    code = f"0x{wire.result_code:02x}" if wire.result_code < _INVALID_PARAMETER else f"0x{wire.result_code:08X}"
+    code = f"0x{wire.result_code:02X}" if wire.result_code < _INVALID_PARAMETER else f"0x{wire.result_code:08X}"
     accepted = wire.result_code == _RESULT_CODE[Verdict.GOOD]
     status, reason = (Status.ENROUTE, None) if accepted else refusal(NAME, code)
     return Submission(
         provider=NAME,
-        message_id=wire.message_id or refused_id(NAME, raw),
+        message_id=submitted_id(NAME, wire.message_id, accepted=accepted, request=request, raw=raw),
         recipient_key=_recipient_key(wire, recipient),
         recipient=recipient,
         country=country,

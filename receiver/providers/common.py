@@ -8,7 +8,7 @@ from typing import Final
 import phonenumbers
 
 from receiver.catalogue import lookup
-from receiver.providers.payload import as_json_text
+from receiver.providers.payload import PayloadError, as_json_text
 from receiver.report import ProviderName, Reason, Status, content_id
 
 BEIJING: Final = timezone(timedelta(hours=8))
@@ -101,6 +101,17 @@ def refusal(provider: ProviderName, code: str) -> tuple[Status, Reason]:
     return Status.REJECTED, (row.reason if row else None) or Reason.UNKNOWN
 
 
-def refused_id(provider: ProviderName, raw: str) -> str:
-    """A message id for a message that the platform refused without giving it one."""
-    return f"refused-{content_id(provider, raw)}"
+def submitted_id(provider: ProviderName, message_id: str | None, *, accepted: bool, request: str, raw: str) -> str:
+    """The platform's message id, or one made up for a message that it refused without an id.
+
+    `request` tells this answer from the next one: the same number may be refused again, in the same words.
+    """
+    if message_id is None and accepted:
+        raise PayloadError("the platform took the message but the answer has no id for it")
+    return message_id or f"refused-{content_id(provider, request, raw)}"
+
+
+def alpha2(country: str | None) -> str | None:
+    """ISO 3166 alpha-2, None for anything else."""
+    fits = country is not None and len(country) == len("CN") and country.isascii() and country.isalpha()
+    return country.upper() if country and fits else None

@@ -88,14 +88,14 @@ class Endpoint:
 class Provider:
     """One SMS platform.
 
-    `submissions` parses what its send API answered. After `reporting_window_h` hours it reports no more. `traffic` is
-    how `receiver simulate` plays it. `verify` checks the signature of a push, where the platform can sign.
+    After `reporting_window_h` hours it reports no more. The rest is more than the least: `submissions` parses what its
+    send API answered, `traffic` is how `receiver simulate` plays it, `verify` checks the signature of a push.
     """
 
     name: ProviderName
     title: str
     endpoints: tuple[Endpoint, ...]
-    submissions: Parse
     reporting_window_h: int
-    traffic: Traffic
+    submissions: Parse | None = None
+    traffic: Traffic | None = None
     verify: Verify | None = None

@@ -16,13 +16,14 @@ from urllib.parse import unquote
 import orjson
 from pydantic import BeforeValidator, Field
 
-from receiver.providers.common import context, e164, iso_utc, meaning, refusal
+from receiver.providers.common import alpha2, context, e164, iso_utc, meaning, refusal
 from receiver.providers.contract import Endpoint, Parsed, Provider, Verdict
 from receiver.providers.huawei_auth import verify
 from receiver.providers.huawei_traffic import TRAFFIC
 from receiver.providers.payload import (
     Item,
     OptionalText,
+    PayloadError,
     SegmentNumber,
     Text,
     Wire,
@@ -175,6 +176,8 @@ def parse_submissions(body: bytes) -> Parsed:
     answer = as_object(parse_json(text_of(body)))
     results = as_list(answer.get("result"), "result")
     messages = [item for item in results if not (isinstance(item, dict) and "code" in item and "smsMsgId" not in item)]
+    if not messages:
+        raise PayloadError("result has no message in it")
     faults: list[str] = []
     return Parsed(submissions=list(each(messages, _submission, faults)), faults=faults)
 
@@ -189,7 +192,7 @@ def _submission(item: Item) -> Submission:
         provider=NAME,
         message_id=wire.message_id,
         recipient=recipient,
-        country=country or wire.country,
+        country=country or alpha2(wire.country),
         sender=wire.sender,
         segments=wire.total,
         fee=(wire.total or 1) if accepted else 0,

@@ -12,23 +12,26 @@ A push that is not answered well is sent two more times.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 import orjson
 from pydantic import Field
 
 from receiver.providers.common import (
+    alpha2,
     beijing_wall_clock,
     context,
     country_of_calling_code,
     e164,
     meaning,
     refusal,
-    refused_id,
+    submitted_id,
 )
 from receiver.providers.contract import Endpoint, Parsed, Provider, Verdict
 from receiver.providers.payload import (
     MAX_DIGITS,
+    OPTIONAL_TEXT,
     Item,
     OptionalCode,
     OptionalText,
@@ -147,21 +150,21 @@ def parse_submissions(body: bytes) -> Parsed:
     answer = as_object(answer.get("Response", answer))
     faults: list[str] = []
     statuses = as_list(answer.get("SendStatusSet"), "SendStatusSet")
-    return Parsed(submissions=list(each(statuses, _submission, faults)), faults=faults)
+    request = OPTIONAL_TEXT.validate_python(answer.get("RequestId")) or ""
+    return Parsed(submissions=list(each(statuses, partial(_submission, request), faults)), faults=faults)
 
 
-def _submission(item: Item) -> Submission:
+def _submission(request: str, item: Item) -> Submission:
     raw = as_json_text(item)
     wire = read(SendStatus, item)
     recipient, country = e164(wire.phone_number or "")
     accepted = wire.code.lower() == "ok"
     status, reason = (Status.ENROUTE, None) if accepted else refusal(NAME, wire.code)
-    iso = wire.iso_code if wire.iso_code and len(wire.iso_code) == len("CN") else None
     return Submission(
         provider=NAME,
-        message_id=wire.message_id or refused_id(NAME, raw),
+        message_id=submitted_id(NAME, wire.message_id, accepted=accepted, request=request, raw=raw),
         recipient=recipient,
-        country=country or iso,
+        country=country or alpha2(wire.iso_code),
         fee=wire.fee if accepted else 0,
         code=wire.code,
         status=status,

@@ -13,6 +13,7 @@ from uuid import UUID
 import orjson
 
 from receiver.callback import Callback
+from receiver.providers import url_path
 from receiver.report import RANK, DeliveryReport, Reply, Submission
 from receiver.state import SUBMITTED, Part, merge_parts, message_state, part_of
 from receiver.store.job import Job
@@ -252,6 +253,6 @@ def rejected_columns(batch: Batch) -> Columns:
     rows = []
     for rejected_id, job in batch.rejected.items():
         c = job.callback
-        path = f"/callback/{c.path}"
+        path = url_path(c.path)
         rows.append((rejected_id, job.provider, path, c.received_at, job.error, c.content_type, c.body, c.remote_addr))
     return list(zip(*rows, strict=True))

@@ -72,6 +72,9 @@ def _reply(job: Job, reply: Reply, kept: Kept, metrics: Metrics) -> None:
 
 def _submission(job: Job, submission: Submission, kept: Kept, metrics: Metrics) -> None:
     stored = submission.submission_id in kept.receipt.stored
+    if why := kept.receipt.refused.get(submission.submission_id):
+        _rejected(job, why, metrics)
+        return
     if stored:
         metrics.submission_stored(submission.provider, submission.status)
     spooled = kept.place is Place.SPOOL

@@ -20,6 +20,7 @@ import orjson
 
 from receiver.callback import Callback
 from receiver.logs import get_logger
+from receiver.providers import url_path
 
 MIN_FREE_BYTES: Final = 64 * 1024 * 1024
 """Free disk that the spool leaves to others, first of all to an embedded PostgreSQL that has to come up again."""
@@ -42,6 +43,9 @@ CREATE TABLE IF NOT EXISTS callback (
     refusal      TEXT
 )
 """
+_LATER_COLUMNS: Final = ("correlation", "refusal")
+"""A file of an older version, perhaps with callbacks in it, has not got them."""
+
 _INSERT: Final = """
 INSERT INTO callback (path, body, content_type, received_us, remote_addr, request_id, correlation, refusal)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
@@ -183,12 +187,20 @@ def _open(file: Path, max_bytes: int) -> sqlite3.Connection:
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL")
         db.execute(_SCHEMA)
+        _add_later_columns(db)
         db.execute(f"PRAGMA max_page_count={max(max_bytes // _PAGE_BYTES, 8)}")
         _sync_folder(file.parent)
     except BaseException:
         db.close()
         raise
     return db
+
+
+def _add_later_columns(db: sqlite3.Connection) -> None:
+    known = {row[1] for row in db.execute("PRAGMA table_info(callback)")}
+    for name in _LATER_COLUMNS:
+        if name not in known:
+            db.execute(f"ALTER TABLE callback ADD COLUMN {name} TEXT")
 
 
 def _replace_broken(folder: Path, max_bytes: int, error: sqlite3.DatabaseError) -> sqlite3.Connection:
@@ -256,7 +268,7 @@ def as_line(number: int, callback: Callback) -> bytes:
     c = callback
     fields = {
         "number": number,
-        "path": f"/callback/{c.path}",
+        "path": url_path(c.path),
         "received_at": c.received_at.isoformat(),
         "content_type": c.content_type,
         "remote_addr": c.remote_addr,

@@ -74,7 +74,7 @@ async def _handle(request: web.Request, path: str, submissions: Submissions) -> 
     except CannotKeep as error:
         raise Refused(Verdict.BUSY, "nothing can keep this now; try again later") from error
     record(job, kept, submissions.metrics)
-    if not parsed.understood or len(kept.receipt.refused) == len(job.ids):
+    if not parsed.understood or len(kept.receipt.refused) == len(set(job.ids)):
         raise Refused(Verdict.NOT_UNDERSTOOD, job.error or "; ".join(sorted(set(kept.receipt.refused.values()))))
     stored = len(kept.receipt.stored)
     return {

@@ -187,7 +187,9 @@ async def test_an_interrupted_detachment_is_finished_by_the_next_round(database,
         await dashboard.fetch("SELECT count(*) FROM sms.delivery_report")
         with pytest.raises(asyncpg.LockNotAvailableError):
             await partitions.maintain(database, days_ahead=2, retention_days=30)
-        assert await tables(sql) == {"report_20260120", "submission_20260120"} | names(*(TODAY + timedelta(days=n) for n in range(3)))
+        assert await tables(sql) == {"report_20260120", "submission_20260120"} | names(
+            *(TODAY + timedelta(days=n) for n in range(3))
+        )
         pending = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhdetachpending"
         assert await sql.fetchval(pending) == "sms_data.report_20260120"
     # An older day comes late from a spool meanwhile: its turn is after the unfinished one's.

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from itertools import count, pairwise
 from pathlib import Path
@@ -16,12 +17,27 @@ from conftest import administrate, with_database
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.databases import connected, migrated_copy
-from support.reports import NOON, TRICKY_CODES, distinct, job, parts_of, report, some_report, some_reports, state_of
+from support.reports import (
+    NOON,
+    TRICKY_CODES,
+    Row,
+    distinct,
+    job,
+    parts_of,
+    report,
+    row_id,
+    some_report,
+    some_rows,
+    some_submission,
+    state_of,
+    submission,
+)
 
-from receiver.report import DeliveryReport
+from receiver.report import FINAL, DeliveryReport, Status
 from receiver.state import MessageState, Parts, merge_parts, message_state
 from receiver.store import embedded, migrate, postgres, sql
 from receiver.store.embedded import account
+from receiver.store.job import Job
 
 MERGED = """
 SELECT merged, state.*
@@ -33,10 +49,24 @@ ORDER BY position
 STORED = "SELECT status, reason, code, happened_at, segments, segments_reported FROM sms.message WHERE message_id = $1"
 
 some_cases = st.lists(
-    st.tuples(some_reports, some_reports, st.one_of(st.none(), st.integers(1, 6), st.just(300))),
+    st.tuples(some_rows, some_rows, st.one_of(st.none(), st.integers(1, 6), st.just(300))),
     min_size=10,
     max_size=30,
 )
+
+WHOLE = """
+SELECT m.recipient, m.country, m.sender, m.status, m.reason, m.code, m.happened_at, m.segments, m.segments_reported,
+       m.context::text AS context, m.first_received_at, m.last_received_at, m.submitted_at, m.delivery_s, m.final,
+       kept.awaited_since, cardinality(kept.seen) AS seen, kept.parts::text AS parts
+FROM sms.message AS m JOIN sms_data.message AS kept USING (message_id)
+WHERE message_id = $1
+"""
+KEPT = """
+SELECT report_id FROM sms.delivery_report WHERE message_id = $1
+UNION ALL
+SELECT submission_id FROM sms.submission WHERE message_id = $1
+"""
+
 _numbers = count()
 
 
@@ -160,12 +190,97 @@ async def test_two_connections_that_write_in_any_order_leave_the_state_of_the_se
     assert MessageState(*row) == state_of(reports)
 
 
-def _said(one: DeliveryReport) -> dict[str, object]:
-    names = ("status", "reason", "segment", "segments", "happened_at")
-    return {name: getattr(one, name) for name in names}
+def _said(one: Row) -> dict[str, object]:
+    names = ("status", "reason", "segments", "recipient", "country", "sender", "context")
+    own = ("segment", "happened_at") if isinstance(one, DeliveryReport) else ("submitted_at",)
+    return {name: getattr(one, name) for name in names + own}
 
 
-def _groups(arriving: list[DeliveryReport], cuts: list[int]) -> list[list[DeliveryReport]]:
+def _of_message(message_id: str, one: Row) -> Row:
+    make = report if isinstance(one, DeliveryReport) else submission
+    return make(one.code, message_id=message_id, **_said(one))
+
+
+@st.composite
+def some_jobs(draw: st.DrawFn) -> list[tuple[Row, timedelta]]:
+    """Different reports and submissions of one message, and when each arrived. Some tell more than others."""
+    rows = distinct(draw(st.lists(some_report() | some_submission(), min_size=1, max_size=8)))
+    told = st.fixed_dictionaries(
+        {
+            "recipient": st.sampled_from([None, "+8615512345678", "+8615512345679"]),
+            "country": st.sampled_from([None, "CN", "HK"]),
+            "sender": st.sampled_from([None, "b", "B", "_"]),
+            "context": st.sampled_from([None, '{"ext": "a"}', '{"extend": "B"}']),
+        }
+    )
+    full = [replace(row, **draw(told)) for row in rows]
+    # An answer that names no time: the message counts as submitted when its answer was handed over.
+    timed = [
+        row if isinstance(row, DeliveryReport) or draw(st.booleans()) else replace(row, submitted_at=None)
+        for row in full
+    ]
+    return [(row, timedelta(minutes=draw(st.integers(0, 3_000)))) for row in timed]
+
+
+def expected_row(jobs: list[tuple[Row, timedelta]]) -> dict[str, object]:
+    """The row of the message, from the set of what was told of it and from nothing else."""
+    rows = [
+        row if isinstance(row, DeliveryReport) or row.submitted_at else replace(row, submitted_at=NOON + after)
+        for row, after in jobs
+    ]
+    state = state_of(rows)
+    submitted_at = min((row.submitted_at for row in rows if not isinstance(row, DeliveryReport)), default=None)
+    delivered_at = state.happened_at if state.status is Status.DELIVERED else None
+    greatest = {
+        name: max((value for row in rows if (value := getattr(row, name))), default=None)
+        for name in ("recipient", "country", "sender")
+    }
+    return (
+        greatest
+        | state._asdict()
+        | {
+            "first_received_at": NOON + min(after for _, after in jobs),
+            "last_received_at": NOON + max(after for _, after in jobs),
+            "submitted_at": submitted_at,
+            "awaited_since": None if state.status in FINAL else submitted_at,
+            "delivery_s": (delivered_at - submitted_at).total_seconds() if delivered_at and submitted_at else None,
+            "final": state.status in FINAL,
+            "seen": len(rows),
+        }
+    )
+
+
+@settings(max_examples=40)
+@given(data=st.data(), jobs=some_jobs())
+async def test_submissions_among_reports_in_any_order_and_grouping_end_in_the_same_row(shared, data, jobs):
+    """Every column of it. What comes twice, from the spool or handed over again, is known."""
+    found = []
+    for _ in range(2):
+        message_id = f"m-{next(_numbers)}"
+        mine = [job(_of_message(message_id, row), received_at=NOON + after) for row, after in jobs]
+        arriving = data.draw(st.permutations(mine + data.draw(st.lists(st.sampled_from(mine), max_size=4))))
+        groups = _groups(arriving, data.draw(st.lists(st.integers(0, len(arriving)), max_size=5)))
+        turn = data.draw(st.integers(0, len(groups)))
+        await asyncio.gather(store_jobs(shared, groups[:turn]), store_jobs(shared, groups[turn:]))
+        async with connected(shared) as connection:
+            (row,) = await connection.fetch(WHOLE, message_id)
+            kept = await connection.fetch(KEPT, message_id)
+        assert sorted(one["report_id"] for one in kept) == sorted(
+            row_id(_of_message(message_id, one)) for one, _ in jobs
+        )
+        found.append(dict(row))
+    assert found[0] == found[1]
+    expected = expected_row(jobs)
+    assert {name: found[0][name] for name in expected} == expected
+
+
+async def store_jobs(url: str, groups: list[list[Job]]) -> None:
+    async with connected(url) as connection:
+        for group in groups:
+            await postgres.write(connection, group, 10.0)
+
+
+def _groups(arriving: list, cuts: list[int]) -> list[list]:
     """The list cut at these places, none of the pieces empty."""
     ends = sorted({0, len(arriving), *cuts})
     return [arriving[start:end] for start, end in pairwise(ends)]

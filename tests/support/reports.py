@@ -1,15 +1,16 @@
-"""Reports made by hand and at random, and what `receiver.state` makes of a set of them."""
+"""Reports and submissions made by hand and at random, and what `receiver.state` makes of a set of them."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import count
 from typing import Any
+from uuid import UUID
 
 from hypothesis import strategies as st
 
 from receiver.callback import Callback
-from receiver.report import DeliveryReport, ProviderName, Reason, Status
-from receiver.state import MessageState, Part, merge_parts, message_state, part_of
+from receiver.report import RANK, DeliveryReport, ProviderName, Reason, Status, Submission
+from receiver.state import SUBMITTED, MessageState, Part, merge_parts, message_state, part_of
 from receiver.store.job import Job
 
 PROVIDER = ProviderName("huawei")
@@ -29,6 +30,14 @@ MEANINGS: dict[str, tuple[Status, Reason | None]] = {
     "-3": (Status.UNKNOWN, None),
     "NEVER-SEEN": (Status.UNKNOWN, None),
 }
+ANSWERS: dict[str, tuple[Status, Reason | None]] = {
+    "000000": (Status.ENROUTE, None),
+    "E200028": (Status.REJECTED, Reason.CONTENT_REJECTED),
+    "E200041": (Status.REJECTED, Reason.DUPLICATE_RECIPIENT),
+}
+"""What a platform answers to a submission: one code takes the message, every other refuses it."""
+
+Row = DeliveryReport | Submission
 
 
 def report(code: str = "DELIVRD", **changes: Any) -> DeliveryReport:
@@ -36,6 +45,13 @@ def report(code: str = "DELIVRD", **changes: Any) -> DeliveryReport:
     status, reason = MEANINGS.get(code, (Status.UNKNOWN, None))
     given = {"provider": PROVIDER, "message_id": "m-1", "code": code, "status": status, "reason": reason, "raw": "{}"}
     return DeliveryReport(**(given | changes))
+
+
+def submission(code: str = "000000", **changes: Any) -> Submission:
+    """A submission that was answered with this code."""
+    status, reason = ANSWERS[code]
+    given = {"provider": PROVIDER, "message_id": "m-1", "code": code, "status": status, "reason": reason, "raw": "{}"}
+    return Submission(**(given | {"submitted_at": NOON} | changes))
 
 
 def callback(received_at: datetime = NOON, body: bytes = b"by hand") -> Callback:
@@ -49,25 +65,43 @@ def callback(received_at: datetime = NOON, body: bytes = b"by hand") -> Callback
     )
 
 
-def job(*reports: DeliveryReport, received_at: datetime = NOON, body: bytes = b"by hand", **changes: Any) -> Job:
-    """A callback with these reports."""
-    given = {"callback": callback(received_at, body), "provider": PROVIDER, "reports": reports}
+def job(*rows: Row, received_at: datetime = NOON, body: bytes = b"by hand", **changes: Any) -> Job:
+    """A callback with these reports and submissions."""
+    given = {
+        "callback": callback(received_at, body),
+        "provider": PROVIDER,
+        "reports": [row for row in rows if isinstance(row, DeliveryReport)],
+        "submissions": [row for row in rows if isinstance(row, Submission)],
+    }
     return Job(**(given | changes))
 
 
-def parts_of(reports: Iterable[DeliveryReport]) -> dict[int, Part]:
-    return merge_parts(*({segment: part} for segment, part in map(part_of, reports)))
+def parts_of(rows: Iterable[Row]) -> dict[int, Part]:
+    return merge_parts(*map(_parts, rows))
 
 
-def state_of(reports: Sequence[DeliveryReport]) -> MessageState:
-    """The state of one message that has these reports."""
-    said = max((one.segments for one in reports if one.segments), default=None)
-    return message_state(parts_of(reports), said)
+def _parts(row: Row) -> dict[int, Part]:
+    """Written apart from the store's: what the answer to a submission says stands under a key of its own."""
+    if isinstance(row, DeliveryReport):
+        segment, part = part_of(row)
+        return {segment: part}
+    submitted = row.submitted_at.astimezone(UTC).isoformat() if row.submitted_at else ""
+    return {SUBMITTED: Part(RANK[row.status], submitted, row.code, row.status.value, row.reason or "")}
 
 
-def distinct(reports: Iterable[DeliveryReport]) -> list[DeliveryReport]:
-    """Each identity once: reports made at random may have the same one and differ in what their code means."""
-    return list({one.report_id: one for one in reports}.values())
+def state_of(rows: Sequence[Row]) -> MessageState:
+    """The state of one message that has these reports and submissions."""
+    said = max((one.segments for one in rows if one.segments), default=None)
+    return message_state(parts_of(rows), said)
+
+
+def row_id(row: Row) -> UUID:
+    return row.report_id if isinstance(row, DeliveryReport) else row.submission_id
+
+
+def distinct(rows: Iterable[Row]) -> list[Row]:
+    """Each identity once: rows made at random may have the same one and differ in what their code means."""
+    return list({row_id(one): one for one in rows}.values())
 
 
 TRICKY_CODES = (
@@ -90,19 +124,17 @@ TRICKY_CODES = (
 )
 """Codes that a dictionary sorts in another order than their bytes; one is above U+FFFF."""
 
-_times = st.one_of(
-    st.none(),
-    st.sampled_from(
-        [
-            NOON,
-            NOON + timedelta(microseconds=1),
-            NOON + timedelta(seconds=1),
-            NOON.astimezone(timezone(timedelta(hours=8))),
-            NOON.replace(year=1),
-            NOON.replace(year=9999),
-        ]
-    ),
+_moments = st.sampled_from(
+    [
+        NOON,
+        NOON + timedelta(microseconds=1),
+        NOON + timedelta(seconds=1),
+        NOON.astimezone(timezone(timedelta(hours=8))),
+        NOON.replace(year=1),
+        NOON.replace(year=9999),
+    ]
 )
+_times = st.none() | _moments
 _codes = st.one_of(st.sampled_from(sorted(MEANINGS)), st.sampled_from(TRICKY_CODES))
 _meanings = st.sampled_from(sorted(set(MEANINGS.values()), key=str))
 
@@ -123,3 +155,17 @@ def some_report(draw: st.DrawFn) -> DeliveryReport:
 
 
 some_reports = st.lists(some_report(), min_size=1, max_size=8)
+
+
+@st.composite
+def some_submission(draw: st.DrawFn) -> Submission:
+    """Any submission of the message m-1 with an answer that names its time."""
+    return submission(
+        draw(st.sampled_from(sorted(ANSWERS))),
+        segments=draw(st.one_of(st.none(), st.integers(1, 5))),
+        submitted_at=draw(_moments),
+    )
+
+
+some_rows = st.lists(some_report() | some_submission(), min_size=1, max_size=8)
+"""Reports with submissions among them."""

@@ -5,7 +5,7 @@ from datetime import UTC, timedelta
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from support.reports import NOON, parts_of, report, some_report, some_reports, state_of
+from support.reports import ANSWERS, NOON, parts_of, report, some_report, some_reports, some_rows, state_of, submission
 
 from receiver.report import FINAL, RANK, Reason, Status
 from receiver.state import WHOLE_MESSAGE, merge_parts, message_state, part_of
@@ -13,23 +13,23 @@ from receiver.state import WHOLE_MESSAGE, merge_parts, message_state, part_of
 LATER = NOON + timedelta(minutes=1)
 
 
-@given(some_reports, st.data())
-def test_any_order_and_any_repetition_gives_the_same_state(reports, data):
-    repeated = reports + data.draw(st.lists(st.sampled_from(reports), max_size=5))
+@given(some_rows, st.data())
+def test_any_order_and_any_repetition_gives_the_same_state(rows, data):
+    repeated = rows + data.draw(st.lists(st.sampled_from(rows), max_size=5))
     shuffled = data.draw(st.permutations(repeated))
-    assert state_of(shuffled) == state_of(reports)
+    assert state_of(shuffled) == state_of(rows)
 
 
-@given(some_reports, st.data())
-def test_any_interleaving_of_flushes_gives_the_same_state(reports, data):
+@given(some_rows, st.data())
+def test_any_interleaving_of_flushes_gives_the_same_state(rows, data):
     """What is known of a message is merged group by group: the groups do not matter."""
-    shuffled = data.draw(st.permutations(reports))
+    shuffled = data.draw(st.permutations(rows))
     cut = data.draw(st.integers(0, len(shuffled)))
     one, other = parts_of(shuffled[:cut]), parts_of(shuffled[cut:])
-    assert merge_parts(one, other) == merge_parts(other, one) == parts_of(reports)
+    assert merge_parts(one, other) == merge_parts(other, one) == parts_of(rows)
 
 
-@given(some_reports, some_reports, some_reports)
+@given(some_rows, some_rows, some_rows)
 def test_the_merge_is_associative_commutative_and_idempotent(one, other, third):
     a, b, c = parts_of(one), parts_of(other), parts_of(third)
     assert merge_parts(merge_parts(a, b), c) == merge_parts(a, merge_parts(b, c)) == merge_parts(a, b, c)
@@ -37,7 +37,7 @@ def test_the_merge_is_associative_commutative_and_idempotent(one, other, third):
     assert merge_parts(a, a) == merge_parts(a) == merge_parts(a, {}) == a
 
 
-@given(some_reports, some_report())
+@given(some_rows, some_report())
 def test_what_is_delivered_stays_so_and_what_failed_gives_way_to_a_delivery_alone(reports, late):
     """Unless the late report says that there are more segments: then the message was not whole before."""
     before, after = state_of(reports), state_of([*reports, late])
@@ -55,6 +55,15 @@ def test_the_state_is_what_some_report_said(reports):
     said = {one.status for one in decisive}
     assert state.status in said or (state.status is Status.ENROUTE and Status.DELIVERED in said)
     assert 1 <= state.segments_reported <= state.segments <= 255
+
+
+@given(some_rows)
+def test_a_submission_tells_a_state_and_counts_as_no_report(rows):
+    reports = [row for row in rows if row.code not in ANSWERS]
+    state = state_of(rows)
+    named = {one.segment for one in reports}
+    assert state.segments_reported == (state.segments if None in named else len(named))
+    assert (state.status, state.code) in {(row.status, row.code) for row in rows} or state.status is Status.ENROUTE
 
 
 @given(some_report())
@@ -164,3 +173,37 @@ def test_reports_that_disagree_about_the_number_of_segments():
     assert state_of([report(segment=1, segments=5), report(segment=2, segments=2)]).segments == 5
     assert message_state(parts_of([report()]), None).segments == 1
     assert message_state(parts_of([report()]), 40_000).segments == 255
+
+
+def test_a_message_that_was_taken_is_under_way_and_nobody_has_reported_it():
+    state = state_of([submission(segments=2)])
+    assert (state.status, state.reason, state.code) == (Status.ENROUTE, None, "000000")
+    assert (state.happened_at, state.segments, state.segments_reported) == (NOON, 2, 0)
+
+
+def test_a_message_that_was_refused_is_rejected_for_the_reason_that_the_platform_gave():
+    state = state_of([submission("E200041")])
+    assert (state.status, state.reason, state.segments_reported) == (Status.REJECTED, Reason.DUPLICATE_RECIPIENT, 0)
+
+
+def test_a_submission_says_of_how_many_segments_a_delivery_must_be():
+    first, second = (report("DELIVRD", segment=number, happened_at=NOON) for number in (1, 2))
+    assert state_of([submission(segments=2), first]).status is Status.ENROUTE
+    assert state_of([submission(segments=2), first, second]).status is Status.DELIVERED
+
+
+def test_a_report_that_nobody_understands_does_not_undo_that_the_message_was_taken():
+    state = state_of([submission(), report("NEVER-SEEN", happened_at=LATER)])
+    assert (state.status, state.code, state.segments_reported) == (Status.ENROUTE, "000000", 1)
+
+
+def test_what_a_report_says_goes_before_what_was_said_at_the_submission():
+    for order in ([submission(), report("UNDELIV")], [report("UNDELIV"), submission()]):
+        assert state_of(order).code == "UNDELIV"
+    assert state_of([submission("E200028"), report("DELIVRD")]).status is Status.DELIVERED
+
+
+def test_a_message_that_was_refused_first_and_taken_later_has_failed_until_it_is_delivered():
+    refused_and_taken = [submission("E200028"), submission(submitted_at=LATER)]
+    assert state_of(refused_and_taken).status is Status.REJECTED
+    assert state_of([*refused_and_taken, report("DELIVRD")]).status is Status.DELIVERED
