@@ -1,16 +1,18 @@
 """What a provider's adapter promises: bytes in, reports or an error out, and the answer in the provider's own shape."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
+from typing import Final
 
 from receiver.providers.traffic import Traffic
 from receiver.report import DeliveryReport, ProviderName, Reply, Submission
 
 
 class Verdict(StrEnum):
-    """How a callback ended; the HTTP status of each stands in `receiver.web`."""
+    """How a callback ended."""
 
     GOOD = "good"
     NOT_UNDERSTOOD = "not_understood"
@@ -21,6 +23,19 @@ class Verdict(StrEnum):
     TOO_SLOW = "too_slow"
     COMPRESSED = "compressed"
     BUSY = "busy"
+
+
+HTTP_STATUS: Final[dict[Verdict, int]] = {
+    Verdict.GOOD: 200,
+    Verdict.NOT_UNDERSTOOD: 400,
+    Verdict.NOT_SIGNED: 401,
+    Verdict.NOT_FOUND: 404,
+    Verdict.METHOD_NOT_ALLOWED: 405,
+    Verdict.TOO_SLOW: 408,
+    Verdict.TOO_LARGE: 413,
+    Verdict.COMPRESSED: 415,
+    Verdict.BUSY: 503,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +97,15 @@ class Endpoint:
     path: str
     parse: Parse
     answer: Answer
+
+
+def endpoints(
+    provider: ProviderName, paths: Iterable[str], parse: Callable[..., Parsed], answer: Answer
+) -> tuple[Endpoint, ...]:
+    """Several URLs whose bodies one function understands, whichever it comes to: `parse(body, path=...)`."""
+    return tuple(
+        Endpoint(provider=provider, path=path, parse=partial(parse, path=path), answer=answer) for path in paths
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ import orjson
 from pydantic import BeforeValidator, Field
 
 from receiver.providers.common import alpha2, context, e164, iso_utc, meaning, refusal
-from receiver.providers.contract import Endpoint, Parsed, Provider, Verdict
+from receiver.providers.contract import HTTP_STATUS, Parsed, Provider, Verdict, endpoints
 from receiver.providers.huawei_auth import verify
 from receiver.providers.huawei_traffic import TRAFFIC
 from receiver.providers.payload import (
@@ -214,36 +214,19 @@ def _msisdn(number: str | None) -> tuple[str | None, str | None]:
 
 
 _GOOD: Final = b'{"returnCode":0,"returnCodeDesc":"Success"}'
-_RETURN_CODE: Final[dict[Verdict, int]] = {
-    Verdict.NOT_UNDERSTOOD: 400,
-    Verdict.NOT_SIGNED: 401,
-    Verdict.NOT_FOUND: 404,
-    Verdict.METHOD_NOT_ALLOWED: 405,
-    Verdict.TOO_SLOW: 408,
-    Verdict.TOO_LARGE: 413,
-    Verdict.COMPRESSED: 415,
-    Verdict.BUSY: 503,
-}
 
 
 def answer(verdict: Verdict, description: str, _echo: Mapping[str, object]) -> bytes:
     """Any answer will do for the platform (3.2.5, Response Parameters); ours is for the people who read traces."""
     if verdict is Verdict.GOOD:
         return _GOOD
-    return orjson.dumps({"returnCode": _RETURN_CODE[verdict], "returnCodeDesc": description})
-
-
-def _endpoint(path: str) -> Endpoint:
-    def parse_here(body: bytes) -> Parsed:
-        return parse(body, path=path)
-
-    return Endpoint(provider=NAME, path=path, parse=parse_here, answer=answer)
+    return orjson.dumps({"returnCode": HTTP_STATUS[verdict], "returnCodeDesc": description})
 
 
 PROVIDER: Final = Provider(
     name=NAME,
     title="Huawei Cloud Message & SMS",
-    endpoints=tuple(map(_endpoint, (REPORT, REPORTS, UPLINK))),
+    endpoints=endpoints(NAME, (REPORT, REPORTS, UPLINK), parse, answer),
     submissions=parse_submissions,
     reporting_window_h=72,
     traffic=TRAFFIC,

@@ -28,7 +28,7 @@ from receiver.providers.common import (
     refusal,
     submitted_id,
 )
-from receiver.providers.contract import Endpoint, Parsed, Provider, Verdict
+from receiver.providers.contract import Parsed, Provider, Verdict, endpoints
 from receiver.providers.payload import (
     MAX_DIGITS,
     OPTIONAL_TEXT,
@@ -209,17 +209,10 @@ def answer(verdict: Verdict, description: str, _echo: Mapping[str, object]) -> b
     return orjson.dumps({"result": 3 if verdict is Verdict.BUSY else 1, "errmsg": description})
 
 
-def _endpoint(path: str) -> Endpoint:
-    def parse_here(body: bytes) -> Parsed:
-        return parse(body, path=path)
-
-    return Endpoint(provider=NAME, path=path, parse=parse_here, answer=answer)
-
-
 PROVIDER: Final = Provider(
     name=NAME,
     title="Tencent Cloud SMS",
-    endpoints=(_endpoint(REPORTS), _endpoint(REPLY)),
+    endpoints=endpoints(NAME, (REPORTS, REPLY), parse, answer),
     submissions=parse_submissions,
     reporting_window_h=72,
     traffic=TRAFFIC,

@@ -5,21 +5,9 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from receiver.providers.contract import Endpoint, Verdict
+from receiver.providers.contract import HTTP_STATUS, Endpoint, Verdict
 
 RETRY_AFTER_S: Final = "5"
-
-STATUS: Final[dict[Verdict, int]] = {
-    Verdict.GOOD: 200,
-    Verdict.NOT_UNDERSTOOD: 400,
-    Verdict.NOT_SIGNED: 401,
-    Verdict.NOT_FOUND: 404,
-    Verdict.METHOD_NOT_ALLOWED: 405,
-    Verdict.TOO_SLOW: 408,
-    Verdict.TOO_LARGE: 413,
-    Verdict.COMPRESSED: 415,
-    Verdict.BUSY: 503,
-}
 
 HEADERS: Final[dict[Verdict, dict[str, str]]] = {
     Verdict.METHOD_NOT_ALLOWED: {hdrs.ALLOW: "POST, HEAD"},
@@ -45,6 +33,6 @@ def answer(
     """The answer to a callback."""
     return web.Response(
         body=endpoint.answer(verdict, description, echo or {}),
-        status=STATUS[verdict],
+        status=HTTP_STATUS[verdict],
         headers={hdrs.CONTENT_TYPE: "application/json; charset=utf-8", **HEADERS.get(verdict, {})},
     )

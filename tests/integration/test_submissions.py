@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from support import service as services
 from support.cases import case
 from support.databases import connected
 from support.service import Service
+from support.shared import shared_service
 from support.submissions import Answer, answer, answers, hand_over, huawei
 from support.waiting import eventually
 from support.writers import writing
@@ -37,6 +38,12 @@ LONG_AGO = (datetime.now(UTC) - timedelta(days=30)).strftime("%Y-%m-%dT%H:%M:%SZ
 REPORT = "smsMsgId={}&status={}&updateTime=2026-11-20T09%3A15%3A09Z"
 
 
+@pytest.fixture(scope="module")
+async def shared(cluster: str, template: str) -> AsyncIterator[Service]:
+    async with shared_service(cluster, template) as service:
+        yield service
+
+
 async def report(service: Service, message_id: str, status: str = "DELIVRD") -> None:
     assert (await service.post("/callback/huawei/report", REPORT.format(message_id, status)))[0] == 200
 
@@ -48,8 +55,8 @@ def value(row: Any) -> Any:
 
 
 @pytest.mark.parametrize("given", answers(), ids=lambda given: given.name)
-async def test_an_answer_becomes_rows_and_what_is_not_understood_of_it_is_kept(service: Service, given: Answer) -> None:
-    status, said = await hand_over(service, given.path, given.body, correlation="order-7")
+async def test_an_answer_becomes_rows_and_what_is_not_understood_of_it_is_kept(shared: Service, given: Answer) -> None:
+    status, said = await hand_over(shared, given.path, given.body, correlation=given.name)
     wanted = given.expected["submissions"]
     assert status == given.expected["http_status"]
     if status == 200:
@@ -58,17 +65,20 @@ async def test_an_answer_becomes_rows_and_what_is_not_understood_of_it_is_kept(s
             "stored": len(wanted),
             "known": 0,
         }
-    rows = await service.rows("SELECT * FROM sms.submission")
-    messages = {row["message_id"] for row in await service.rows("SELECT message_id FROM sms.message")}
-    assert messages == {row["message_id"] for row in rows}
-    assert {row["correlation"] for row in rows} <= {"order-7"}
-    kept = sorted(rows, key=lambda row: json.dumps(row["raw"]))
+    rows = await shared.rows("SELECT * FROM sms.submission WHERE correlation = $1", given.name)
+    assert len(rows) == len(wanted)
+    states = "SELECT DISTINCT message_id, status, reason FROM sms.message WHERE message_id = ANY ($1)"
+    messages = await shared.rows(states, [row["message_id"] for row in rows])
+    assert {tuple(row.values()) for row in messages} == {
+        (row["message_id"], row["status"], row["reason"]) for row in rows
+    }
     for want in wanted:
         columns = {name: told for name, told in want.items() if name not in {"recipient_key", "context"}}
         if columns.get("submitted_at", "") is None:  # the answer names no time: it was handed over at once
             columns["submitted_at"] = rows[0]["received_at"].strftime("%Y-%m-%dT%H:%M:%SZ")
-        assert any(columns.items() <= {name: value(told) for name, told in row.items()}.items() for row in kept), want
-    rejected = await service.rows("SELECT path, body, error, provider FROM sms.rejected_payload")
+        assert any(columns.items() <= {name: value(told) for name, told in row.items()}.items() for row in rows), want
+    query = "SELECT path, body, error, provider FROM sms.rejected_payload WHERE path = $1 AND body = $2"
+    rejected = await shared.rows(query, given.path, given.body)
     if given.expected["rejected"] is None:
         assert rejected == []
     else:

@@ -6,7 +6,7 @@ from datetime import UTC, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.submissions import FOLDER, Answer, answer, answers
 
@@ -133,6 +133,7 @@ def test_no_json_surprises_an_adapter(path: str, value: object) -> None:
     assert_sound(path, json.dumps(value).encode())
 
 
+@settings(max_examples=40)
 @given(st.data())
 @every_answer
 def test_no_field_of_an_answer_surprises_an_adapter(case: Answer, data: st.DataObject) -> None:
