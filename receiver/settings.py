@@ -170,7 +170,7 @@ class Settings(BaseSettings):
         json_schema_extra={"default": "as each platform documents it"},
     )
     drain_delay_s: Annotated[float, Field(ge=0, le=3_600, allow_inf_nan=False)] = Field(
-        0.5, description="Seconds between not ready and closed when the service stops, for load balancers to notice."
+        0.5, description="Seconds in which open connections may bring their last requests when the service stops."
     )
     shutdown_timeout_s: Seconds = Field(20.0, description="Seconds that requests under way may take when it stops.")
     log_format: LogFormat = Field(

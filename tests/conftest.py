@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
 from hypothesis import settings as hypothesis_settings
 from support import service as services
+from support.databases import administrate, with_database
 from support.service import Service
 
 from receiver.settings import PREFIX, Settings
@@ -45,21 +45,6 @@ async def cluster(open_folder: Path) -> AsyncIterator[str]:
     """URL of a running PostgreSQL."""
     async with embedded.running(open_folder / "cluster") as server:
         yield server.url
-
-
-def with_database(url: str, name: str) -> str:
-    """The URL of another database of the same cluster."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(path=f"/{name}"))
-
-
-async def administrate(url: str, *statements: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        for statement in statements:
-            await connection.execute(statement)
-    finally:
-        await connection.close()
 
 
 @pytest.fixture(scope="session")

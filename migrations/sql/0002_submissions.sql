@@ -30,8 +30,7 @@ INSERT INTO sms_data.partitioned_table VALUES ('submission');
 -- that the index holds the awaited ones alone, and reports about messages that nobody submitted never touch it.
 ALTER TABLE sms_data.message
     ADD COLUMN submitted_at  timestamptz,
-    ADD COLUMN awaited_since timestamptz,
-    ADD COLUMN correlation   text COLLATE "C";
+    ADD COLUMN awaited_since timestamptz;
 
 CREATE INDEX message_awaited_since ON sms_data.message (awaited_since) WHERE awaited_since IS NOT NULL;
 

@@ -21,8 +21,12 @@ _DEADLINE_S: Final = 60.0
 _DROP_LOCK_TIMEOUT: Final = "2s"
 _DELETE_AT_ONCE: Final = 5_000
 
-_DONE_BY_ANOTHER: Final = (asyncpg.UndefinedTableError, asyncpg.ObjectNotInPrerequisiteStateError)
-"""What PostgreSQL says of a partition that is not attached any more, or that another instance is detaching."""
+_DONE_BY_ANOTHER: Final = (
+    asyncpg.UndefinedTableError,
+    asyncpg.ObjectNotInPrerequisiteStateError,
+    asyncpg.DeadlockDetectedError,
+)
+"""What PostgreSQL says of a partition that is not attached any more, or that another instance is at work on."""
 
 _ADVICE: Final = "run `receiver maintain` daily as the owner of the tables"
 

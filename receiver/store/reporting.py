@@ -24,6 +24,9 @@ _OF_LATE: Final = timedelta(days=7)
 _MIN_MESSAGES: Final = 100
 """Fewer say nothing about the slowest of a hundred."""
 
+_LEAST_LAG_S: Final = 60.0
+"""Nobody wants to hear of a message that is a few seconds late."""
+
 _MEASURE_LAG: Final = """
 WITH measured AS (
     SELECT provider, coalesce(country, '') AS country, count(*) AS messages,
@@ -38,7 +41,7 @@ gone AS (
     WHERE (provider, country) NOT IN (SELECT provider, country FROM measured)
 )
 INSERT INTO sms_data.reporting_lag (provider, country, p99_s, messages, computed_at)
-SELECT provider, country, greatest(p99_s, 0), messages, now() FROM measured
+SELECT provider, country, greatest(p99_s, $3), messages, now() FROM measured
 ON CONFLICT (provider, country) DO UPDATE
     SET p99_s = excluded.p99_s, messages = excluded.messages, computed_at = excluded.computed_at
 """
@@ -50,7 +53,7 @@ log = get_logger()
 async def refresh(connection: "asyncpg.Connection[asyncpg.Record]", windows_h: Mapping[str, int]) -> None:
     """Bring what `sms.overdue_message` compares with up to date. `windows_h`: hours by platform."""
     await connection.execute(_SET_WINDOWS, list(windows_h), list(windows_h.values()))
-    await connection.execute(_MEASURE_LAG, _OF_LATE, _MIN_MESSAGES)
+    await connection.execute(_MEASURE_LAG, _OF_LATE, _MIN_MESSAGES, _LEAST_LAG_S)
 
 
 async def keep_fresh(url: str, windows_h: Mapping[str, int]) -> None:

@@ -5,9 +5,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
-from conftest import administrate, with_database
 from support.command import receiver
-from support.databases import connected
+from support.databases import administrate, connected, with_database
 
 from receiver.store import migrate
 from receiver.store.migrate import MigrationError, SchemaBehindError

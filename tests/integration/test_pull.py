@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 import pytest
-from conftest import administrate
 from support import process, tencent_api
 from support.capture import captured_log
+from support.databases import administrate
 from support.pulling import ids, looping, opened, pulling, stored
 from support.tencent_api import REPLIES, pushed, pushed_reply, reply, report
 from support.waiting import eventually

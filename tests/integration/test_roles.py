@@ -6,11 +6,10 @@ from itertools import product
 
 import asyncpg
 import pytest
-from conftest import administrate
 from support import service as services
 from support.capture import captured_log
 from support.cases import case
-from support.databases import connected
+from support.databases import administrate, connected
 from support.reports import NOON, job, report
 from support.service import Service
 from support.waiting import eventually

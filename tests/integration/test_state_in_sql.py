@@ -13,10 +13,9 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from conftest import administrate, with_database
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.databases import connected, migrated_copy
+from support.databases import administrate, connected, migrated_copy, with_database
 from support.reports import (
     NOON,
     TRICKY_CODES,

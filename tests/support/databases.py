@@ -1,11 +1,26 @@
-"""Databases for the stories of a whole file, beside those of conftest that one test has to itself."""
+"""Databases within the tests' PostgreSQL, made and dropped."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import asyncpg
-from conftest import administrate, with_database
+
+
+def with_database(url: str, name: str) -> str:
+    """The URL of another database of the same cluster."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=f"/{name}"))
+
+
+async def administrate(url: str, *statements: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
 
 
 @asynccontextmanager
