@@ -75,17 +75,25 @@ def message_state(parts: Parts, segments: int | None) -> MessageState:
     in flight, and a delivered segment counts as `enroute`.
     """
     total = min(max(segments or 1, *parts), MAX_SEGMENTS)
+    if total == 1 and len(parts) == 1:  # nearly every message, on its first report
+        ((segment, part),) = parts.items()
+        return _state(part, segments=1, reported=int(segment != SUBMITTED))
     of_all = [part for part in (parts.get(WHOLE_MESSAGE), parts.get(SUBMITTED)) if part]
     of_each = ([parts[n], *of_all] if n in parts else of_all for n in range(1, total + 1))
     states = [max(known) for known in of_each if known]
     part = max(_failures(states)) if _failures(states) else max(_unless_complete(states, total))
+    reported = total if WHOLE_MESSAGE in parts else sum(n in parts for n in range(1, total + 1))
+    return _state(part, segments=total, reported=reported)
+
+
+def _state(part: Part, *, segments: int, reported: int) -> MessageState:
     return MessageState(
         status=Status(part.status),
         reason=Reason(part.reason) if part.reason else None,
         code=part.code,
         happened_at=datetime.fromisoformat(part.happened) if part.happened else None,
-        segments=total,
-        segments_reported=total if WHOLE_MESSAGE in parts else sum(n in parts for n in range(1, total + 1)),
+        segments=segments,
+        segments_reported=reported,
     )
 
 

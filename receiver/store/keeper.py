@@ -57,21 +57,18 @@ class Keeper:
 
     async def keep(self, job: Job) -> Kept:
         """Return once the callback is on a disk. Raises CannotKeep, at the latest when the deadline is over."""
-        try:
-            async with asyncio.timeout(self._deadline_s):
-                return await self._keep(job)
-        except TimeoutError:
-            raise CannotKeep("nothing could keep it in time") from None
-
-    async def _keep(self, job: Job) -> Kept:
+        deadline = asyncio.get_running_loop().time() + self._deadline_s
         with suppress(DatabaseUnavailable, QueueFull, TimeoutError):
             async with asyncio.timeout(self._deadline_s * (1 - _SPOOL_SHARE)):
                 return Kept(Place.DATABASE, await self._write(job, self._writer.write))
         self._wanted.set()
         try:
-            await self._spool.put(job.callback)
+            async with asyncio.timeout_at(deadline):
+                await self._spool.put(job.callback)
         except SpoolFull as error:
             raise CannotKeep(str(error)) from error
+        except TimeoutError:
+            raise CannotKeep("nothing could keep it in time") from None
         self._metrics.spool_writes.inc()
         self._note_opened()
         return Kept(Place.SPOOL, Receipt())
