@@ -71,9 +71,9 @@ SegmentNumber = Annotated[int | None, BeforeValidator(_segment_number)]
 
 def read(model: type[W], item: Item) -> W:
     """The item as its wire model; PayloadError names the fields that do not fit."""
-    for field in model.model_fields.values():
-        if isinstance(item.get(str(field.alias)), _Repeated):
-            raise PayloadError(f"{field.alias} stands twice with different values")
+    for name, field in model.model_fields.items():
+        if isinstance(item.get(field.alias or name), _Repeated):
+            raise PayloadError(f"{field.alias or name} stands twice with different values")
     try:
         return model.model_validate(item)
     except ValidationError as error:

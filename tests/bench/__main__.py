@@ -1,0 +1,130 @@
+"""The command behind `make bench`."""
+
+import asyncio
+import json
+import os
+import platform
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import aiohttp
+import asyncpg
+import click
+import psutil
+
+from bench import cases, cluster, growth, rounds, spooling, table, wrk
+from bench.cases import Case
+from bench.cluster import Cluster
+from receiver import logs
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is measured; `sizes` are stored reports, `spooled` is the length of the spool that is drained."""
+
+    seconds: float
+    times: int
+    match: str
+    spooled: int
+    sizes: Sequence[int]
+
+
+class Part(NamedTuple):
+    """A part of the output: Markdown, and its figures for JSON."""
+
+    text: str
+    figures: object
+
+
+async def _cases(chosen: Sequence[Case], running: Cluster, plan: Plan) -> Part:
+    matching = [case for case in chosen if plan.match in f"{case.title}: {case.what}"]
+    found = await rounds.run(running, matching, plan.times, plan.seconds)
+    return Part(table.markdown(found), [asdict(case) | asdict(result) for case, result in found.items()])
+
+
+async def _spool(running: Cluster, plan: Plan) -> Part:
+    live = cases.LIVE
+    alone, beside = [await spooling.drain(running, plan.spooled, load) for load in (None, live)]
+    hang = await spooling.hang(running, cases.SINGLE_64, max(plan.seconds, 4.0))
+    drains = [
+        [what, f"{d.drained:,}", f"{d.drained_s:,.0f}", f"{d.live_s:,.0f}"]
+        for what, d in (("no other traffic", alone), (f"{live.connections} connections at once", beside))
+    ]
+    head = ("spool", "reports drained", "drained/s", "live reports/s")
+    text = (
+        f"### Draining {plan.spooled:,} spooled reports\n\n{table.grid(head, drains)}\n\n"
+        f"### PostgreSQL stops in mid-load (64 connections)\n\nThe slowest answer took {hang.max_ms:,.0f} ms "
+        f"(deadline 2,000 ms), half of all {hang.p50_ms:.1f} ms; {hang.refused} refused, {hang.broken} without answer."
+    )
+    return Part(text, {"alone": alone._asdict(), "beside": beside._asdict(), "hang": asdict(hang)})
+
+
+async def _growth(running: Cluster, plan: Plan) -> Part:
+    found = await growth.grow(running, plan.sizes, cases.BATCH_16, plan.times, plan.seconds)
+    first = found[0][1].reports_s
+    rows = [
+        [
+            f"{size:,}",
+            f"{r.reports_s:,.0f}",
+            f"{r.reports_s / first:.2f}",
+            f"{r.p99_ms:,.0f}",
+            f"{r.database_cores:.2f}",
+        ]
+        for size, r in found
+    ]
+    head = ("reports stored", "reports/s", "of the first", "p99 ms", "PostgreSQL")
+    text = f"### Rate over size (batches of 50, 16 connections)\n\n{table.grid(head, rows)}"
+    return Part(text, [{"stored": size} | asdict(result) for size, result in found])
+
+
+PARTS: Final[dict[str, Callable[[Cluster, Plan], Awaitable[Part]]]] = {
+    "main": partial(_cases, cases.MAIN),
+    "costs": partial(_cases, cases.COSTS),
+    "spool": _spool,
+    "growth": _growth,
+}
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.option("--seconds", default=4.0, help="Length of one measurement.")
+@click.option("--rounds", "times", default=3, help="Measurements of each case; the median counts.")
+@click.option("--only", multiple=True, type=click.Choice([*PARTS]), help="These parts alone.")
+@click.option("--match", default="", help="Of the tables, only lines with this text in title or line.")
+@click.option("--spooled", default=500_000, help="Reports in the spool that is drained.")
+@click.option("--size", "sizes", multiple=True, type=int, default=(0, 1_000_000, 10_000_000), help="Reports stored.")
+@click.option("--folder", default="/var/tmp", help="Where the databases go: a disk, not a tmpfs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def main(*, only: tuple[str, ...], folder: str, as_json: bool, **amounts: Any) -> None:
+    """Measure the receiver beside a bare handler, a straightforward one, and PostgreSQL alone."""
+    wrk.command()
+    logs.configure("console", "WARNING", stream=sys.stderr.buffer)
+    parts = asyncio.run(_run(Plan(**amounts), only or tuple(PARTS), Path(folder)))
+    if as_json:
+        click.echo(json.dumps({name: part.figures for name, part in parts.items()}, indent=2))
+    else:
+        click.echo("\n\n".join(part.text for part in parts.values()))
+
+
+async def _run(plan: Plan, only: Sequence[str], folder: Path) -> dict[str, Part]:
+    async with cluster.running(folder) as running:
+        machine = Part(await _machine(running, plan), asdict(plan))
+        return {"plan": machine} | {name: await PARTS[name](running, plan) for name in only}
+
+
+async def _machine(running: Cluster, plan: Plan) -> str:
+    connection = await asyncpg.connect(running.url)
+    server = await connection.fetchval("SHOW server_version")
+    await connection.close()
+    return (
+        f"{psutil.cpu_count()} cores ({platform.machine()}), load average {os.getloadavg()[0]:.1f} at the start, "
+        f"Python {platform.python_version()}, aiohttp {aiohttp.__version__}, PostgreSQL {server}; "
+        f"medians of {plan.times} interleaved rounds of {plan.seconds:g} s."
+    )
+
+
+if __name__ == "__main__":
+    main()

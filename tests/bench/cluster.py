@@ -1,0 +1,74 @@
+"""The PostgreSQL of a run: the embedded one, in a folder on a disk, with a fresh database for every measurement."""
+
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+
+from receiver.store import catalogue_table, embedded, migrate
+from receiver.store.partitions import maintain
+
+_TEMPLATE = "bench_template"
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """`folder` is for whatever a measurement writes beside the database."""
+
+    url: str
+    postmaster: int
+    folder: Path
+
+    @asynccontextmanager
+    async def database(self) -> AsyncIterator[str]:
+        """URL of a database with the schema, partitions and nothing else; what came before is on the disk by then."""
+        name = f"bench_{next(_numbers)}"
+        await self.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}", "CHECKPOINT")
+        try:
+            yield _named(self.url, name)
+        finally:
+            await self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    async def execute(self, *statements: str) -> None:
+        connection = await asyncpg.connect(self.url)
+        for statement in statements:
+            await connection.execute(statement)
+        await connection.close()
+
+
+_numbers = count(1)
+
+
+@asynccontextmanager
+async def running(parent: Path) -> AsyncIterator[Cluster]:
+    """A cluster in a new folder under `parent`. As root, PostgreSQL runs as somebody who must be able to enter it."""
+    folder = _new_folder(parent)
+    try:
+        async with embedded.running(folder / "cluster") as server:
+            cluster = Cluster(server.url, server.pid, folder)
+            await cluster.execute(f"CREATE DATABASE {_TEMPLATE}")
+            url = _named(server.url, _TEMPLATE)
+            await migrate.upgrade(url)
+            connection = await asyncpg.connect(url)
+            await catalogue_table.sync(connection)
+            await connection.close()
+            await maintain(url, days_ahead=7, retention_days=None)
+            yield cluster
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _new_folder(parent: Path) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="receiver-bench-", dir=parent)).resolve()
+    folder.chmod(0o711)
+    return folder
+
+
+def _named(url: str, name: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))

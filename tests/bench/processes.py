@@ -1,0 +1,20 @@
+"""Short-lived processes whose output is the result."""
+
+import asyncio
+import os
+
+from bench.servers import CODE
+
+
+async def output_of(*command: str) -> str:
+    """What the command prints. Raises RuntimeError with what it says where it fails."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        env={**os.environ, "PYTHONPATH": CODE},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await process.communicate()
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed: {errors.decode(errors='replace')}")
+    return output.decode()
