@@ -6,7 +6,8 @@ from typing import Annotated, TypeVar
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from receiver.settings import ENV_FILE, Seconds, SettingsError
+from receiver.setting_types import Seconds
+from receiver.settings import ENV_FILE, SettingsError
 
 S = TypeVar("S", bound="PullSettings")
 

@@ -1,19 +1,15 @@
 """Load by wrk: a process of its own that costs a tenth of what a client in Python would."""
 
 import asyncio
-import shutil
-import subprocess
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Final
 
 import orjson
+from support import debian
 
 _SCRIPT: Final = Path(__file__).with_name("load.lua")
-_FETCHED: Final = Path(__file__).parents[2] / ".venv" / "wrk"
-_PACKAGES: Final = ("wrk", "libluajit-5.1-2", "libluajit-5.1-common")
-_HELP: Final = "wrk is needed for the load: apt-get install wrk (or: brew install wrk)"
 
 _runs = count(1)
 
@@ -42,25 +38,10 @@ class Answers:
 
 def command() -> list[str]:
     """How to run wrk; where it is not installed, Debian's package is unpacked into .venv. Raises SystemExit."""
-    installed = shutil.which("wrk")
-    if installed:
-        return [installed]
-    if not (_FETCHED / "usr/bin/wrk").exists():
-        _fetch()
-    libraries = ":".join(str(folder) for folder in (_FETCHED / "usr/lib").glob("*-linux-gnu"))
-    return ["/usr/bin/env", f"LD_LIBRARY_PATH={libraries}", str(_FETCHED / "usr/bin/wrk")]
-
-
-def _fetch() -> None:
-    if not shutil.which("apt-get") or not shutil.which("dpkg"):
-        raise SystemExit(_HELP)
-    _FETCHED.mkdir(parents=True, exist_ok=True)
     try:
-        subprocess.run(["apt-get", "--quiet=2", "download", *_PACKAGES], cwd=_FETCHED, check=True)
-        for package in _FETCHED.glob("*.deb"):
-            subprocess.run(["dpkg", "--extract", package, _FETCHED], check=True)
-    except subprocess.CalledProcessError as error:
-        raise SystemExit(_HELP) from error
+        return debian.command("wrk", "wrk", "libluajit-5.1-2", "libluajit-5.1-common")
+    except debian.NotAvailableError as error:
+        raise SystemExit(f"the load comes from wrk: {error}") from error
 
 
 async def send(url: str, load: Load, seconds: float) -> Answers:

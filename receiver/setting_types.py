@@ -1,0 +1,97 @@
+"""The types of the settings: how each is written in an environment variable, and what of it is refused."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr
+from pydantic_settings import NoDecode
+
+MIN_TOKEN: Final = 16
+
+_URL_SCHEMES: Final = ("postgresql://", "postgres://")
+_HOST: Final = re.compile(r"(\[[^\s\[\]]*\]|[^\s:\[\]]*)(:\d{1,5})?")
+_PATH_SAFE: Final = re.compile(r"[A-Za-z0-9._~-]+")
+
+
+def _split_tokens(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    tokens = tuple(token for part in value.split(",") if (token := part.strip()))
+    if not tokens:
+        raise ValueError("holds no token; leave the variable out to have none")
+    return tokens
+
+
+def _split_windows(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+    if not all(name.strip() and hours.strip().isdecimal() for name, _, hours in pairs):
+        raise ValueError("is not a list of platform=hours")
+    return {name.strip(): int(hours) for name, _, hours in pairs}
+
+
+def _check_tokens(tokens: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    for number, token in enumerate(tokens, start=1):
+        secret = token.get_secret_value()
+        if len(secret) < MIN_TOKEN:
+            raise ValueError(f"token {number} of {len(tokens)} is shorter than {MIN_TOKEN} characters")
+        if not _PATH_SAFE.fullmatch(secret) or not secret.strip("."):
+            raise ValueError(
+                f"token {number} of {len(tokens)} cannot stand in a URL path: use letters, digits and . _ ~ - only"
+            )
+    return tokens
+
+
+def _check_push_keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    for number, key in enumerate(keys, start=1):
+        parts = key.get_secret_value().split(":", 2)
+        if len(parts) != len(("platform", "access", "secret")) or not all(part.strip() for part in parts):
+            raise ValueError(f"key pair {number} of {len(keys)} is not platform:access:secret")
+    return keys
+
+
+def _check_url(url: SecretStr | None) -> SecretStr | None:
+    if url is not None and not url.get_secret_value().startswith(_URL_SCHEMES):
+        raise ValueError(f"must begin with {' or '.join(_URL_SCHEMES)}")
+    if url is not None and not _has_hosts(url.get_secret_value()):
+        raise ValueError("has no readable host and port; percent-encode what is special in the user and the password")
+    return url
+
+
+def _has_hosts(url: str) -> bool:
+    """Whether what stands for the hosts can be hosts: one or several, each with a port or without."""
+    try:
+        hosts = urlsplit(url).netloc.rpartition("@")[2]
+    except ValueError:
+        return False
+    return all(_HOST.fullmatch(host) for host in hosts.split(","))
+
+
+def _lower(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def _upper(value: object) -> object:
+    return value.strip().upper() if isinstance(value, str) else value
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+Port = Annotated[int, Field(ge=0, le=65_535)]
+Seconds = Annotated[float, Field(gt=0, le=3_600, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+Bytes = Annotated[ByteSize, Field(gt=0)]
+Host = Annotated[str, Field(min_length=1)]
+DataDir = Annotated[Path, AfterValidator(_absolute)]
+DatabaseUrl = Annotated[SecretStr | None, AfterValidator(_check_url)]
+Tokens = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split_tokens), AfterValidator(_check_tokens)]
+PushKeys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split_tokens), AfterValidator(_check_push_keys)]
+Hours = Annotated[int, Field(ge=1, le=8_760)]
+Windows = Annotated[dict[str, Hours], NoDecode, BeforeValidator(_split_windows)]
+LogFormat = Annotated[Literal["json", "console"] | None, BeforeValidator(_lower)]
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
