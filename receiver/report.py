@@ -5,10 +5,12 @@ from datetime import datetime
 from enum import StrEnum
 from hashlib import blake2b
 from typing import Final, Literal, NewType
-from uuid import UUID
 
 ProviderName = NewType("ProviderName", str)
 """A provider's short name, as in the callback URL: `huawei`, `cloudsms`, `tencent`."""
+
+RowId = NewType("RowId", str)
+"""The identity of a report, reply, submission or rejected payload: a UUID as 32 hexadecimal digits."""
 
 ReportedBy = Literal["platform", "smsc", "huawei"]
 
@@ -98,7 +100,7 @@ class DeliveryReport:
     happened_at: datetime | None = None
     happened_at_text: str = ""
 
-    report_id: UUID = field(init=False)
+    report_id: RowId = field(init=False)
     """The report's identity: the same report, sent again or by another way, has the same id.
 
     Everything the provider says that matters is in it; what we derive (status, reason, country) is not, so that a
@@ -128,7 +130,7 @@ class Reply:
     """One mobile-originated message: `sender` is the subscriber (E.164), `recipient` the channel number."""
 
     provider: ProviderName
-    reply_id: UUID
+    reply_id: RowId
     body: str
     raw: str
     message_id: str | None = None
@@ -164,12 +166,12 @@ class Submission:
     submitted_at: datetime | None = None
 
     @property
-    def submission_id(self) -> UUID:
+    def submission_id(self) -> RowId:
         """The submission's identity: the same answer, handed over again, has the same id."""
         return content_id("submission", self.provider, self.message_id, self.recipient_key, self.code)
 
 
-def content_id(*parts: str) -> UUID:
+def content_id(*parts: str) -> RowId:
     """A 128-bit name for these texts; a length before each keeps ("a", "bc") apart from ("ab", "c")."""
-    text = "".join(f"{len(part)}:{part}" for part in parts)
-    return UUID(bytes=blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest())
+    text = "".join([f"{len(part)}:{part}" for part in parts])
+    return RowId(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest())

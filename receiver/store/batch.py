@@ -4,17 +4,16 @@ Sorted by key, because concurrent multi-row upserts in different orders deadlock
 CONFLICT DO UPDATE refuses to touch a row twice.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 import orjson
 
 from receiver.callback import Callback
 from receiver.providers import url_path
-from receiver.report import RANK, DeliveryReport, Reply, Submission
+from receiver.report import RANK, DeliveryReport, Reply, RowId, Submission
 from receiver.state import SUBMITTED, Part, merge_parts, message_state, part_of
 from receiver.store.job import Job
 
@@ -27,7 +26,7 @@ class _Message:
     """What a batch tells of one message."""
 
     parts: dict[int, Part]
-    ids: list[UUID]
+    ids: list[RowId]
     first: Callback
     last: Callback
     segments: int
@@ -43,10 +42,15 @@ class Batch:
     """What one flush writes."""
 
     messages: dict[Key, _Message] = field(default_factory=dict)
-    reports: dict[UUID, tuple[DeliveryReport, Callback]] = field(default_factory=dict)
-    replies: dict[UUID, tuple[Reply, Callback]] = field(default_factory=dict)
-    submissions: dict[UUID, tuple[Submission, Callback]] = field(default_factory=dict)
-    rejected: dict[UUID, Job] = field(default_factory=dict)
+    reports: dict[RowId, tuple[DeliveryReport, Callback]] = field(default_factory=dict)
+    replies: dict[RowId, tuple[Reply, Callback]] = field(default_factory=dict)
+    submissions: dict[RowId, tuple[Submission, Callback]] = field(default_factory=dict)
+    rejected: dict[RowId, Job] = field(default_factory=dict)
+
+    @property
+    def reports_alone(self) -> bool:
+        """Whether it holds delivery reports and nothing else, as nearly every batch does."""
+        return bool(self.reports) and not (self.replies or self.submissions or self.rejected)
 
 
 def arrange(jobs: Iterable[Job]) -> Batch:
@@ -67,14 +71,6 @@ def arrange(jobs: Iterable[Job]) -> Batch:
     return batch
 
 
-def keys(batch: Batch) -> Iterator[tuple[UUID, Key]]:
-    """The message of each report and submission."""
-    for row_id, (report, _) in batch.reports.items():
-        yield row_id, (report.message_id, report.provider, report.recipient_key)
-    for row_id, (submission, _) in batch.submissions.items():
-        yield row_id, (submission.message_id, submission.provider, submission.recipient_key)
-
-
 def _add_submission(batch: Batch, submission: Submission, callback: Callback) -> None:
     """Where the platform's answer names no time, it was handed over at once: that is the time."""
     submission_id = submission.submission_id
@@ -91,7 +87,7 @@ def _add_submission(batch: Batch, submission: Submission, callback: Callback) ->
 def _tell(
     batch: Batch,
     one: DeliveryReport | Submission,
-    row_id: UUID,
+    row_id: RowId,
     parts: dict[int, Part],
     callback: Callback,
     submitted_at: datetime | None = None,
@@ -134,64 +130,62 @@ def _greatest(one: str | None, other: str | None) -> str | None:
     return max(filter(None, (one, other)), default=None)
 
 
-def message_columns(batch: Batch) -> Columns:
-    """The columns of `sql.UPSERT_MESSAGES`, sorted by key."""
-    rows = []
-    for key in sorted(batch.messages):
-        m = batch.messages[key]
-        state = message_state(m.parts, m.segments)
-        rows.append(
-            (
-                *key,
-                m.recipient,
-                m.country,
-                m.sender,
-                state.status.value,
-                state.reason and state.reason.value,
-                state.code,
-                state.happened_at,
-                state.segments,
-                state.segments_reported,
-                m.context,
-                m.first.received_at,
-                m.last.received_at,
-                m.submitted_at,
-                orjson.dumps({str(segment): [*part] for segment, part in m.parts.items()}).decode(),
-                f"{{{','.join(map(str, m.ids))}}}",
-            )
-        )
-    return list(zip(*rows, strict=True))
+def message_rows(batch: Batch) -> bytes:
+    """The messages as `sms_data.store_reports` reads them: a JSON array, one object a message."""
+    return orjson.dumps([_message(key, told) for key, told in batch.messages.items()])
 
 
-def report_columns(batch: Batch, ids: Iterable[UUID]) -> Columns:
-    """The columns of `sql.INSERT_REPORTS` for these reports."""
-    rows = []
-    for report_id in ids:
-        r, callback = batch.reports[report_id]
-        rows.append(
-            (
-                report_id,
-                r.message_id,
-                r.provider,
-                r.recipient,
-                r.country,
-                r.sender,
-                r.segment,
-                r.segments,
-                r.status.value,
-                r.reason and r.reason.value,
-                r.code,
-                r.detail,
-                r.operator_code,
-                r.reported_by,
-                r.context,
-                r.happened_at,
-                callback.received_at,
-                callback.remote_addr,
-                r.raw,
-            )
-        )
-    return list(zip(*rows, strict=True))
+def _message(key: Key, m: _Message) -> dict[str, object]:
+    state = message_state(m.parts, m.segments)
+    return {
+        "message_id": key[0],
+        "provider": key[1],
+        "recipient_key": key[2],
+        "recipient": m.recipient,
+        "country": m.country,
+        "sender": m.sender,
+        "status": state.status,
+        "reason": state.reason,
+        "code": state.code,
+        "happened_at": state.happened_at,
+        "segments": state.segments,
+        "segments_reported": state.segments_reported,
+        "context": m.context,
+        "first_received_at": m.first.received_at,
+        "last_received_at": m.last.received_at,
+        "submitted_at": m.submitted_at,
+        "parts": {str(segment): [*part] for segment, part in m.parts.items()},
+        "seen": m.ids,
+    }
+
+
+def report_rows(batch: Batch) -> bytes:
+    """The reports as `sms_data.store_reports` reads them: a JSON array, one object a report."""
+    return orjson.dumps([_report(report, callback) for report, callback in batch.reports.values()])
+
+
+def _report(r: DeliveryReport, callback: Callback) -> dict[str, object]:
+    return {
+        "report_id": r.report_id,
+        "message_id": r.message_id,
+        "provider": r.provider,
+        "recipient": r.recipient,
+        "country": r.country,
+        "sender": r.sender,
+        "segment": r.segment,
+        "segments": r.segments,
+        "status": r.status,
+        "reason": r.reason,
+        "code": r.code,
+        "detail": r.detail,
+        "operator_code": r.operator_code,
+        "reported_by": r.reported_by,
+        "context": r.context and orjson.Fragment(r.context),
+        "happened_at": r.happened_at,
+        "received_at": callback.received_at,
+        "remote_addr": callback.remote_addr,
+        "raw": orjson.Fragment(r.raw),
+    }
 
 
 def reply_columns(batch: Batch) -> Columns:
@@ -218,7 +212,7 @@ def reply_columns(batch: Batch) -> Columns:
     return list(zip(*rows, strict=True))
 
 
-def submission_columns(batch: Batch, ids: Iterable[UUID]) -> Columns:
+def submission_columns(batch: Batch, ids: Iterable[RowId]) -> Columns:
     """The columns of `sql.INSERT_SUBMISSIONS` for these submissions."""
     rows = []
     for submission_id in ids:

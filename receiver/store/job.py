@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple
-from uuid import UUID
 
 from receiver.callback import Callback
-from receiver.report import DeliveryReport, ProviderName, Reply, Submission, content_id
+from receiver.report import DeliveryReport, ProviderName, Reply, RowId, Submission, content_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +29,7 @@ class Job:
         return len(self.reports) + len(self.replies) + len(self.submissions) + (self.error is not None)
 
     @property
-    def ids(self) -> list[UUID]:
+    def ids(self) -> list[RowId]:
         """The identities of all rows but the rejected one."""
         return [
             *(report.report_id for report in self.reports),
@@ -43,7 +42,7 @@ class Job:
         return replace(self, reports=(), replies=(), submissions=(), error=why)
 
     @property
-    def rejected_id(self) -> UUID:
+    def rejected_id(self) -> RowId:
         """Identity of the rejected payload: the same callback, stored again after a crash, is the same row."""
         c = self.callback
         return content_id(c.path, c.received_at.isoformat(), c.request_id, self.error or "")
@@ -66,8 +65,8 @@ class Receipt:
     What is in neither was there before.
     """
 
-    stored: set[UUID] = field(default_factory=set)
-    refused: dict[UUID, str] = field(default_factory=dict)
+    stored: set[RowId] = field(default_factory=set)
+    refused: dict[RowId, str] = field(default_factory=dict)
 
     def add(self, other: "Receipt") -> None:
         """Take in what another flush of the same callback did."""

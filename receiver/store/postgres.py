@@ -1,23 +1,21 @@
 """One transaction against PostgreSQL: what is written, and what its errors mean."""
 
 import asyncio
-import re
 from collections.abc import Sequence
 from datetime import UTC
 from typing import Final
-from uuid import UUID
 
 import asyncpg
 
+from receiver.report import RowId
 from receiver.store import sql
 from receiver.store.batch import (
     Batch,
     arrange,
-    keys,
-    message_columns,
+    message_rows,
     rejected_columns,
     reply_columns,
-    report_columns,
+    report_rows,
     submission_columns,
 )
 from receiver.store.job import Job, Receipt
@@ -34,7 +32,7 @@ POISON: Final = (
 TRANSIENT: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 """`TimeoutError` is an OSError."""
 
-_PARAMETER: Final = re.compile(r"\$(\d+)")
+_TOO_MANY: Final = f"more than {sql.MAX_REPORTS_A_MESSAGE} different reports about one message"
 
 RETRY_AT_ONCE: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
@@ -58,35 +56,28 @@ async def connect(url: str, timeout_s: float, patience_s: float) -> "asyncpg.Con
 
 
 async def _warm_up(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Let the driver learn the main statements and their types, and see that PostgreSQL lets us write.
+    """Let the driver learn the main statement and its types, and see that PostgreSQL lets us write.
 
-    That is a dozen round trips: over a slow network, more than there is time for in the first transaction.
+    That is some round trips: over a slow network, more than there is time for in the first transaction.
     """
-    await connection.execute("BEGIN")
-    await connection.fetch(sql.UPSERT_MESSAGES, *_no_rows(sql.UPSERT_MESSAGES)[:-1], sql.MAX_REPORTS_A_MESSAGE)
-    await connection.execute(sql.INSERT_REPORTS, *_no_rows(sql.INSERT_REPORTS))
+    await connection.execute(sql.BEGIN.format(timeout_ms=0))
+    await _store_reports(connection, Batch(), 0)
     await connection.execute(sql.ROLLBACK)
-
-
-def _no_rows(statement: str) -> list[list[object]]:
-    """An empty column for each of the statement's parameters."""
-    return [[] for _ in range(max(map(int, _PARAMETER.findall(statement))))]
 
 
 async def write(connection: "asyncpg.Connection[asyncpg.Record]", jobs: Sequence[Job], timeout_s: float) -> Receipt:
     """Store the jobs in one transaction and return once it is committed."""
     batch = arrange(jobs)
-    await connection.execute(sql.BEGIN.format(timeout_ms=int(timeout_s * 1000)))
+    patience_ms = int(timeout_s * 1000)
     try:
-        receipt = await _statements(connection, batch)
-    except (*POISON, *TRANSIENT) as error:
-        await connection.execute(sql.ROLLBACK)
-        if _names_no_partition(error):
-            raise PartitionMissing from error
-        raise
-    if await connection.execute(sql.COMMIT) != sql.COMMIT:  # PostgreSQL answers ROLLBACK where there was a fault
-        raise asyncpg.InterfaceError("the transaction was rolled back")
-    return receipt
+        if batch.reports_alone:  # a transaction of its own, in one round trip
+            return await _store_reports(connection, batch, patience_ms)
+        return await _transaction(connection, batch, patience_ms)
+    except asyncpg.CheckViolationError as error:
+        if error.constraint_name:
+            raise
+        # PostgreSQL gives a missing partition the code of a check violation, but no constraint's name.
+        raise PartitionMissing from error
 
 
 async def create_partitions(connection: "asyncpg.Connection[asyncpg.Record]", jobs: Sequence[Job]) -> None:
@@ -95,15 +86,24 @@ async def create_partitions(connection: "asyncpg.Connection[asyncpg.Record]", jo
         await connection.execute(sql.CREATE_PARTITIONS, day)
 
 
-async def _statements(connection: "asyncpg.Connection[asyncpg.Record]", batch: Batch) -> Receipt:
+async def _transaction(connection: "asyncpg.Connection[asyncpg.Record]", batch: Batch, patience_ms: int) -> Receipt:
+    await connection.execute(sql.BEGIN.format(timeout_ms=patience_ms))
+    try:
+        receipt = await _statements(connection, batch, patience_ms)
+    except (*POISON, *TRANSIENT):
+        await connection.execute(sql.ROLLBACK)
+        raise
+    if await connection.execute(sql.COMMIT) != sql.COMMIT:  # PostgreSQL answers ROLLBACK where there was a fault
+        raise asyncpg.InterfaceError("the transaction was rolled back")
+    return receipt
+
+
+async def _statements(connection: "asyncpg.Connection[asyncpg.Record]", batch: Batch, patience_ms: int) -> Receipt:
     receipt = Receipt()
     if batch.messages:
-        rows = await connection.fetch(sql.UPSERT_MESSAGES, *message_columns(batch), sql.MAX_REPORTS_A_MESSAGE)
-        fresh: list[UUID] = [row["row_id"] for row in rows]
-        await _insert_fresh(connection, batch, fresh)
-        receipt.stored.update(fresh)
-        if len(fresh) < len(batch.reports) + len(batch.submissions):
-            receipt.refused = await _too_many(connection, batch, receipt.stored)
+        receipt = await _store_reports(connection, batch, patience_ms)
+        if submissions := receipt.stored & batch.submissions.keys():
+            await connection.execute(sql.INSERT_SUBMISSIONS, *submission_columns(batch, submissions))
     if batch.replies:
         rows = await connection.fetch(sql.INSERT_REPLIES, *reply_columns(batch))
         receipt.stored.update(row["reply_id"] for row in rows)
@@ -112,24 +112,16 @@ async def _statements(connection: "asyncpg.Connection[asyncpg.Record]", batch: B
     return receipt
 
 
-async def _insert_fresh(connection: "asyncpg.Connection[asyncpg.Record]", batch: Batch, fresh: list[UUID]) -> None:
-    """The rows behind the states: reports and submissions that were not there before."""
-    if reports := [row_id for row_id in fresh if row_id in batch.reports]:
-        await connection.execute(sql.INSERT_REPORTS, *report_columns(batch, reports))
-    if submissions := [row_id for row_id in fresh if row_id in batch.submissions]:
-        await connection.execute(sql.INSERT_SUBMISSIONS, *submission_columns(batch, submissions))
-
-
-async def _too_many(
-    connection: "asyncpg.Connection[asyncpg.Record]", batch: Batch, stored: set[UUID]
-) -> dict[UUID, str]:
-    """Of the rows that were not stored, those that are no duplicates."""
-    rest = [(*key, row_id) for row_id, key in keys(batch) if row_id not in stored]
-    rows = await connection.fetch(sql.UNSEEN, *zip(*rest, strict=True))
-    reason = f"more than {sql.MAX_REPORTS_A_MESSAGE} different reports about one message"
-    return {row["row_id"]: reason for row in rows}
-
-
-def _names_no_partition(error: BaseException) -> bool:
-    """PostgreSQL gives a missing partition the code of a check violation, but no constraint's name."""
-    return isinstance(error, asyncpg.CheckViolationError) and not error.constraint_name
+async def _store_reports(connection: "asyncpg.Connection[asyncpg.Record]", batch: Batch, patience_ms: int) -> Receipt:
+    """The reports with their messages' states, and the states of the messages that were submitted."""
+    given = batch.reports.keys() | batch.submissions.keys()
+    rows = await connection.fetch(
+        sql.STORE_REPORTS,
+        message_rows(batch).decode(),
+        report_rows(batch).decode(),
+        len(given),
+        sql.MAX_REPORTS_A_MESSAGE,
+        patience_ms,
+    )
+    refused = {RowId(row["row_id"]): _TOO_MANY for row in rows if not row["known"]}
+    return Receipt(given.difference(row["row_id"] for row in rows), refused)

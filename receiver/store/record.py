@@ -1,12 +1,10 @@
 """One log line and one count for each report, once it is known where it is kept (design, section 6)."""
 
-from uuid import UUID
-
 from receiver.logs import get_logger
 from receiver.masking import mask_msisdn
 from receiver.metrics import Metrics
 from receiver.providers import url_path
-from receiver.report import DeliveryReport, Reply, Submission
+from receiver.report import DeliveryReport, Reply, RowId, Submission
 from receiver.store.job import Job, Kept, Place
 
 log = get_logger()
@@ -14,7 +12,7 @@ log = get_logger()
 
 def record(job: Job, kept: Kept, metrics: Metrics) -> None:
     """Tell of every report, reply and rejected payload of the job what became of it."""
-    told: set[UUID] = set()
+    told: set[RowId] = set()
     for report in job.reports:
         report_id = report.report_id
         _report(job, report, report_id, kept, metrics, again=report_id in told)
@@ -27,7 +25,7 @@ def record(job: Job, kept: Kept, metrics: Metrics) -> None:
         _rejected(job, job.error, metrics)
 
 
-def _report(job: Job, report: DeliveryReport, report_id: UUID, kept: Kept, metrics: Metrics, *, again: bool) -> None:
+def _report(job: Job, report: DeliveryReport, report_id: RowId, kept: Kept, metrics: Metrics, *, again: bool) -> None:
     """`again`: the same report stood in the same body before."""
     if kept.place is Place.SPOOL:
         event = "report.spooled"

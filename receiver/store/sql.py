@@ -17,63 +17,12 @@ SELECT set_config('statement_timeout', '{timeout_ms}', true), set_config('lock_t
 COMMIT: Final = "COMMIT"
 ROLLBACK: Final = "ROLLBACK"
 
-UPSERT_MESSAGES: Final = """
-WITH written AS (
-    INSERT INTO sms_data.message AS m (
-        message_id, provider, recipient_key, recipient, country, sender, status, reason, code, happened_at,
-        segments, segments_reported, context, first_received_at, last_received_at, submitted_at,
-        awaited_since, parts, seen)
-    SELECT message_id, provider, recipient_key, recipient, country, sender, status, reason, code, happened_at,
-           segments, segments_reported, context, first_received_at, last_received_at, submitted_at,
-           CASE WHEN status IN ('unknown', 'enroute', 'accepted') THEN submitted_at END, parts, seen::uuid[]
-    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-                $9::text[], $10::timestamptz[], $11::smallint[], $12::smallint[], $13::text[], $14::timestamptz[],
-                $15::timestamptz[], $16::timestamptz[], $17::jsonb[], $18::text[])
-         AS new (message_id, provider, recipient_key, recipient, country, sender, status, reason, code, happened_at,
-                 segments, segments_reported, context, first_received_at, last_received_at, submitted_at,
-                 parts, seen)
-    ON CONFLICT (message_id, provider, recipient_key) DO UPDATE SET
-        (status, reason, code, happened_at, segments, segments_reported, awaited_since) = (
-            SELECT s.status, s.reason, s.code, s.happened_at, s.segments, s.segments_reported,
-                   CASE WHEN s.status IN ('unknown', 'enroute', 'accepted')
-                        THEN least(m.submitted_at, excluded.submitted_at) END
-            FROM sms_data.message_state(
-                sms_data.merge_parts(m.parts, excluded.parts), greatest(m.segments, excluded.segments)) AS s),
-        parts = sms_data.merge_parts(m.parts, excluded.parts),
-        recipient = greatest(m.recipient, excluded.recipient),
-        country = greatest(m.country, excluded.country),
-        sender = greatest(m.sender, excluded.sender),
-        context = greatest(m.context, excluded.context),
-        submitted_at = least(m.submitted_at, excluded.submitted_at),
-        first_received_at = least(m.first_received_at, excluded.first_received_at),
-        last_received_at = greatest(m.last_received_at, excluded.last_received_at),
-        seen_before = cardinality(m.seen),
-        seen = m.seen || sms_data.unseen(m.seen, excluded.seen)
-    WHERE NOT excluded.seen <@ m.seen AND cardinality(m.seen) < $19
-    RETURNING m.seen[m.seen_before + 1:] AS fresh
-)
-SELECT unnest(fresh) AS row_id FROM written
+STORE_REPORTS: Final = """
+SELECT translate(row_id::text, '-', '') AS row_id, known FROM sms_data.store_reports($1, $2, $3, $4, $5)
 """
-"""Guards against duplicates and keeps the state; returns the reports and submissions that were not there before.
+"""Guards against duplicates, keeps the state and adds the reports; returns what was not stored.
 
-$19 is MAX_REPORTS_A_MESSAGE.
-"""
-
-UNSEEN: Final = """
-SELECT given.row_id
-FROM unnest($1::text[], $2::text[], $3::text[], $4::uuid[]) AS given (message_id, provider, recipient_key, row_id)
-JOIN sms_data.message AS m USING (message_id, provider, recipient_key)
-WHERE NOT given.row_id = ANY (m.seen)
-"""
-"""Of reports that were not stored, those that are no duplicates: their message has too many."""
-
-INSERT_REPORTS: Final = """
-INSERT INTO sms_data.report (
-    report_id, message_id, provider, recipient, country, sender, segment, segments, status, reason, code, detail,
-    operator_code, reported_by, context, happened_at, received_at, remote_addr, raw)
-SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::smallint[],
-                     $8::smallint[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[],
-                     $15::jsonb[], $16::timestamptz[], $17::timestamptz[], $18::inet[], $19::jsonb[])
+$3 is how many reports and submissions are given, $4 MAX_REPORTS_A_MESSAGE, $5 how long to wait for a lock (ms).
 """
 
 INSERT_SUBMISSIONS: Final = """
@@ -101,7 +50,7 @@ fresh AS (
 INSERT INTO sms_data.reply (reply_id, provider, message_id, sender, recipient, body, sign, extend, sent_at,
                             received_at, remote_addr, raw)
 SELECT new.* FROM new JOIN fresh USING (reply_id)
-RETURNING reply_id
+RETURNING translate(reply_id::text, '-', '') AS reply_id
 """
 
 INSERT_REJECTED: Final = """

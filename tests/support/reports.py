@@ -4,12 +4,11 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import count
 from typing import Any
-from uuid import UUID
 
 from hypothesis import strategies as st
 
 from receiver.callback import Callback
-from receiver.report import RANK, DeliveryReport, ProviderName, Reason, Status, Submission
+from receiver.report import RANK, DeliveryReport, ProviderName, Reason, RowId, Status, Submission
 from receiver.state import SUBMITTED, MessageState, Part, merge_parts, message_state, part_of
 from receiver.store.job import Job
 
@@ -95,7 +94,7 @@ def state_of(rows: Sequence[Row]) -> MessageState:
     return message_state(parts_of(rows), said)
 
 
-def row_id(row: Row) -> UUID:
+def row_id(row: Row) -> RowId:
     return row.report_id if isinstance(row, DeliveryReport) else row.submission_id
 
 
