@@ -1,7 +1,7 @@
 """Logs: one chain for our own events and for the libraries' (design, section 6).
 
 structlog events and stdlib records go through the same three steps: `_Net` puts the keys in order and takes out
-what must not be in a log, a renderer makes a line of bytes, `_Output` writes it. Nothing here raises into the
+what must not be in a log, a renderer makes a line of bytes, `Output` writes it. Nothing here raises into the
 code that logs: a full disk under the log must not cost a report.
 """
 
@@ -10,17 +10,17 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, MutableMapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from json import dumps
-from time import monotonic
+from time import monotonic, time
 from typing import Any, BinaryIO, Final, Literal, Protocol
 
 import orjson
 import structlog
-from structlog.contextvars import merge_contextvars
 
+from receiver.log_output import Output
 from receiver.masking import HIDDEN_KEYS, MANY_DIGITS, STARS, Scrub, clean, format_exception, scrub_error, scrubber
 
 LogFormat = Literal["json", "console"]
@@ -55,6 +55,9 @@ ERROR_KEYS: Final = ("error", "detail")
 SHORT_CODE: Final = 8
 """Some providers' codes are seven digits; a code longer than this may be a number in the wrong field."""
 
+_EVENTS: Final = 256
+"""Events whose scrubbed names are remembered: ours are some dozens, libraries' sentences come and go."""
+
 MAX_PLAIN: Final = 200
 """Characters kept of a text that is not scrubbed."""
 
@@ -76,33 +79,22 @@ CONNECTION_EVENTS: Final = {
 CONNECTION_LINES_PER_SECOND: Final = 5
 
 
-class _Output:
-    """Writes lines of bytes to a stream; None is stdout as it is at that moment."""
-
-    def __init__(self, stream: BinaryIO | None) -> None:
-        self._stream = stream
-
-    def info(self, line: bytes) -> None:
-        # A full disk or a closed pipe: there is nowhere left to say so.
-        with suppress(OSError, ValueError):
-            stream = self._stream or sys.stdout.buffer
-            stream.write(line)
-            stream.flush()
-
-    debug = warning = error = critical = info
-
-
 @dataclass(frozen=True, slots=True)
 class _Net:
     """The second layer of masking, whatever a call has let through, and the order of the keys."""
 
     scrub: Scrub
+    scrub_event: Scrub
 
     def __call__(self, _logger: object, method: str, event: Event) -> Event:
-        line: Event = {"timestamp": _now(), "level": method, "event": self.scrub(str(event.pop("event", "")))}
+        line: Event = {"timestamp": _now(), "level": method, "event": self.scrub_event(str(event.pop("event", "")))}
         error = _exception(event.pop("exc_info", None))
         for key, value in event.items():
-            if value is None or _is_plain(key, value):
+            if (
+                value is None
+                or (key in PLAIN_KEYS and type(value) is str and len(value) <= MAX_PLAIN)
+                or _is_plain(key, value)
+            ):
                 line[key] = value
             elif key in PLAIN_KEYS:
                 line[key] = str(value)[:MAX_PLAIN]
@@ -117,17 +109,23 @@ class _Net:
 
 def _is_plain(key: str, value: object) -> bool:
     """The quick way for what a report's line is made of."""
+    if key in PLAIN_KEYS and type(value) is str:
+        return len(value) <= MAX_PLAIN
     if not isinstance(value, str):
         return type(value) is float or (isinstance(value, int) and (value < MANY_DIGITS or key.endswith(COUNTED)))
-    if key in PLAIN_KEYS:
-        return len(value) <= MAX_PLAIN
     if key == "code":
         return len(value) <= SHORT_CODE and value.isascii() and "+" not in value
     return key == "recipient" and STARS in value and len(value) <= len("+886155****5678")
 
 
 def _now() -> str:
-    return f"{datetime.now(UTC).isoformat(timespec='milliseconds')[:-6]}Z"
+    now = time()
+    return f"{_second(int(now))}.{int(now % 1 * 1000):03}Z"
+
+
+@lru_cache(maxsize=1)
+def _second(unix: int) -> str:
+    return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _exception(exc_info: object) -> BaseException | None:
@@ -184,7 +182,7 @@ class _Limit:
 class _Handler(logging.Handler):
     """Takes the stdlib's records into the same chain."""
 
-    def __init__(self, net: _Net, render: Render, output: _Output) -> None:
+    def __init__(self, net: _Net, render: Render, output: Output) -> None:
         super().__init__()
         self._net, self._render, self._output = net, render, output
         self._limit = _Limit(CONNECTION_LINES_PER_SECOND)
@@ -193,8 +191,7 @@ class _Handler(logging.Handler):
         event = self._event(record)
         if event is not None:
             level = record.levelname.lower()
-            merged = merge_contextvars(None, level, event)
-            self._output.info(self._render(level, self._net(None, level, merged)))
+            self._output.info(self._render(level, self._net(None, level, event)))
 
     def _event(self, record: logging.LogRecord) -> Event | None:
         error = _exception(record.exc_info)
@@ -247,13 +244,14 @@ def configure(
     terminal = (stream or sys.stdout).isatty()
     chosen = format or ("console" if terminal else "json")
     colors = terminal and "NO_COLOR" not in os.environ
-    net = _Net(scrubber(tokens))
-    output = _Output(stream)
+    scrub = scrubber(tokens)
+    net = _Net(scrub, lru_cache(maxsize=_EVENTS)(scrub))
+    output = Output(stream)
     render = _render_json if chosen == "json" else _console_renderer(colors=colors)
     number = logging.getLevelNamesMapping()[level]
     # Loggers are not cached: it would save 1.4 µs an event, and tie a module's logger to the first configuration.
     structlog.configure(
-        processors=[merge_contextvars, net, lambda _logger, method, event: render(method, event)],
+        processors=[net, lambda _logger, method, event: render(method, event)],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=lambda *_: output,
         cache_logger_on_first_use=False,

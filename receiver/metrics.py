@@ -108,9 +108,9 @@ class Metrics:
     partitions_left_days: Gauge
     last_report: LastReport = field(default_factory=LastReport)
 
-    def report_stored(self, provider: ProviderName, status: Status, reason: Reason | None) -> None:
-        """Count one new report, and note that its provider is alive."""
-        self.reports[provider, status, reason or NO_REASON].inc()
+    def reports_stored(self, provider: ProviderName, status: Status, reason: Reason | None, number: int = 1) -> None:
+        """Count new reports, and note that their provider is alive."""
+        self.reports[provider, status, reason or NO_REASON].inc(number)
         self.last_report.seen(provider)
 
     def report_duplicate(self, provider: ProviderName) -> None:

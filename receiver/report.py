@@ -1,7 +1,7 @@
 """The normalised schema: what every platform's dialect is turned into (design, section 3)."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import blake2b
 from typing import Final, Literal, NewType
@@ -100,6 +100,9 @@ class DeliveryReport:
     happened_at: datetime | None = None
     happened_at_text: str = ""
 
+    happened: str = field(init=False)
+    """`happened_at` as ISO 8601 in UTC, or the empty string: texts of this form sort as their times do."""
+
     report_id: RowId = field(init=False)
     """The report's identity: the same report, sent again or by another way, has the same id.
 
@@ -110,7 +113,8 @@ class DeliveryReport:
 
     def __post_init__(self) -> None:
         """Name the report once: every step on its way to the database asks for the name."""
-        happened = self.happened_at.isoformat() if self.happened_at else self.happened_at_text
+        happened = self.happened_at.astimezone(UTC).isoformat() if self.happened_at else ""
+        object.__setattr__(self, "happened", happened)
         parts = (
             self.provider,
             self.message_id,
@@ -118,7 +122,7 @@ class DeliveryReport:
             str(self.segment),
             str(self.segments),
             self.code,
-            happened,
+            happened or self.happened_at_text,
             str(self.reported_by),
             str(self.operator_code),
         )

@@ -5,7 +5,7 @@ a property test holds the two together.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, NamedTuple
 
 from receiver.report import FINAL, MAX_SEGMENTS, RANK, DeliveryReport, Reason, Status
@@ -52,8 +52,7 @@ class MessageState(NamedTuple):
 
 def part_of(report: DeliveryReport) -> tuple[int, Part]:
     """The segment a report speaks about, and what it says."""
-    happened = report.happened_at.astimezone(UTC).isoformat() if report.happened_at else ""
-    part = Part(RANK[report.status], happened, report.code, report.status.value, report.reason or "")
+    part = Part(RANK[report.status], report.happened, report.code, report.status.value, report.reason or "")
     return report.segment or WHOLE_MESSAGE, part
 
 

@@ -64,21 +64,21 @@ def iso_utc(text: str | None) -> datetime | None:
     """`2018-04-13T06:31:46Z` as time, None for anything else."""
     if text is None or len(text) != len("2018-04-13T06:31:46Z") or text[10] != "T" or text[19] != "Z":
         return None
-    return _moment(text[:19], UTC)
+    return _moment(text)
 
 
 def beijing_wall_clock(text: str | None) -> datetime | None:
     """`2018-04-13 14:31:46`, a wall clock in UTC+8, as time in UTC; None for anything else."""
     if text is None or len(text) != len("2018-04-13 14:31:46") or text[10] != " ":
         return None
-    return _moment(text, BEIJING)
+    return _moment(f"{text}+08:00")
 
 
-def _moment(text: str, clock: timezone) -> datetime | None:
+def _moment(text: str) -> datetime | None:
     if text[4] != "-" or text[7] != "-" or text[13] != ":" or text[16] != ":":
         return None
     try:
-        return datetime.fromisoformat(text).replace(tzinfo=clock).astimezone(UTC)
+        return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 

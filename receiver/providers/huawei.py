@@ -10,6 +10,7 @@ mandatory in a report: those that the platform makes up itself have no `updateTi
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Final
 from urllib.parse import unquote
 
@@ -101,12 +102,7 @@ def parse(body: bytes, *, path: str) -> Parsed:
     """A report, a batch or an uplink message, whichever of them the body is; `path` is where it came to."""
     text = text_of(body)
     kind, parsed = _json(text) if looks_like_json(text) else _form(text)
-    return Parsed(
-        reports=parsed.reports,
-        replies=parsed.replies,
-        faults=parsed.faults,
-        sibling=kind if kind != path and parsed.understood else None,
-    )
+    return replace(parsed, sibling=kind) if kind != path and parsed.understood else parsed
 
 
 def _json(text: str) -> tuple[str, Parsed]:

@@ -9,7 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, Final, NoReturn, TypeVar
-from urllib.parse import unquote_plus
+from urllib.parse import unquote_to_bytes
 
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, TypeAdapter, ValidationError
@@ -57,9 +57,10 @@ def _scalar_text(value: object) -> str | None:
 
 def _segment_number(value: object) -> int | None:
     text = _scalar_text(value)
-    if text is None or len(text) > len(str(MAX_SEGMENTS)) or not text.isascii() or not text.isdigit():
-        return None
-    return int(text) if 1 <= int(text) <= MAX_SEGMENTS else None
+    return _SEGMENT_NUMBERS.get(text) if text is not None and len(text) <= len("255") else None
+
+
+_SEGMENT_NUMBERS: Final = {f"{number:0{width}}": number for number in range(1, MAX_SEGMENTS + 1) for width in (1, 2, 3)}
 
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TEXT)]
@@ -71,9 +72,8 @@ SegmentNumber = Annotated[int | None, BeforeValidator(_segment_number)]
 
 def read(model: type[W], item: Item) -> W:
     """The item as its wire model; PayloadError names the fields that do not fit."""
-    for name, field in model.model_fields.items():
-        if isinstance(item.get(field.alias or name), _Repeated):
-            raise PayloadError(f"{field.alias or name} stands twice with different values")
+    if _Repeated in map(type, item.values()):
+        _refuse_repeated(model, item)
     try:
         return model.model_validate(item)
     except ValidationError as error:
@@ -81,9 +81,16 @@ def read(model: type[W], item: Item) -> W:
         raise PayloadError("; ".join(problems)) from None
 
 
+def _refuse_repeated(model: type[Wire], item: Item) -> None:
+    for name, field in model.model_fields.items():
+        if isinstance(item.get(field.alias or name), _Repeated):
+            raise PayloadError(f"{field.alias or name} stands twice with different values")
+
+
 def as_json_text(value: object) -> str:
     """The value as a JSON text that PostgreSQL's jsonb accepts, else PayloadError."""
-    _check(value, MAX_DEPTH)
+    if isinstance(value, dict | list):
+        _check(value, MAX_DEPTH)
     try:
         text = orjson.dumps(value).decode()
     except orjson.JSONEncodeError as error:
@@ -93,13 +100,13 @@ def as_json_text(value: object) -> str:
     return text
 
 
-def _check(value: object, depth: int) -> None:
-    if isinstance(value, dict | list):
-        if depth == 0:
-            raise PayloadError(f"it is nested deeper than {MAX_DEPTH} levels")
-        if isinstance(value, _Ambiguous):
-            raise PayloadError(f"the key {value.key} stands twice in one object")
-        for inner in value.values() if isinstance(value, dict) else value:
+def _check(value: dict[str, object] | list[object], depth: int) -> None:
+    if depth == 0:
+        raise PayloadError(f"it is nested deeper than {MAX_DEPTH} levels")
+    if isinstance(value, _Ambiguous):
+        raise PayloadError(f"the key {value.key} stands twice in one object")
+    for inner in value.values() if isinstance(value, dict) else value:
+        if isinstance(inner, dict | list):
             _check(inner, depth - 1)
 
 
@@ -184,6 +191,8 @@ def parse_form(text: str) -> dict[str, object]:
         except UnicodeDecodeError:
             raise PayloadError("not UTF-8: a percent-encoded field fits no character") from None
         known = fields.setdefault(name, value)
+        if known is value:
+            continue
         if isinstance(known, _Repeated):
             known.append(value)
         elif known != value:
@@ -192,7 +201,9 @@ def parse_form(text: str) -> dict[str, object]:
 
 
 def _decoded(piece: str) -> str:
-    return unquote_plus(piece, errors="strict") if "%" in piece or "+" in piece else piece
+    if "%" not in piece and "+" not in piece:
+        return piece
+    return unquote_to_bytes(piece.replace("+", " ")).decode()
 
 
 def as_object(value: object) -> Item:

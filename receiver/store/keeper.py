@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from receiver.logs import get_logger
@@ -57,11 +57,13 @@ class Keeper:
 
     async def keep(self, job: Job) -> Kept:
         """Return once the callback is on a disk. Raises CannotKeep, at the latest when the deadline is over."""
-        deadline = asyncio.get_running_loop().time() + self._deadline_s
-        with suppress(DatabaseUnavailable, QueueFull, TimeoutError):
-            async with asyncio.timeout(self._deadline_s * (1 - _SPOOL_SHARE)):
-                return Kept(Place.DATABASE, await self._write(job, self._writer.write))
-        self._wanted.set()
+        now = asyncio.get_running_loop().time()
+        deadline = now + self._deadline_s
+        try:
+            write = partial(self._writer.write, deadline=now + self._deadline_s * (1 - _SPOOL_SHARE))
+            return Kept(Place.DATABASE, await self._write(job, write))
+        except (DatabaseUnavailable, QueueFull, TimeoutError):
+            self._wanted.set()
         try:
             async with asyncio.timeout_at(deadline):
                 await self._spool.put(job.callback)

@@ -4,7 +4,7 @@ from receiver.logs import get_logger
 from receiver.masking import mask_msisdn
 from receiver.metrics import Metrics
 from receiver.providers import url_path
-from receiver.report import DeliveryReport, Reply, RowId, Submission
+from receiver.report import Reason, Reply, RowId, Status, Submission
 from receiver.store.job import Job, Kept, Place
 
 log = get_logger()
@@ -12,11 +12,8 @@ log = get_logger()
 
 def record(job: Job, kept: Kept, metrics: Metrics) -> None:
     """Tell of every report, reply and rejected payload of the job what became of it."""
-    told: set[RowId] = set()
-    for report in job.reports:
-        report_id = report.report_id
-        _report(job, report, report_id, kept, metrics, again=report_id in told)
-        told.add(report_id)
+    if job.reports:
+        _reports(job, kept, metrics)
     for reply in job.replies:
         _reply(job, reply, kept, metrics)
     for submission in job.submissions:
@@ -25,32 +22,39 @@ def record(job: Job, kept: Kept, metrics: Metrics) -> None:
         _rejected(job, job.error, metrics)
 
 
-def _report(job: Job, report: DeliveryReport, report_id: RowId, kept: Kept, metrics: Metrics, *, again: bool) -> None:
-    """`again`: the same report stood in the same body before."""
-    if kept.place is Place.SPOOL:
-        event = "report.spooled"
-    elif report_id in kept.receipt.stored and not again:
-        event = "report.stored"
-        metrics.report_stored(report.provider, report.status, report.reason)
-    elif report_id in kept.receipt.refused:
-        _rejected(job, kept.receipt.refused[report_id], metrics)
-        return
-    else:
-        event = "report.duplicate"
-        metrics.report_duplicate(report.provider)
-    received = job.callback.received_at
-    log.info(
-        event,
-        provider=report.provider,
-        message_id=report.message_id,
-        status=report.status.value,
-        reason=report.reason and report.reason.value,
-        code=report.code,
-        recipient=mask_msisdn(report.recipient),
-        lag_s=round((received - report.happened_at).total_seconds(), 3) if report.happened_at else None,
-        request_id=job.callback.request_id,
-        remote=job.callback.remote_addr,
-    )
+def _reports(job: Job, kept: Kept, metrics: Metrics) -> None:
+    callback = job.callback
+    tell = log.bind().info
+    stored: dict[tuple[Status, Reason | None], int] = {}
+    told: set[RowId] = set()
+    for report in job.reports:
+        if report.report_id in kept.receipt.refused:
+            _rejected(job, kept.receipt.refused[report.report_id], metrics)
+            continue
+        if kept.place is Place.SPOOL:
+            event = "report.spooled"
+        elif report.report_id in kept.receipt.stored and report.report_id not in told:
+            event = "report.stored"
+            told.add(report.report_id)  # the same report may stand in the same body again
+            stored[report.status, report.reason] = stored.get((report.status, report.reason), 0) + 1
+        else:
+            event = "report.duplicate"
+            metrics.report_duplicate(report.provider)
+        happened = report.happened_at
+        tell(
+            event,
+            provider=report.provider,
+            message_id=report.message_id,
+            status=report.status.value,
+            reason=report.reason and report.reason.value,
+            code=report.code,
+            recipient=mask_msisdn(report.recipient),
+            lag_s=round((callback.received_at - happened).total_seconds(), 3) if happened else None,
+            request_id=callback.request_id,
+            remote=callback.remote_addr,
+        )
+    for (status, reason), number in stored.items():
+        metrics.reports_stored(job.provider, status, reason, number)
 
 
 def _reply(job: Job, reply: Reply, kept: Kept, metrics: Metrics) -> None:

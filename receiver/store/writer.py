@@ -77,13 +77,16 @@ class Writer:
         self._trouble: type[BaseException] | None = None
         follow(metrics.queue_reports, lambda: self._queued)
 
-    async def write(self, job: Job) -> Receipt:
-        """Return once the job is committed. Raises DatabaseUnavailable or QueueFull."""
+    async def write(self, job: Job, deadline: float | None = None) -> Receipt:
+        """Return once the job is committed. Raises DatabaseUnavailable or QueueFull; TimeoutError at the deadline.
+
+        `deadline` is by the event loop's clock. The job may still be committed after it.
+        """
         if not self.available:
             raise DatabaseUnavailable
         if self._queued and self._queued + job.size > self._max_queue:
             raise QueueFull
-        return await self._enqueue(job)
+        return await self._enqueue(job, deadline)
 
     async def retry(self, job: Job) -> Receipt:
         """Write although PostgreSQL is thought to be away: how it is found to be back.
@@ -93,12 +96,20 @@ class Writer:
         """
         return await self._enqueue(job)
 
-    async def _enqueue(self, job: Job) -> Receipt:
-        waiting = _Waiting(job, asyncio.get_running_loop().create_future())
-        self._queue.append(waiting)
+    async def _enqueue(self, job: Job, deadline: float | None = None) -> Receipt:
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Receipt] = loop.create_future()
+        self._queue.append(_Waiting(job, done))
         self._queued += job.size
         self._wake.set()
-        return await waiting.done
+        if deadline is None:
+            return await done
+        # A timer on the future itself: `asyncio.timeout`, which has to cancel a task, costs three times as much.
+        timer = loop.call_at(deadline, _expire, done)
+        try:
+            return await done
+        finally:
+            timer.cancel()
 
     async def run(self) -> None:
         """Flush whatever waits, for ever; cancel to stop."""
@@ -225,6 +236,11 @@ class Writer:
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
+
+
+def _expire(done: "asyncio.Future[Receipt]") -> None:
+    if not done.done():
+        done.set_exception(TimeoutError())
 
 
 def _divide(jobs: Sequence[Job], receipt: Receipt) -> list[Receipt]:

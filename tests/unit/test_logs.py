@@ -202,14 +202,6 @@ def test_a_line_cannot_be_forged_nor_a_terminal_moved():
     assert "\x1b" not in said
 
 
-def test_a_request_id_that_is_bound_to_the_context_is_in_every_line():
-    stream = configured()
-    with structlog.contextvars.bound_contextvars(request_id="abc"):
-        logs.get_logger().info("ours")
-        logging.getLogger("asyncpg").warning("theirs")
-    assert [line["request_id"] for line in lines(stream)] == ["abc", "abc"]
-
-
 def test_warnings_and_tracebacks_of_libraries_are_lines_too():
     stream = configured()
     with warnings.catch_warnings():

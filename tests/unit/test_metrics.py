@@ -21,8 +21,8 @@ def value(service, name, **labels):
 
 
 def test_a_report_is_counted_by_provider_status_and_reason(service):
-    service.report_stored(ACME, Status.UNDELIVERABLE, Reason.UNREACHABLE)
-    service.report_stored(ACME, Status.DELIVERED, None)
+    service.reports_stored(ACME, Status.UNDELIVERABLE, Reason.UNREACHABLE)
+    service.reports_stored(ACME, Status.DELIVERED, None)
     service.report_duplicate(ACME)
     for status, reason in (("undeliverable", "unreachable"), ("delivered", "none")):
         assert value(service, "receiver_reports_total", provider="acme", status=status, reason=reason) == 1
@@ -50,7 +50,7 @@ def test_the_age_of_the_last_report_grows_and_is_absent_before_the_first(service
     assert value(service, name, provider="acme") is None
     service.last_report.seen(ACME, time.time() - 60)
     assert value(service, name, provider="acme") == pytest.approx(60, abs=2)
-    service.report_stored(ACME, Status.DELIVERED, None)
+    service.reports_stored(ACME, Status.DELIVERED, None)
     service.last_report.seen(ACME, time.time() - 60)
     assert value(service, name, provider="acme") == pytest.approx(0, abs=2)
 
@@ -75,7 +75,7 @@ def test_labels_stay_bounded_whatever_comes(service):
 
 
 def test_the_text_is_prometheus_and_every_name_is_ours(service):
-    service.report_stored(ACME, Status.DELIVERED, None)
+    service.reports_stored(ACME, Status.DELIVERED, None)
     families = list(text_string_to_metric_families(service.render().decode()))
     assert {family.name.partition("_")[0] for family in families} == {"receiver"}
     assert not [family.name for family in families if family.name.endswith("_created")]
