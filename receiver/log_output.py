@@ -13,7 +13,7 @@ LINES_AT_ONCE: Final = 256
 class Output:
     """Writes lines of bytes to a stream; None is stdout as it is at that moment.
 
-    What one turn of the event loop logs is written at its end, at once: a system call costs as much as a line.
+    What one turn of the event loop logs goes to stdout at its end, at once: a system call costs as much as a line.
     """
 
     def __init__(self, stream: BinaryIO | None) -> None:
@@ -23,7 +23,9 @@ class Output:
     def info(self, line: bytes) -> None:
         self._lines.append(line)
         waiting = len(self._lines)
-        if waiting == 1 or waiting >= LINES_AT_ONCE:
+        if self._stream:
+            self._flush()
+        elif waiting == 1 or waiting >= LINES_AT_ONCE:
             self._flush_soon(waiting)
 
     def _flush_soon(self, waiting: int) -> None:

@@ -31,11 +31,12 @@ class Job:
     @property
     def ids(self) -> list[RowId]:
         """The identities of all rows but the rejected one."""
-        return [
-            *(report.report_id for report in self.reports),
-            *(reply.reply_id for reply in self.replies),
-            *(submission.submission_id for submission in self.submissions),
-        ]
+        ids = [report.report_id for report in self.reports]
+        if self.replies:
+            ids += [reply.reply_id for reply in self.replies]
+        if self.submissions:
+            ids += [submission.submission_id for submission in self.submissions]
+        return ids
 
     def rejection(self, why: str) -> "Job":
         """The whole body as a rejected payload, and nothing else."""

@@ -1,10 +1,11 @@
 """Keeping callbacks: in PostgreSQL, else in the spool, else not at all, and always within a deadline."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Final
+from time import perf_counter
+from typing import Final, TypeVar
 
 from receiver.logs import get_logger
 from receiver.metrics import Metrics
@@ -18,12 +19,20 @@ from receiver.store.writer import PROBE, DatabaseUnavailable, QueueFull, Writer
 _SPOOL_SHARE: Final = 0.25
 """Part of the answer's deadline that is left for the spool when PostgreSQL has used up the rest."""
 
-_DRAIN_CALLBACKS: Final = 200
+_DRAIN_CALLBACKS: Final = 500
+"""Most callbacks that are drained in one transaction: live ones wait behind it."""
+
+_TURN_S: Final = 0.002
+"""How long the drain works before it lets live callbacks go between."""
+
 _PART_ROWS: Final = 1_000
 """Most rows of one callback in one transaction: what is written within the time-out must not depend on its size."""
 
 _RETRY_FIRST_S: Final = 0.2
 _RETRY_MOST_S: Final = 2.0
+
+T = TypeVar("T")
+Write = Callable[[Job], Awaitable[Receipt]]
 
 log = get_logger()
 
@@ -75,7 +84,21 @@ class Keeper:
         self._note_opened()
         return Kept(Place.SPOOL, Receipt())
 
-    async def _write(self, job: Job, write: Callable[[Job], Awaitable[Receipt]]) -> Receipt:
+    async def _write_all(self, jobs: Sequence[Job]) -> list[Receipt]:
+        """Write spooled jobs. The small ones, nearly all, are one group, without a task for each."""
+        small = [self._writer.submit(job) for job in jobs if job.size <= _PART_ROWS]
+        ready = iter(await asyncio.gather(*small))
+        receipts = []
+        for job in jobs:
+            if job.size > _PART_ROWS:
+                receipts.append(await self._write(job, self._writer.retry))
+                continue
+            receipt = next(ready)
+            await self._reject(job, receipt, self._writer.retry)
+            receipts.append(receipt)
+        return receipts
+
+    async def _write(self, job: Job, write: Write) -> Receipt:
         """Write the job, and what the database refuses of it as a rejected payload."""
         if job.size <= _PART_ROWS:
             receipt = await write(job)
@@ -83,10 +106,13 @@ class Keeper:
             receipt = Receipt()
             for part in _parts(job):  # one after the other, so that the small callbacks of others come between
                 receipt.add(await write(part))
+        await self._reject(job, receipt, write)
+        return receipt
+
+    async def _reject(self, job: Job, receipt: Receipt, write: Write) -> None:
         if receipt.refused:
             reasons = "; ".join(sorted(set(receipt.refused.values())))
             await write(job.rejection(reasons))
-        return receipt
 
     def _note_opened(self) -> None:
         if not self._opened:
@@ -121,29 +147,42 @@ class Keeper:
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, _RETRY_MOST_S)
             else:
-                self._drain_limit = min(self._drain_limit * 2, _DRAIN_CALLBACKS)
                 delay = _RETRY_FIRST_S
 
     async def _drain(self) -> None:
-        """One batch, as one group of the writer's; an empty spool asks whether PostgreSQL is back at all."""
+        """All that is spooled: while PostgreSQL writes one batch, the next is read and understood.
+
+        An empty spool asks whether PostgreSQL is back at all.
+        """
         try:
-            batch = await self._spool.oldest(self._drain_limit)
+            batch = await self._next_batch(after=0)
         except SpoolError:
             await self._writer.retry(PROBE)  # that the spool can't be read says nothing about PostgreSQL
             raise
         if not batch:
             await self._probe()
-            return
-        jobs = []
-        for _, callback in batch:
-            jobs.append(understand(callback).job)
-            await asyncio.sleep(0)  # live callbacks go between
-        receipts = await asyncio.gather(*(self._write(job, self._writer.retry) for job in jobs))
-        await self._spool.remove([number for number, _ in batch])
+        while batch:
+            ahead = asyncio.create_task(self._next_batch(after=max(batch)))
+            try:
+                await self._store(batch)
+                batch = await ahead
+            finally:
+                ahead.cancel()
+            self._drain_limit = min(self._drain_limit * 2, _DRAIN_CALLBACKS)
+
+    async def _next_batch(self, after: int) -> dict[int, Job]:
+        """What is spooled behind a number, by number."""
+        read = await self._spool.oldest(self._drain_limit, after)
+        return {number: understand(callback).job async for number, callback in _in_turns(read)}
+
+    async def _store(self, batch: dict[int, Job]) -> None:
+        """Commit a batch as one group of the writer's; only then is it forgotten."""
+        jobs = list(batch.values())
+        receipts = await self._write_all(jobs)
+        await self._spool.remove(list(batch))
         self._metrics.spool_drained.inc(len(batch))
-        for job, receipt in zip(jobs, receipts, strict=True):
+        async for job, receipt in _in_turns(zip(jobs, receipts, strict=True)):
             record(job, Kept(Place.DATABASE, receipt), self._metrics)
-            await asyncio.sleep(0)
 
     async def _probe(self) -> None:
         await self._writer.retry(PROBE)
@@ -154,6 +193,16 @@ class Keeper:
             self._opened = False
             self._told_depth = 1
             log.info("spool.drained")
+
+
+async def _in_turns(items: Iterable[T]) -> AsyncIterator[T]:
+    """The items, with a break for live callbacks whenever a turn is over."""
+    began = perf_counter()
+    for item in items:
+        yield item
+        if perf_counter() - began > _TURN_S:
+            await asyncio.sleep(0)
+            began = perf_counter()
 
 
 def _parts(job: Job) -> list[Job]:

@@ -53,6 +53,7 @@ class QueueFull(Exception):  # noqa: N818 - a state, not a fault
 @dataclass(slots=True)
 class _Waiting:
     job: Job
+    size: int
     done: "asyncio.Future[Receipt]"
 
 
@@ -86,30 +87,32 @@ class Writer:
             raise DatabaseUnavailable
         if self._queued and self._queued + job.size > self._max_queue:
             raise QueueFull
-        return await self._enqueue(job, deadline)
-
-    async def retry(self, job: Job) -> Receipt:
-        """Write although PostgreSQL is thought to be away: how it is found to be back.
-
-        What is spooled has been accepted: the queue's limit, which is for callers who can be sent away, would keep a
-        batch of it that is larger than the queue in the spool for ever.
-        """
-        return await self._enqueue(job)
-
-    async def _enqueue(self, job: Job, deadline: float | None = None) -> Receipt:
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[Receipt] = loop.create_future()
-        self._queue.append(_Waiting(job, done))
-        self._queued += job.size
-        self._wake.set()
+        done = self.submit(job)
         if deadline is None:
             return await done
         # A timer on the future itself: `asyncio.timeout`, which has to cancel a task, costs three times as much.
-        timer = loop.call_at(deadline, _expire, done)
+        timer = asyncio.get_running_loop().call_at(deadline, _expire, done)
         try:
             return await done
         finally:
             timer.cancel()
+
+    async def retry(self, job: Job) -> Receipt:
+        """Write although PostgreSQL is thought to be away: how it is found to be back."""
+        return await self.submit(job)
+
+    def submit(self, job: Job) -> "asyncio.Future[Receipt]":
+        """The same, without waiting for it.
+
+        What is spooled has been accepted: the queue's limit, which is for callers who can be sent away, would keep a
+        batch of it that is larger than the queue in the spool for ever.
+        """
+        done: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        size = job.size
+        self._queue.append(_Waiting(job, size, done))
+        self._queued += size
+        self._wake.set()
+        return done
 
     async def run(self) -> None:
         """Flush whatever waits, for ever; cancel to stop."""
@@ -129,9 +132,9 @@ class Writer:
     def _next_group(self) -> list[_Waiting]:
         group: list[_Waiting] = []
         size = 0
-        while self._queue and (not group or size + self._queue[0].job.size <= self._max_flush):
+        while self._queue and (not group or size + self._queue[0].size <= self._max_flush):
             waiting = self._queue.popleft()
-            size += waiting.job.size
+            size += waiting.size
             group.append(waiting)
         self._queued -= size
         return group
@@ -148,7 +151,7 @@ class Writer:
         except BaseException:
             self._refuse(group)
             raise
-        self._metrics.flushed(sum(waiting.job.size for waiting in group), time.perf_counter() - started)
+        self._metrics.flushed(sum([waiting.size for waiting in group]), time.perf_counter() - started)
         self._succeed(group, receipts)
 
     def _succeed(self, group: list[_Waiting], receipts: Sequence[Receipt]) -> None:
@@ -246,15 +249,13 @@ def _expire(done: "asyncio.Future[Receipt]") -> None:
 def _divide(jobs: Sequence[Job], receipt: Receipt) -> list[Receipt]:
     """Each job's share of the receipt. Of two jobs with the same report, the first one stored it."""
     receipts = []
+    left = receipt.stored
     for job in jobs:
-        share = Receipt()
-        for row_id in job.ids:
-            if row_id in receipt.stored:
-                receipt.stored.discard(row_id)
-                share.stored.add(row_id)
-            elif row_id in receipt.refused:
-                share.refused[row_id] = receipt.refused[row_id]
-        receipts.append(share)
+        ids = job.ids
+        stored = left.intersection(ids)
+        left -= stored
+        refused = {i: receipt.refused[i] for i in ids if i in receipt.refused} if receipt.refused else {}
+        receipts.append(Receipt(stored, refused))
     return receipts
 
 

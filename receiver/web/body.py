@@ -1,7 +1,6 @@
 """Reading a request's body: bounded in size and in time."""
 
 import asyncio
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,16 +26,25 @@ async def read_body(request: web.Request, limits: BodyLimits) -> bytes:
     Most bodies come with their head: then there is nothing to wait for, and a timer would cost more than the reading.
     """
     if (request.content_length or 0) > limits.max_bytes:
-        raise Refused(Verdict.TOO_LARGE, f"the body is larger than {limits.max_bytes} bytes")
+        raise _too_large(limits)
     try:
-        async with nullcontext() if request.content.is_eof() else asyncio.timeout(limits.timeout_s):
+        if request.content.is_eof():
+            body = request.content.read_nowait()
+            if len(body) > limits.max_bytes:
+                raise _too_large(limits)
+            return body
+        async with asyncio.timeout(limits.timeout_s):
             return await request.read()
     except TimeoutError:
         raise Refused(Verdict.TOO_SLOW, "the body did not come in time") from None
     except web.HTTPRequestEntityTooLarge:
-        raise Refused(Verdict.TOO_LARGE, f"the body is larger than {limits.max_bytes} bytes") from None
+        raise _too_large(limits) from None
     except (ConnectionError, web.RequestPayloadError):
         raise Refused(Verdict.NOT_UNDERSTOOD, "the body did not come to its end") from None
+
+
+def _too_large(limits: BodyLimits) -> Refused:
+    return Refused(Verdict.TOO_LARGE, f"the body is larger than {limits.max_bytes} bytes")
 
 
 def content_type(request: web.Request) -> str | None:

@@ -30,6 +30,9 @@ _BACKEND_CALLS = "trace=fdatasync,sendto,recvfrom"
 
 _LINE = re.compile(r"(?:(?:\[pid +)?(\d+)\]? +)?(\d+\.\d+) (.*)")
 _ANSWER = '"HTTP/1.1 200'
+_COMMITTED = r"Z\0\0\0\5I"
+"""ReadyForQuery, idle: PostgreSQL sends it once the transaction is committed, and the driver waits for it."""
+
 _WRITES = ("write", "writev", "sendto", "sendmsg")
 
 
@@ -117,9 +120,9 @@ async def test_the_disk_has_it_before_the_client_is_told(
                 await service.kill()
     calls = _calls(trace.read_text(encoding="utf-8", errors="replace"))
 
-    synced, told = _between(calls, "committed", lambda call: call.text.startswith("read") and "COMMIT" in call.text)
+    synced, told = _between(calls, "committed", lambda call: call.text.startswith("read") and _COMMITTED in call.text)
     log_synced = [call.at for call in backend_calls if call.synced("/pg_wal/")]
-    commit_sent = [call.at for call in backend_calls if call.writes("COMMIT")]
+    commit_sent = [call.at for call in backend_calls if call.writes(_COMMITTED)]
     assert log_synced[0] < commit_sent[0] <= told.at
     assert commit_sent[0] <= synced[0].at
     say(f"committed: fdatasync of pg_wal {1e3 * (told.at - log_synced[0]):.2f} ms before the 200")

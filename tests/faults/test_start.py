@@ -65,7 +65,7 @@ async def test_started_before_the_schema_is_there(
 
         async def migrate_at_last() -> None:
             await proxy.set("pass")
-            await service.told("UndefinedTableError")
+            await service.told("InvalidSchemaNameError")
             await migrate.upgrade(fragile.socket_url("unmigrated"))
 
         try:

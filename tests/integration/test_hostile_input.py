@@ -58,7 +58,7 @@ async def assert_survives(service: Service, path: str, body: bytes) -> int:
         faulty = bool(parsed.faults)
         ids = {report.report_id for report in parsed.reports} | {reply.reply_id for reply in parsed.replies}
         assert ids
-        assert {row["id"] for row in await service.rows(STORED, list(ids))} == ids
+        assert {row["id"].hex for row in await service.rows(STORED, list(ids))} == ids
     assert after["rejected"] == before["rejected"] + faulty
     assert not faulty or after["last_rejected"] == body
     return status
