@@ -20,7 +20,7 @@ from receiver.store.partitions import Maintenance
 
 VIEWS = ("delivery_report", "message", "reply", "rejected_payload", "code")
 TABLES = ("report", "message", "reply", "reply_key", "rejected_payload", "code", "catalogue", "partitioned_table")
-PARTITIONED = ("report", "reply", "rejected_payload")
+PARTITIONED = ("report", "reply", "submission")
 
 As = Callable[[str], str]
 
