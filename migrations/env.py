@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from receiver.store.migrate import VERSION_SCHEMA, connect
+from receiver.store.migrate import VERSION_SCHEMA, connect, execute
 
 
 def migrate(connection: Connection) -> None:
@@ -15,6 +15,7 @@ def migrate(connection: Connection) -> None:
     context.configure(connection=connection, version_table_schema=VERSION_SCHEMA, transaction_per_migration=False)
     with context.begin_transaction():
         context.run_migrations()
+        execute(connection, "hand_over.sql")
 
 
 async def online(url: str) -> None:

@@ -94,6 +94,7 @@ class Metrics:
     replies: Children[Counter]
     submissions: Children[Counter]
     rejected: Children[Counter]
+    rejected_dropped: Children[Counter]
     requests: Children[Counter]
     request_seconds: Children[Histogram]
     commit_seconds: Histogram
@@ -181,6 +182,7 @@ def build(version: str) -> Metrics:
         replies=counters("replies", "Mobile-originated messages stored.", "provider"),
         submissions=counters("submissions", "Submissions stored.", "provider", "status"),
         rejected=counters("rejected_payloads", "Kept because not understood.", "provider", "kind"),
+        rejected_dropped=counters("rejected_payloads_dropped", "Rejected payloads dropped by their bounds.", "reason"),
         requests=counters("http_requests", "Callbacks answered.", "provider", "endpoint", "status"),
         request_seconds=Children(request_seconds, 1),
         commit_seconds=histogram("commit_duration_seconds", "One flush to PostgreSQL.", _SECONDS),
@@ -199,5 +201,7 @@ def build(version: str) -> Metrics:
         ),
         partitions_left_days=gauge("partitions_left_days", "Days ahead for which partitions exist."),
     )
+    for reason in ("age", "size"):
+        metrics.rejected_dropped[reason,].inc(0)  # there from the start: an alert compares with what was
     registry.register(metrics.last_report)
     return metrics

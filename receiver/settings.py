@@ -21,6 +21,7 @@ from receiver.setting_types import (
     LogLevel,
     Port,
     PushKeys,
+    RejectedBytes,
     Seconds,
     Tokens,
     Windows,
@@ -91,6 +92,14 @@ class Settings(BaseSettings):
     retention_days: Count | None = Field(
         None, description="Days after which reports are dropped, by whole partitions. Unset: never."
     )
+    rejected_days: Count = Field(
+        90, description="Days after which rejected payloads are dropped; `RECEIVER_RETENTION_DAYS` where that is less."
+    )
+    rejected_max_bytes: RejectedBytes = Field(
+        ByteSize(1024 * MIB),
+        description="Most bytes of rejected payloads in PostgreSQL, the oldest are dropped first; at least 4MiB and "
+        "twenty times the largest body.",
+    )
     reporting_windows_h: Windows = Field(
         default_factory=dict,
         description="Hours within which a platform reports, `platform=hours,…`, for `sms.overdue_message`.",
@@ -115,6 +124,13 @@ class Settings(BaseSettings):
     def _two_ports(self) -> Self:
         if self.port == self.ops_port != 0:
             raise ValueError(f"{PREFIX}PORT and {PREFIX}OPS_PORT must differ: both are {self.port}")
+        return self
+
+    @model_validator(mode="after")
+    def _room_for_a_body(self) -> Self:
+        """An instance keeps a sixteenth of the bound before it looks again (store/rejected_bound.py)."""
+        if self.rejected_max_bytes < 20 * self.max_body_bytes:
+            raise ValueError(f"{PREFIX}REJECTED_MAX_BYTES must be at least twenty times {PREFIX}MAX_BODY_BYTES")
         return self
 
 

@@ -1,8 +1,9 @@
 """Everything that keeps reports, started in the right order and stopped in the reverse: for a service or a pull."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from receiver.store import embedded, migrate, reporting
 from receiver.store.keeper import Keeper
 from receiver.store.partitions import Maintenance, follow_days_left
 from receiver.store.preparation import prepared, until_prepared
+from receiver.store.rejected_bound import Allowance, RejectedBound
 from receiver.store.spool import Spool
 from receiver.store.writer import Writer
 from receiver.web.ops import Ops
@@ -38,12 +40,17 @@ async def opened(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Ops]:
             max_queue=settings.queue_max_reports,
             max_flush=settings.flush_max_reports,
         )
-        keeper = Keeper(writer, spool, metrics, deadline_s=settings.answer_deadline_s)
+        allowance = Allowance(metrics, settings.rejected_max_bytes)
+        keeper = Keeper(writer, spool, metrics, deadline_s=settings.answer_deadline_s, rejected=allowance)
+        bound = RejectedBound(
+            url, metrics, allowance, max_bytes=settings.rejected_max_bytes, days=rejected_days(settings)
+        )
         maintenance = Maintenance(
             url, metrics, days_ahead=settings.partition_days_ahead, retention_days=settings.retention_days
         )
         _follow(metrics, spool, maintenance)
-        maintaining = _maintain(url, maintenance, windows_h(settings), is_prepared=is_prepared)
+        rounds = (maintenance.run, partial(reporting.keep_fresh, url, windows_h(settings)), bound.run)
+        maintaining = _maintain(url, rounds, is_prepared=is_prepared)
         await stack.enter_async_context(background(stop, writer.run(), keeper.run(), maintaining))
         yield Ops(keeper=keeper, metrics=metrics, maintenance=maintenance, spool=spool)
 
@@ -74,10 +81,15 @@ async def _database(settings: Settings, stack: AsyncExitStack) -> str:
     return server.url
 
 
-async def _maintain(url: str, maintenance: Maintenance, windows: Mapping[str, int], *, is_prepared: bool) -> None:
+async def _maintain(url: str, rounds: Sequence[Callable[[], Coroutine[Any, Any, None]]], *, is_prepared: bool) -> None:
     if not is_prepared:
         await until_prepared(url)
-    await asyncio.gather(maintenance.run(), reporting.keep_fresh(url, windows))
+    await asyncio.gather(*(run() for run in rounds))
+
+
+def rejected_days(settings: Settings) -> int:
+    """What is rejected may be a report, and is kept no longer than those."""
+    return min(settings.rejected_days, settings.retention_days or settings.rejected_days)
 
 
 def windows_h(settings: Settings) -> dict[str, int]:

@@ -6,7 +6,7 @@ Revision ID: 0004
 from receiver.store.migrate import run_script
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0003"
 
 
 def upgrade() -> None:

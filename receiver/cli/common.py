@@ -15,6 +15,7 @@ from receiver.settings import Settings, SettingsError, load
 from receiver.store import embedded
 from receiver.store.embedded import EmbeddedError
 from receiver.store.migrate import MigrationError, SchemaBehindError
+from receiver.store.partitions import NotRetired
 from receiver.store.spoolfile import SpoolInUse
 
 T = TypeVar("T")
@@ -34,7 +35,7 @@ def errors() -> Iterator[None]:
     """Turn the errors that an operator can do something about into one sentence and exit code 1."""
     try:
         yield
-    except (SettingsError, EmbeddedError, MigrationError, SchemaBehindError, SpoolInUse) as error:
+    except (SettingsError, EmbeddedError, MigrationError, SchemaBehindError, NotRetired, SpoolInUse) as error:
         raise click.ClickException(str(error)) from error
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, aiohttp.ClientError) as error:
         raise click.ClickException(f"{type(error).__name__}: {error}") from error

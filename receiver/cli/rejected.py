@@ -1,5 +1,6 @@
 """`receiver rejected`: what could not be understood, and a second chance for it."""
 
+import base64
 import json
 import sys
 from collections.abc import Awaitable, Callable
@@ -8,6 +9,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 import click
+from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from receiver.cli.common import errors, quiet_settings, run, with_database
 from receiver.store import rejected as store
@@ -29,11 +31,19 @@ def _age(_context: click.Context, _parameter: click.Parameter, value: float | No
     return None if value is None else datetime.now(UTC) - timedelta(days=value)
 
 
+def _size(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
+    try:
+        return None if value is None else TypeAdapter(ByteSize).validate_python(value)
+    except ValidationError:
+        raise click.BadParameter(f"{value!r} is no size like 10MiB") from None
+
+
 def _filters(command: F) -> F:
     options = (
         click.option("--provider", help="Only those of this platform."),
         click.option("--newer-than", "since", type=float, callback=_age, metavar="DAYS", help="Only younger ones."),
         click.option("--older-than", "before", type=float, callback=_age, metavar="DAYS", help="Only older ones."),
+        click.option("--error", metavar="TEXT", help="Only those with this in their error, in any case."),
         click.option("--replayed", "replayed_too", is_flag=True, help="Also those that were replayed."),
     )
     for option in options:
@@ -60,16 +70,20 @@ def list_command(*, limit: int, as_json: bool, **wanted: Any) -> None:  # noqa: 
 @rejected.command()
 @click.argument("rejected_id")
 @click.option("--raw", is_flag=True, help="Write the body's bytes and nothing else.")
-def show(rejected_id: str, *, raw: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; the body is in base64.")
+def show(rejected_id: str, *, raw: bool, as_json: bool) -> None:
     """Show one payload, body and all. REJECTED_ID may be the first characters of the id."""
-    payload = _one(rejected_id)
+    payload, body = _one(rejected_id)
     if raw:
-        sys.stdout.buffer.write(payload.body)
+        sys.stdout.buffer.write(body)
+        return
+    if as_json:
+        click.echo(json.dumps(_summary(payload) | {"body": base64.b64encode(body).decode()}, indent=2))
         return
     for name, value in _summary(payload).items():
         click.echo(f"{name:<13} {'-' if value is None else value}")
     click.echo()
-    click.echo(payload.body.decode(errors="backslashreplace"))
+    click.echo(body.decode(errors="backslashreplace"))
 
 
 @rejected.command()
@@ -101,12 +115,29 @@ def replay(rejected_id: str | None, *, limit: int, dry_run: bool, as_json: bool,
 
 @rejected.command()
 @_filters
+@click.option(
+    "--spare", callback=_size, metavar="SIZE", help="Keep the youngest of them, up to this size of bodies (10MiB)."
+)
 @click.option("--dry-run", is_flag=True, help="Only count.")
-@click.confirmation_option(prompt="Delete these payloads for good?")
-def purge(*, dry_run: bool, **wanted: Any) -> None:  # noqa: ANN401 - the filters' options
-    """Delete payloads."""
-    work = store.count if dry_run else store.purge
-    number = _do(lambda connection: work(connection, Filter(**wanted)))
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def purge(*, spare: int | None, dry_run: bool, yes: bool, as_json: bool, **wanted: Any) -> None:  # noqa: ANN401
+    """Delete payloads for good; without a filter, all that were not replayed."""
+
+    async def chosen(connection: "asyncpg.Connection[asyncpg.Record]") -> tuple[Filter, int]:
+        found = Filter(**wanted)
+        if spare is not None:
+            found = await store.but_for(connection, found, spare)
+        return found, await store.count(connection, found)
+
+    found, number = _do(chosen)
+    if not dry_run:
+        if not yes:
+            click.confirm(f"Delete {number} payloads for good?", abort=True, err=True)
+        number = _do(lambda connection: store.purge(connection, found))
+    if as_json:
+        click.echo(json.dumps({"payloads": number, "deleted": not dry_run}, indent=2))
+        return
     click.echo(f"{number} {'would be deleted' if dry_run else 'deleted'}.")
 
 
@@ -119,11 +150,17 @@ def _do(work: Callable[["asyncpg.Connection[asyncpg.Record]"], Awaitable[T]]) ->
         return run(with_database(quiet_settings(), with_connection))
 
 
-def _one(rejected_id: str) -> Rejected:
-    found = _do(lambda connection: store.find(connection, Filter(id_prefix=rejected_id, replayed_too=True), 2))
-    if len(found) != 1:
-        raise click.ClickException("no payload has this id" if not found else "several ids begin so; give more of it")
-    return found[0]
+def _one(rejected_id: str) -> tuple[Rejected, bytes]:
+    async def work(connection: "asyncpg.Connection[asyncpg.Record]") -> tuple[Rejected, bytes]:
+        found = await store.find(connection, Filter(id_prefix=rejected_id, replayed_too=True), 2)
+        if len(found) > 1:
+            raise click.ClickException("several ids begin so; give more of it")
+        body = await store.body_of(connection, found[0]) if found else None
+        if body is None:
+            raise click.ClickException("no payload has this id")
+        return found[0], body
+
+    return _do(work)
 
 
 def _summary(payload: Rejected) -> dict[str, str | int | None]:
@@ -135,7 +172,8 @@ def _summary(payload: Rejected) -> dict[str, str | int | None]:
         "received_at": payload.received_at.isoformat(),
         "error": payload.error,
         "content_type": payload.content_type,
-        "bytes": len(payload.body),
+        "bytes": payload.size,
         "remote_addr": payload.remote_addr,
+        "correlation": payload.correlation,
         "replayed_at": replayed_at.isoformat() if replayed_at else None,
     }

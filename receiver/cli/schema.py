@@ -7,8 +7,8 @@ import click
 
 from receiver.cli.common import errors, quiet_settings, run, url_in_use, with_database
 from receiver.settings import load
-from receiver.storage import windows_h
-from receiver.store import catalogue_table, partitions, reporting
+from receiver.storage import rejected_days, windows_h
+from receiver.store import catalogue_table, partitions, rejected_bound, reporting
 from receiver.store import migrate as migrations
 
 
@@ -37,23 +37,30 @@ def database_url() -> None:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def maintain(*, as_json: bool) -> None:
-    """Create the coming days' partitions and drop what is older than RECEIVER_RETENTION_DAYS."""
+    """Create the coming days' partitions and drop what is older than RECEIVER_RETENTION_DAYS.
+
+    To drop takes a member of sms_owner. Rejected payloads are brought within RECEIVER_REJECTED_DAYS and
+    RECEIVER_REJECTED_MAX_BYTES.
+    """
     with errors():
         settings = quiet_settings()
 
-        async def work(url: str) -> partitions.Done:
+        async def work(url: str) -> tuple[partitions.Done, int]:
             done = await partitions.maintain(
                 url, days_ahead=settings.partition_days_ahead, retention_days=settings.retention_days
             )
             async with partitions.connected(url) as connection:
                 await reporting.refresh(connection, windows_h(settings))
-            return done
+                _, too_many = await rejected_bound.make_room(connection, settings.rejected_max_bytes)
+                too_old = await rejected_bound.drop_old(connection, rejected_days(settings))
+            return done, too_many + too_old
 
-        done = run(with_database(settings, work))
+        done, rejected = run(with_database(settings, work))
     if as_json:
-        click.echo(json.dumps(asdict(done), indent=2))
+        click.echo(json.dumps(asdict(done) | {"dropped_rejected": rejected}, indent=2))
     else:
         click.echo(
             f"{done.created} partitions created, {len(done.dropped)} dropped, "
-            f"{done.deleted_messages} old messages deleted; partitions reach {done.days_left} days ahead."
+            f"{done.deleted_messages} old messages deleted, "
+            f"{rejected} rejected payloads dropped; partitions reach {done.days_left} days ahead."
         )

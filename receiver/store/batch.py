@@ -247,6 +247,17 @@ def rejected_columns(batch: Batch) -> Columns:
     rows = []
     for rejected_id, job in batch.rejected.items():
         c = job.callback
-        path = url_path(c.path)
-        rows.append((rejected_id, job.provider, path, c.received_at, job.error, c.content_type, c.body, c.remote_addr))
+        rows.append(
+            (
+                rejected_id,
+                job.provider,
+                url_path(c.path),
+                c.received_at,
+                job.error,
+                c.content_type,
+                c.body,
+                c.remote_addr,
+                c.correlation,
+            )
+        )
     return list(zip(*rows, strict=True))

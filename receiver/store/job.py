@@ -76,14 +76,15 @@ class Receipt:
 
 
 class Place(StrEnum):
-    """Where a callback is kept."""
+    """Where a callback is kept; nowhere: it was not understood, and there are too many of its kind already."""
 
     DATABASE = "database"
     SPOOL = "spool"
+    NOWHERE = "nowhere"
 
 
 class Kept(NamedTuple):
-    """A callback that is safe. In the spool nothing is known yet of its rows, and the receipt is empty."""
+    """A callback that is dealt with. In the spool nothing is known yet of its rows, and the receipt is empty."""
 
     place: Place
     receipt: Receipt

@@ -12,6 +12,7 @@ from receiver.metrics import Metrics
 from receiver.store.intake import understand
 from receiver.store.job import Job, Kept, Place, Receipt
 from receiver.store.record import record
+from receiver.store.rejected_bound import Allowance
 from receiver.store.spool import Spool, SpoolError
 from receiver.store.spoolfile import SpoolFull
 from receiver.store.writer import PROBE, DatabaseUnavailable, QueueFull, Writer
@@ -27,6 +28,9 @@ _TURN_S: Final = 0.002
 
 _PART_ROWS: Final = 1_000
 """Most rows of one callback in one transaction: what is written within the time-out must not depend on its size."""
+
+_REJECTED_BYTES: Final = 1 << 30
+"""Where nobody says how much may be rejected."""
 
 _RETRY_FIRST_S: Final = 0.2
 _RETRY_MOST_S: Final = 2.0
@@ -44,11 +48,14 @@ class CannotKeep(Exception):  # noqa: N818 - not a fault but an answer: try agai
 class Keeper:
     """The writer, the spool behind it, and the way back from the one to the other."""
 
-    def __init__(self, writer: Writer, spool: Spool, metrics: Metrics, *, deadline_s: float) -> None:
+    def __init__(
+        self, writer: Writer, spool: Spool, metrics: Metrics, *, deadline_s: float, rejected: Allowance | None = None
+    ) -> None:
         self._writer = writer
         self._spool = spool
         self._metrics = metrics
         self._deadline_s = deadline_s
+        self._rejected = rejected or Allowance(metrics, _REJECTED_BYTES)
         self._wanted = asyncio.Event()
         self._opened = False
         self._drain_limit = _DRAIN_CALLBACKS
@@ -73,6 +80,9 @@ class Keeper:
             return Kept(Place.DATABASE, await self._write(job, write))
         except (DatabaseUnavailable, QueueFull, TimeoutError):
             self._wanted.set()
+        if not job.ids and self._spool.has_room and not self._spool.has_room_for_rejected:
+            self._rejected.drop()
+            return Kept(Place.NOWHERE, Receipt())
         try:
             async with asyncio.timeout_at(deadline):
                 await self._spool.put(job.callback)
@@ -85,34 +95,39 @@ class Keeper:
         return Kept(Place.SPOOL, Receipt())
 
     async def _write_all(self, jobs: Sequence[Job]) -> list[Receipt]:
-        """Write spooled jobs. The small ones, nearly all, are one group, without a task for each."""
-        small = [self._writer.submit(job) for job in jobs if job.size <= _PART_ROWS]
-        ready = iter(await asyncio.gather(*small))
+        """Write spooled jobs. The small and good ones, nearly all, are one group, without a task for each."""
+        ready = iter(await asyncio.gather(*(self._writer.submit(job) for job in jobs if _is_plain(job))))
         receipts = []
         for job in jobs:
-            if job.size > _PART_ROWS:
-                receipts.append(await self._write(job, self._writer.retry))
-                continue
-            receipt = next(ready)
-            await self._reject(job, receipt, self._writer.retry)
+            if _is_plain(job):
+                receipt = next(ready)
+                await self._reject(job, receipt, self._writer.retry)
+            else:
+                receipt = await self._write(job, self._writer.retry)
             receipts.append(receipt)
         return receipts
 
     async def _write(self, job: Job, write: Write) -> Receipt:
         """Write the job, and what the database refuses of it as a rejected payload."""
-        if job.size <= _PART_ROWS:
+        if _is_plain(job):
             receipt = await write(job)
         else:
-            receipt = Receipt()
-            for part in _parts(job):  # one after the other, so that the small callbacks of others come between
-                receipt.add(await write(part))
+            receipt = await self._write_admitted(job, write)
         await self._reject(job, receipt, write)
         return receipt
 
     async def _reject(self, job: Job, receipt: Receipt, write: Write) -> None:
         if receipt.refused:
             reasons = "; ".join(sorted(set(receipt.refused.values())))
-            await write(job.rejection(reasons))
+            await self._write_admitted(job.rejection(reasons), write)
+
+    async def _write_admitted(self, job: Job, write: Write) -> Receipt:
+        """Write the job, without what is rejected in it where there is too much of that already."""
+        receipt = Receipt()
+        with self._rejected.admitted(job) as admitted:
+            for part in _parts(admitted):  # one after the other, so that the small callbacks of others come between
+                receipt.add(await write(part))
+        return receipt
 
     def _note_opened(self) -> None:
         if not self._opened:
@@ -205,8 +220,15 @@ async def _in_turns(items: Iterable[T]) -> AsyncIterator[T]:
             began = perf_counter()
 
 
+def _is_plain(job: Job) -> bool:
+    """Whether the job is one transaction's worth, with nothing rejected in it."""
+    return job.error is None and job.size <= _PART_ROWS
+
+
 def _parts(job: Job) -> list[Job]:
     """The job in transactions of a bounded size. What got written of one that fails is a duplicate the next time."""
+    if job.size <= _PART_ROWS:
+        return [job] if job.size else []
     alone = replace(job, replies=(), submissions=(), error=None)
     rest = replace(job, reports=())
     cuts = range(0, len(job.reports), _PART_ROWS)

@@ -10,9 +10,11 @@ import asyncpg
 from alembic import command, op
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 import receiver
+from receiver.store import roles
 
 VERSION_SCHEMA: Final = "sms_data"
 _LOCK: Final = 0x5E6D_0DE1
@@ -43,10 +45,15 @@ async def connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
 
 def run_script(name: str) -> None:
     """Execute a file of SQL statements, inside of the migration's transaction."""
+    execute(op.get_bind(), name)
+
+
+def execute(connection: Connection, name: str) -> None:
+    """The same, on SQLAlchemy's connection."""
     script = (folder() / "sql" / name).read_text(encoding="utf-8")
-    dbapi_connection: Any = op.get_bind().connection.dbapi_connection
-    op.execute("SELECT 1")  # SQLAlchemy begins its transaction with its own first statement
-    dbapi_connection.run_async(lambda connection: connection.execute(script))
+    dbapi_connection: Any = connection.connection.dbapi_connection
+    connection.execute(text("SELECT 1"))  # SQLAlchemy begins its transaction with its own first statement
+    dbapi_connection.run_async(lambda raw: raw.execute(script))
 
 
 def head() -> str:
@@ -92,11 +99,18 @@ async def upgrade(url: str) -> None:
     """Bring the schema up to date. Concurrent callers take turns. Raises SchemaBehindError, MigrationError."""
     async with _lock(url) as connection:
         _check_known(await current(connection))
+        await _ensure_roles(connection)
         await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {VERSION_SCHEMA}")
         try:
             await asyncio.to_thread(command.upgrade, _config(url), "head")
         except DBAPIError as error:
             raise MigrationError(str(error.orig).partition("\n")[0]) from error
+
+
+async def _ensure_roles(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Raises MigrationError, with what to run, where that is for an administrator to do."""
+    if lacking := await roles.ensured(connection):
+        raise MigrationError(f"an administrator has to run this first: {' '.join(lacking)}")
 
 
 def _config(url: str) -> Config:

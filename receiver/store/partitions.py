@@ -28,9 +28,16 @@ _DONE_BY_ANOTHER: Final = (
 )
 """What PostgreSQL says of a partition that is not attached any more, or that another instance is at work on."""
 
-_ADVICE: Final = "run `receiver maintain` daily as the owner of the tables"
+_OWNERS_TIME: Final = timedelta(days=1)
+"""How late the owner's daily `receiver maintain` may be before the service warns."""
+
+_ADVICE: Final = "run `receiver maintain` daily as a member of sms_owner"
 
 log = get_logger()
+
+
+class NotRetired(Exception):  # noqa: N818 - for the operator to see to
+    """There are partitions beyond the retention, and whoever is connected may not drop them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +58,7 @@ def today() -> date:
 async def maintain(url: str, *, days_ahead: int, retention_days: int | None) -> Done:
     """Create what is missing of today's and the coming days' partitions, and drop what is older than the retention.
 
-    Raises SchemaBehindError.
+    Raises SchemaBehindError, NotRetired.
     """
     async with connected(url) as connection:
         await check(connection)
@@ -79,13 +86,26 @@ async def _prepare(connection: "asyncpg.Connection[asyncpg.Record]", days_ahead:
 
 
 async def _retire(
-    connection: "asyncpg.Connection[asyncpg.Record]", retention_days: int | None
+    connection: "asyncpg.Connection[asyncpg.Record]", retention_days: int | None, patience: timedelta = timedelta(0)
 ) -> tuple[list[str], int]:
-    """The partitions that were dropped, and how many states of messages were deleted. Needs the owner's rights."""
+    """The partitions that were dropped, and how many states of messages were deleted.
+
+    Needs the owner's rights. Raises NotRetired without them, if something should have been
+    dropped for longer than `patience`.
+    """
     if retention_days is None:
         return [], 0
     cutoff = today() - timedelta(days=retention_days)
+    if not await connection.fetchval(sql.IS_OWNER):
+        await _expect_retired(connection, cutoff - patience)
+        return [], 0
     return await _drop(connection, cutoff), await _delete_messages(connection, cutoff)
+
+
+async def _expect_retired(connection: "asyncpg.Connection[asyncpg.Record]", cutoff: date) -> None:
+    """Raise NotRetired if nobody else does it: who may drop reports is the owner, not the service (least privilege)."""
+    if overdue := await connection.fetch(sql.OLD_PARTITIONS, cutoff):
+        raise NotRetired(f"{len(overdue)} partitions are to be dropped, which takes a member of sms_owner")
 
 
 async def _drop(connection: "asyncpg.Connection[asyncpg.Record]", cutoff: date) -> list[str]:
@@ -156,8 +176,8 @@ class Maintenance:
                 created, days_left = await _prepare(connection, self._days_ahead)
                 # Known before the old ones are dropped: what keeps those from going says nothing about the coming days.
                 self._known_until = today() + timedelta(days=days_left)
-                dropped, deleted = await _retire(connection, self._retention_days)
-        except asyncpg.InsufficientPrivilegeError as error:
+                dropped, deleted = await _retire(connection, self._retention_days, _OWNERS_TIME)
+        except (NotRetired, asyncpg.InsufficientPrivilegeError) as error:
             log.warning("partitions.not_permitted", detail=str(error)[:200], advice=_ADVICE)
             return _INTERVAL_S
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:

@@ -18,7 +18,7 @@ def record(job: Job, kept: Kept, metrics: Metrics) -> None:
         _reply(job, reply, kept, metrics)
     for submission in job.submissions:
         _submission(job, submission, kept, metrics)
-    if job.error is not None and kept.place is Place.DATABASE:
+    if job.error is not None and kept.place is not Place.SPOOL:
         _rejected(job, job.error, metrics)
 
 

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 
 from receiver.callback import Callback
 from receiver.logs import get_logger
-from receiver.store.spoolfile import Depth, SpoolFile, SpoolFull
+from receiver.store.spoolfile import REJECTED_SHARE, Depth, SpoolFile, SpoolFull
 
 T = TypeVar("T")
 
@@ -51,6 +51,11 @@ class Spool:
     def has_room(self) -> bool:
         """Whether one more callback would find room."""
         return not self._closing and self._file.has_room()
+
+    @property
+    def has_room_for_rejected(self) -> bool:
+        """Whether one more that was not understood may take room from those that were."""
+        return self._waiting_bytes < _MAX_WAITING_BYTES * REJECTED_SHARE and self._file.has_room(REJECTED_SHARE)
 
     async def put(self, callback: Callback) -> None:
         """Return once the callback is on the disk. Raises SpoolFull. Cancelled, it may be there or not."""

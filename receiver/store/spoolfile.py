@@ -25,6 +25,9 @@ from receiver.providers import url_path
 MIN_FREE_BYTES: Final = 64 * 1024 * 1024
 """Free disk that the spool leaves to others, first of all to an embedded PostgreSQL that has to come up again."""
 
+REJECTED_SHARE: Final = 0.25
+"""Part of the spool up to which it takes what was not understood: anybody can send that, and reports need the rest."""
+
 FILE_NAME: Final = "spool.sqlite"
 _PAGE_BYTES: Final = 4096
 _READ_BYTES: Final = 256 * 1024
@@ -111,12 +114,13 @@ class SpoolFile:
         self._used_bytes = (pages - free) * _PAGE_BYTES
         return Depth(self._callbacks, _time(first[0]) if first else None, pages * _PAGE_BYTES)
 
-    def has_room(self) -> bool:
-        """Whether file and disk may grow. Asks nothing of SQLite, so any thread may ask."""
+    def has_room(self, share: float = 1.0) -> bool:
+        """Whether file and disk may grow, up to this share of both. Asks nothing of SQLite, so any thread may ask."""
         try:
-            return self._used_bytes < self._max_bytes and _free_bytes(self._folder) >= MIN_FREE_BYTES
+            spare = _free_bytes(self._folder) - MIN_FREE_BYTES
         except OSError:  # the disk is gone
             return False
+        return spare >= 0 and self._used_bytes < share * min(self._max_bytes, self._used_bytes + spare + _PAGE_BYTES)
 
     def append(self, callbacks: Iterable[Callback]) -> None:
         """Add all, on the disk when this returns, or none. Raises SpoolFull."""

@@ -54,15 +54,20 @@ RETURNING translate(reply_id::text, '-', '') AS reply_id
 """
 
 INSERT_REJECTED: Final = """
-INSERT INTO sms_data.rejected_payload (rejected_id, provider, path, received_at, error, content_type, body, remote_addr)
+INSERT INTO sms_data.rejected_payload (
+    rejected_id, provider, path, received_at, error, content_type, body, remote_addr, correlation)
 SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::text[], $7::bytea[],
-                     $8::inet[])
+                     $8::inet[], $9::text[])
 ON CONFLICT DO NOTHING
 """
 
 CREATE_PARTITIONS: Final = "SELECT sms_data.create_partitions($1)"
 
 SET_LOCK_TIMEOUT: Final = "SELECT set_config('lock_timeout', $1, false)"
+
+IS_OWNER: Final = """
+SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = 'sms_data.report'::regclass
+"""
 
 OLD_PARTITIONS: Final = """
 SELECT known.name AS parent, child.relname AS name, link.inhrelid IS NOT NULL AS attached,

@@ -104,7 +104,7 @@ async def test_migrate_then_maintain_on_a_users_own_database(empty_database, tmp
         for _ in range(2)
     ]
     assert (first.code, first.err) == (0, "")
-    assert set(first.json) == {"created", "dropped", "deleted_messages", "days_left"}
+    assert set(first.json) == {"created", "dropped", "deleted_messages", "days_left", "dropped_rejected"}
     async with connected(empty_database) as connection:
         parents = await connection.fetchval("SELECT count(*) FROM sms_data.partitioned_table")
         assert await connection.fetchval("SELECT count(*) FROM sms.code") == len(entries())

@@ -117,9 +117,10 @@ async def test_after_a_failure_the_next_run_succeeds(empty_database):
 
 
 @pytest.fixture
-async def stranger(cluster):
-    """Name of a login role with no rights of its own."""
-    await administrate(cluster, "CREATE ROLE stranger LOGIN")
+async def stranger(cluster, template):
+    """Name of a login role that may migrate, if the database lets it."""
+    assert template
+    await administrate(cluster, "CREATE ROLE stranger LOGIN IN ROLE sms_owner")
     yield "stranger"
     await administrate(cluster, "DROP ROLE stranger")
 
@@ -149,7 +150,6 @@ async def test_so_is_one_that_may_create_schemas_but_not_in_ours(empty_database,
         await administrate(empty_database, f"DROP OWNED BY {stranger}")
 
 
-@pytest.mark.usefixtures("template")
 async def test_an_ordinary_owner_of_the_database_can_migrate_it(cluster, stranger):
     """No superuser: the roles are there already, from whoever may create them."""
     await administrate(cluster, f"CREATE DATABASE theirs OWNER {stranger}")

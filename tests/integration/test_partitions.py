@@ -17,7 +17,7 @@ from receiver.store.job import Job
 from receiver.store.partitions import Done, Maintenance, follow_days_left
 
 TODAY = date(2026, 3, 1)
-PARENTS = ("report", "reply", "rejected_payload", "submission")
+PARENTS = ("report", "reply", "submission")
 GAUGE = "receiver_partitions_left_days"
 
 

@@ -1,6 +1,7 @@
 """`receiver rejected`: an operator looks at what was not understood, and gives it a second chance."""
 
-from datetime import UTC, datetime
+from base64 import b64decode
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -13,16 +14,23 @@ SAMPLE = case("huawei/single-vendor-sample")
 BEFORE = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
 INSERT = """
-INSERT INTO sms_data.rejected_payload (rejected_id, provider, path, received_at, error, content_type, body, remote_addr)
-VALUES ($1, 'huawei', '/callback/huawei/report', $2, $3, 'text/plain', $4, '192.0.2.7')
+INSERT INTO sms_data.rejected_payload (
+    rejected_id, provider, path, received_at, error, content_type, body, remote_addr, correlation)
+VALUES ($1, 'huawei', $5, $2, $3, 'text/plain', $4, '192.0.2.7', 'order-17')
 """
 
 
 async def reject(
-    sql: asyncpg.Connection, number: int, body: bytes, error: str = "an older version knew no better"
+    sql: asyncpg.Connection,
+    number: int,
+    body: bytes,
+    error: str = "an older version knew no better",
+    *,
+    path: str = "/callback/huawei/report",
+    received_at: datetime = BEFORE,
 ) -> str:
     await sql.execute("SELECT sms_data.create_partitions($1)", BEFORE.date())
-    await sql.execute(INSERT, UUID(int=number << 96), BEFORE, error, body)
+    await sql.execute(INSERT, UUID(int=number << 96), received_at, error, body, path)
     return str(UUID(int=number << 96))[:8]
 
 
@@ -77,3 +85,69 @@ async def test_show_gives_the_bytes_and_purge_takes_them(database: str, tmp_path
         )
         assert gone.out == "2 deleted.\n"
         assert await sql.fetchval("SELECT count(*) FROM sms.rejected_payload") == 0
+
+
+async def test_a_replayed_submission_keeps_what_the_application_said_of_it(database: str, tmp_path: Path) -> None:
+    answer = (
+        b'{"result": [{"originTo": "+8615512345678", "createTime": "2018-05-25T16:34:34Z", "smsMsgId": "m-1",'
+        b' "status": "000000", "total": 1}], "code": "000000", "description": "Success"}'
+    )
+    async with connected(database) as sql:
+        await reject(sql, 1, answer, path="/submissions/huawei")
+        done = await receiver("rejected", "replay", "--json", folder=tmp_path, database_url=database)
+        assert [(one["stored"], one["error"]) for one in done.json] == [(1, None)]
+        row = await sql.fetchrow("SELECT correlation, received_at FROM sms.submission")
+        assert tuple(row) == ("order-17", BEFORE)
+
+
+async def test_one_that_the_database_refuses_does_not_keep_the_others_from_their_turn(
+    database: str, tmp_path: Path
+) -> None:
+    async with connected(database) as sql:
+        await sql.execute("ALTER TABLE sms_data.report ADD CONSTRAINT none CHECK (message_id <> 'poison')")
+        await reject(sql, 1, b"smsMsgId=poison&status=DELIVRD")
+        await reject(sql, 2, b"smsMsgId=m-2&status=DELIVRD")
+        done = await receiver("rejected", "replay", "--json", folder=tmp_path, database_url=database)
+        assert [one["stored"] for one in done.json] == [0, 1]
+        assert done.json[0]["error"] == "the database refuses it (CheckViolationError)"
+        assert await sql.fetchval("SELECT count(*) FROM sms.rejected_payload WHERE replayed_at IS NULL") == 1
+
+
+async def test_filters_by_platform_age_and_error_and_a_limit(database: str, tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    async with connected(database) as sql:
+        for number, (days, error) in enumerate([(40, "no JSON"), (20, "No JSON"), (1, "no smsMsgId")]):
+            await reject(sql, number + 1, b"x" * 1_000, error, received_at=now - timedelta(days=days))
+
+        async def listed(*options: str) -> list[str]:
+            ended = await receiver("rejected", "list", "--json", *options, folder=tmp_path, database_url=database)
+            return [one["error"] for one in ended.json]
+
+        assert await listed() == ["no JSON", "No JSON", "no smsMsgId"]
+        assert await listed("--error", "NO JSON", "--limit", "1") == ["no JSON"]
+        assert await listed("--older-than", "10", "--newer-than", "30") == ["No JSON"]
+        assert await listed("--provider", "tencent") == []
+
+        shown = await receiver("rejected", "show", "--json", "00000001", folder=tmp_path, database_url=database)
+        assert b64decode(shown.json["body"]) == b"x" * 1_000
+        assert shown.json["correlation"] == "order-17"
+
+
+async def test_purge_down_to_a_size_spares_the_youngest(database: str, tmp_path: Path) -> None:
+    async with connected(database) as sql:
+        for number in range(1, 6):
+            await reject(sql, number, b"x" * 1_000, received_at=BEFORE + timedelta(hours=number))
+
+        async def purge(*options: str) -> object:
+            return (await receiver("rejected", "purge", *options, folder=tmp_path, database_url=database)).json
+
+        assert await purge("--spare", "2.5kB", "--dry-run", "--json") == {"payloads": 3, "deleted": False}
+        assert await purge("--spare", "2.5kB", "--yes", "--json") == {"payloads": 3, "deleted": True}
+        kept = await sql.fetch("SELECT received_at FROM sms.rejected_payload ORDER BY 1")
+        assert [row[0] for row in kept] == [BEFORE + timedelta(hours=4), BEFORE + timedelta(hours=5)]
+        nobody_there = await receiver("rejected", "purge", folder=tmp_path, database_url=database)
+        assert nobody_there.code == 1
+        assert "Aborted" in nobody_there.err
+        assert await purge("--spare", "0", "--yes", "--json") == {"payloads": 2, "deleted": True}
+        wrong = await receiver("rejected", "purge", "--spare", "much", folder=tmp_path, database_url=database)
+        assert "no size like 10MiB" in wrong.err

@@ -1,0 +1,99 @@
+-- Rejected payloads in a ring of eight tables. Anybody may fill them, so the oldest must go at once when there are too
+-- many, whatever day it is and without leaving dead rows behind: the next table of the ring is truncated and written to.
+
+ALTER TABLE sms_data.rejected_payload RENAME TO rejected_payload_by_day;
+ALTER INDEX sms_data.rejected_payload_pkey RENAME TO rejected_payload_by_day_pkey;
+ALTER INDEX sms_data.rejected_payload_received_at RENAME TO rejected_payload_by_day_received_at;
+
+-- Which table of the ring is written to.
+CREATE TABLE sms_data.rejected_ring (
+    single_row boolean  PRIMARY KEY DEFAULT true CHECK (single_row),
+    slot       smallint NOT NULL DEFAULT 0 CHECK (slot BETWEEN 0 AND 7)
+);
+INSERT INTO sms_data.rejected_ring DEFAULT VALUES;
+
+CREATE FUNCTION sms_data.rejected_slot() RETURNS smallint
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$ SELECT slot FROM sms_data.rejected_ring $$;
+
+-- The slot is in the key because PostgreSQL wants it so. A payload that is written again, after a crash in between, is a
+-- second row where the ring has moved on meanwhile: that does no harm.
+CREATE TABLE sms_data.rejected_payload (
+    rejected_id  uuid        NOT NULL,
+    provider     text        COLLATE "C" NOT NULL,
+    path         text        NOT NULL,
+    received_at  timestamptz NOT NULL,
+    error        text        NOT NULL,
+    content_type text,
+    body         bytea       NOT NULL,
+    remote_addr  inet,
+    replayed_at  timestamptz,
+    correlation  text,
+    slot         smallint    NOT NULL DEFAULT sms_data.rejected_slot(),
+    PRIMARY KEY (rejected_id, received_at, slot)
+) PARTITION BY LIST (slot);
+
+CREATE INDEX rejected_payload_received_at ON sms_data.rejected_payload (received_at);
+
+DO $$
+BEGIN
+    FOR slot IN 0..7 LOOP
+        EXECUTE format('CREATE TABLE sms_data.rejected_payload_slot_%s PARTITION OF sms_data.rejected_payload'
+                       ' FOR VALUES IN (%s)', slot, slot);
+    END LOOP;
+END
+$$;
+
+INSERT INTO sms_data.rejected_payload
+    (rejected_id, provider, path, received_at, error, content_type, body, remote_addr, replayed_at)
+SELECT rejected_id, provider, path, received_at, error, content_type, body, remote_addr, replayed_at
+FROM sms_data.rejected_payload_by_day;
+
+CREATE OR REPLACE VIEW sms.rejected_payload AS
+    SELECT rejected_id, provider, path, received_at, error, content_type, body, remote_addr, replayed_at
+    FROM sms_data.rejected_payload;
+
+DELETE FROM sms_data.partitioned_table WHERE name = 'rejected_payload';
+DROP TABLE sms_data.rejected_payload_by_day;
+
+-- Bytes on the disk: tables, indexes and what was moved out of line.
+CREATE FUNCTION sms_data.rejected_bytes() RETURNS bigint
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT sum(pg_total_relation_size(inhrelid))::bigint
+    FROM pg_inherits WHERE inhparent = 'sms_data.rejected_payload'::regclass
+$$;
+
+-- Moves the ring on if the table that is written to has its share, or all together more than theirs, three quarters of
+-- the bound: then the oldest is emptied. Says how many rows that were, and how many bytes there is room for afterwards. The service
+-- calls it with no more rights than a writer has, who may delete rejected payloads and nothing else.
+CREATE FUNCTION sms_data.make_room_for_rejected(max_bytes bigint, OUT room bigint, OUT dropped bigint)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '2s'
+AS $$
+DECLARE
+    share CONSTANT bigint := max_bytes / 32 * 3;
+    current_slot   integer;
+    next_slot      integer;
+    next_name      text;
+BEGIN
+    dropped := 0;
+    -- Several services may get here at the same time: who comes second finds the ring moved.
+    PERFORM pg_advisory_xact_lock(hashtext('sms_data.rejected_ring'));
+    SELECT slot INTO current_slot FROM sms_data.rejected_ring;
+    IF pg_total_relation_size(format('sms_data.rejected_payload_slot_%s', current_slot)::regclass) >= share
+       OR sms_data.rejected_bytes() > 8 * share
+    THEN
+        next_slot := (current_slot + 1) % 8;
+        next_name := format('rejected_payload_slot_%s', next_slot);
+        EXECUTE format('LOCK TABLE sms_data.%I IN ACCESS EXCLUSIVE MODE', next_name);
+        EXECUTE format('SELECT count(*) FROM sms_data.%I', next_name) INTO dropped;
+        EXECUTE format('TRUNCATE sms_data.%I', next_name);
+        UPDATE sms_data.rejected_ring SET slot = next_slot;
+    END IF;
+    room := max_bytes - sms_data.rejected_bytes();
+END
+$$;

@@ -1,0 +1,209 @@
+"""Anybody can send what is not understood: it is kept within bounds, and what is understood never suffers from it."""
+
+import asyncio
+import os
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+from alembic import command
+from support import service as services
+from support.capture import captured_log
+from support.databases import connected
+from support.reports import NOON, job, report
+from support.service import Service
+from support.waiting import eventually
+from support.writers import writing
+
+from receiver.metrics import build
+from receiver.store import migrate, rejected_bound
+from receiver.store.keeper import Keeper
+from receiver.store.rejected_bound import Allowance, RejectedBound
+from receiver.store.spool import Spool
+
+MOST = 4 * 1024 * 1024
+SMALL = {"rejected_max_bytes": MOST, "max_body_bytes": MOST // 20}
+JUNK_BYTES = 30_000
+SIZE = "SELECT sms_data.rejected_bytes()"
+
+
+def junk(number: int) -> bytes:
+    """It does not compress, and tells its number."""
+    return b"junk %6d " % number + os.urandom(JUNK_BYTES)
+
+
+async def flood(service: Service, numbers: range) -> set[int]:
+    """The HTTP statuses that many bodies of junk get, eight at a time."""
+    statuses = set()
+    for at in range(numbers.start, numbers.stop, 8):
+        some = (service.post("/callback/huawei/report", junk(n)) for n in range(at, min(at + 8, numbers.stop)))
+        statuses |= {status for status, _ in await asyncio.gather(*some)}
+    return statuses
+
+
+async def numbers_kept(sql: asyncpg.Connection) -> list[int]:
+    rows = await sql.fetch("SELECT substr(body, 6, 6) AS number FROM sms.rejected_payload ORDER BY received_at")
+    return [int(row["number"]) for row in rows]
+
+
+def dropped(metrics_text: str, reason: str = "size") -> float:
+    name = f'receiver_rejected_payloads_dropped_total{{reason="{reason}"}} '
+    return next(float(line.removeprefix(name)) for line in metrics_text.splitlines() if line.startswith(name))
+
+
+async def scrape(service: Service) -> str:
+    async with service.client.get(service.ops_url + "/metrics") as response:
+        return await response.text()
+
+
+async def test_a_flood_pushes_out_the_oldest_and_no_report(make_settings, monkeypatch):
+    monkeypatch.setattr(rejected_bound, "_PAUSE_S", 0.02)
+    sent = reports = 0
+    with captured_log() as log:
+        async with services.running(make_settings(**SMALL, database_timeout_s=20.0, answer_deadline_s=30.0)) as service:
+
+            async def the_first_is_gone() -> bool:
+                nonlocal sent, reports
+                assert await flood(service, range(sent, sent + 8)) == {400}
+                status, _ = await service.post("/callback/huawei/report", f"smsMsgId=m-{reports}&status=DELIVRD")
+                assert status == 200
+                sent, reports = sent + 8, reports + 1
+                assert await service.sql.fetchval(SIZE) <= MOST
+                return 0 not in await numbers_kept(service.sql)
+
+            await eventually(the_first_is_gone)
+            await eventually(lambda: bool(log.events("rejected.dropped")))
+            assert await service.sql.fetchval("SELECT count(*) FROM sms.delivery_report") == reports
+            assert len(await numbers_kept(service.sql)) + dropped(await scrape(service)) == sent
+
+
+async def test_four_instances_flooded_at_the_same_time_keep_to_one_bound(database, sql, tmp_path):
+    """None of them looks at the sizes: what each may keep until then is small enough for all of them."""
+    allowances = [Allowance(build("test"), MOST) for _ in range(4)]
+    room, _ = await rejected_bound.make_room(sql, MOST)
+    for allowance in allowances:
+        allowance.renew(room)
+    spool = Spool(tmp_path / "spool", 1 << 20)
+    async with writing(database) as writer:
+        for allowance in allowances:
+            keeper = Keeper(writer, spool, build("test"), deadline_s=30.0, rejected=allowance)
+            for n in range(40):
+                await keeper.keep(job(body=junk(n), error="junk", received_at=datetime.now(UTC)))
+    await spool.close()
+    assert await sql.fetchval(SIZE) <= MOST
+    assert await sql.fetchval("SELECT count(*) FROM sms.rejected_payload") >= 4
+
+
+async def test_while_a_backup_reads_the_ring_the_bound_holds_and_what_comes_is_not_kept(database, sql):
+    await sql.execute("ALTER FUNCTION sms_data.make_room_for_rejected SET lock_timeout = '10ms'")
+    metrics = build("test")
+    allowance = Allowance(metrics, MOST)
+    bound = RejectedBound(database, metrics, allowance, max_bytes=MOST, days=10_000)
+    written = 0
+    async with connected(database) as backup, writing(database) as writer:
+        await backup.execute("BEGIN; LOCK TABLE sms_data.rejected_payload IN ACCESS SHARE MODE")
+        for n in range(180):
+            with allowance.admitted(job(body=junk(n), error="junk")) as admitted:
+                await writer.write(admitted)
+                written += admitted.size
+            await bound._round()
+        assert MOST // 2 < await sql.fetchval(SIZE) <= MOST
+        assert written < 150
+        assert len(await numbers_kept(sql)) == written
+        assert dropped(metrics.render().decode()) == 180 - written
+
+    async def there_is_room_again() -> bool:
+        await bound._round()
+        return await sql.fetchval(SIZE) <= MOST // 4 * 3
+
+    await eventually(there_is_room_again)
+
+
+async def test_a_lowered_bound_is_kept_to_at_once(database, sql):
+    async with writing(database) as writer:
+        for n in range(250):
+            await writer.write(job(body=junk(n), error="junk"))
+            await rejected_bound.make_room(sql, 2 * MOST)
+    assert await sql.fetchval(SIZE) > MOST
+    room, gone = await rejected_bound.make_room(sql, MOST)
+    assert room >= MOST // 4
+    assert gone
+    assert await sql.fetchval(SIZE) <= MOST
+    assert await sql.fetchval("SELECT max(substr(body, 6, 6)) FROM sms.rejected_payload") == b"   249"
+
+
+async def test_instances_that_find_the_table_full_move_the_ring_once(database, sql):
+    async with writing(database) as writer:
+        for n in range(16):
+            await writer.write(job(body=junk(n), error="junk"))
+
+    async def look() -> None:
+        async with connected(database) as connection:
+            await rejected_bound.make_room(connection, MOST)
+
+    await asyncio.gather(*(look() for _ in range(4)))
+    assert await sql.fetchval("SELECT slot FROM sms_data.rejected_ring") == 1
+    assert len(await numbers_kept(sql)) == 16
+
+
+async def test_what_is_too_old_goes(database, sql, monkeypatch):
+    monkeypatch.setattr(rejected_bound, "_DELETE_AT_ONCE", 2)
+    now = datetime.now(UTC)
+    async with writing(database) as writer:
+        for days in (0, 29, 31, 32, 33, 400):
+            await writer.write(job(body=b"junk %6d" % days, error="junk", received_at=now - timedelta(days=days)))
+    metrics = build("test")
+    bound = RejectedBound(database, metrics, Allowance(metrics, MOST), max_bytes=MOST, days=30)
+    with captured_log() as log:
+        await bound._round()
+        await bound._round()
+    assert sorted(await numbers_kept(sql)) == [0, 29]
+    assert dropped(metrics.render().decode(), "age") == 4
+    assert [line["age_count"] for line in log.events("rejected.dropped")] == [4]
+
+
+async def test_an_outage_leaves_the_spool_to_what_is_understood(tmp_path):
+    """Junk may fill a quarter of the spool; reports are kept as long as there is any room."""
+    metrics = build("test")
+    spool = Spool(tmp_path / "spool", MOST)
+    async with writing("postgresql://nobody@127.0.0.1:1/none", metrics) as writer:
+        keeper = Keeper(writer, spool, metrics, deadline_s=30.0)
+        places = [(await keeper.keep(job(body=junk(n), error="junk"))).place for n in range(60)]
+        assert set(places[:10]) == {"spool"}
+        assert set(places[50:]) == {"nowhere"}
+        assert spool.depth.file_bytes < MOST // 2
+        padding = os.urandom(JUNK_BYTES)
+        for n in range(50):
+            kept = await keeper.keep(job(report(message_id=f"m-{n}"), body=padding, error="an item is bad"))
+            assert kept.place == "spool"
+    await spool.close()
+    assert dropped(metrics.render().decode()) == places.count("nowhere")
+
+
+async def test_the_upgrade_keeps_what_was_rejected_before(empty_database, template):
+    assert template
+    async with connected(empty_database) as sql:
+        await sql.execute("CREATE SCHEMA sms_data")
+        await asyncio.to_thread(command.upgrade, migrate._config(empty_database), "0002")
+        await sql.execute("SELECT sms_data.create_partitions($1)", NOON.date())
+        await sql.execute(
+            "INSERT INTO sms_data.rejected_payload (rejected_id, provider, path, received_at, error, body)"
+            " VALUES (gen_random_uuid(), 'p', '/callback/p', $1, 'why', 'what')",
+            NOON,
+        )
+        before = await sql.fetch("SELECT * FROM sms.rejected_payload")
+        await migrate.upgrade(empty_database)
+        assert await sql.fetch("SELECT * FROM sms.rejected_payload") == before
+        assert len(before) == 1
+        left = "SELECT count(*) FROM pg_class WHERE relname ~ '^rejected_payload_(by_day|[0-9]{8})'"
+        assert await sql.fetchval(left) == 0
+
+
+async def test_the_service_looks_by_itself_when_the_allowance_runs_low(make_settings, monkeypatch):
+    monkeypatch.setattr(rejected_bound, "_PAUSE_S", 0.05)
+    async with services.running(make_settings(**SMALL)) as service:
+
+        async def moved() -> bool:
+            await flood(service, range(4))
+            return await service.sql.fetchval("SELECT slot FROM sms_data.rejected_ring") > 0
+
+        await eventually(moved)

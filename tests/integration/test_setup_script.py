@@ -1,0 +1,138 @@
+"""deploy/postgresql as an operator uses it: an administrator who is no superuser, and three logins."""
+
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from support import service as services
+from support.cases import case
+from support.command import CHECKOUT, receiver
+from support.databases import administrate, connected, with_database
+from support.waiting import eventually
+
+from receiver.settings import Settings
+from receiver.store import embedded
+from receiver.store.embedded import binaries
+
+FOLDER = CHECKOUT / "deploy" / "postgresql"
+ROLES = ("sms_migrate", "sms_receiver", "sms_dashboard", "sms_owner", "sms_writer", "sms_reader")
+
+NOT_THE_OWNERS = """
+SELECT oid::regclass::text FROM pg_class
+ WHERE relnamespace IN ('sms'::regnamespace, 'sms_data'::regnamespace) AND relowner <> 'sms_owner'::regrole
+UNION ALL
+SELECT oid::regprocedure::text FROM pg_proc
+ WHERE pronamespace = 'sms_data'::regnamespace AND proowner <> 'sms_owner'::regrole
+UNION ALL
+SELECT nspname FROM pg_namespace WHERE nspname IN ('sms', 'sms_data') AND nspowner <> 'sms_owner'::regrole
+"""
+
+
+@pytest.fixture(scope="module")
+async def own_cluster(open_folder: Path) -> AsyncIterator[str]:
+    """URL of a PostgreSQL with `admin`, who may create roles and databases, and `plain`, who may nothing."""
+    async with embedded.running(open_folder / "set-up") as server:
+        await administrate(server.url, "CREATE ROLE admin LOGIN CREATEROLE CREATEDB", "CREATE ROLE plain LOGIN")
+        yield server.url
+
+
+@pytest.fixture
+async def bare(own_cluster: str) -> AsyncIterator[str]:
+    """The same, with none of our roles."""
+    yield own_cluster
+    await administrate(
+        own_cluster,
+        "DROP DATABASE IF EXISTS sms WITH (FORCE)",
+        *(f"DROP ROLE IF EXISTS {role}" for role in ROLES),
+    )
+
+
+def as_role(url: str, role: str, database: str = "sms") -> str:
+    return with_database(url, database).replace("//postgres@", f"//{role}@").replace("///", "//")
+
+
+def psql(script: str, url: str) -> None:
+    program = binaries._bin(binaries._site_folder()) / "psql"
+    command = [program, "-X", "-q", "-f", FOLDER / script, url]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), done
+
+
+async def test_from_nothing_to_a_service_that_runs_as_the_writer(bare: str, tmp_path: Path) -> None:
+    for _ in range(2):
+        psql("setup.sql", as_role(bare, "admin", "postgres"))
+    migrated = await receiver("migrate", folder=tmp_path, database_url=as_role(bare, "sms_migrate"))
+    assert (migrated.code, migrated.err) == (0, "")
+    psql("tables.sql", as_role(bare, "sms_migrate"))
+
+    writer = as_role(bare, "sms_receiver")
+    options = {"database_url": writer, "data_dir": tmp_path / "data", "host": "127.0.0.1", "port": 0, "ops_port": 0}
+    patient = {"database_timeout_s": 20.0, "answer_deadline_s": 30.0, "drain_delay_s": 0.0, "retention_days": 30}
+    async with services.running(Settings(_env_file=None, **options, **patient)) as service:
+        for name in ("huawei/single-vendor-sample", "huawei/batch-body-not-json", "huawei/uplink-emoji"):
+            body = case(name)
+            status, _ = await service.post(body.path, body.body, **body.headers)
+            assert status == body.expected["http_status"]
+        async with service.client.post(service.ops_url + "/submissions/huawei", data=b"not JSON") as response:
+            assert response.status == 400
+        ahead = "SELECT count(*) FROM sms_data.partition WHERE day > (now() AT TIME ZONE 'UTC')::date"
+
+        async def rounds_are_done() -> bool:
+            partitions, windows = await service.sql.fetchrow(
+                f"SELECT ({ahead}), count(*) FROM sms_data.reporting_window"
+            )
+            return partitions >= 18 and windows > 0
+
+        await eventually(rounds_are_done)
+
+    for command in (["list"], ["replay"], ["purge", "--yes"], ["list", "--replayed"]):
+        done = await receiver("rejected", *command, folder=tmp_path, database_url=writer)
+        assert (done.code, done.err) == (0, "")
+    await administrate(writer, "SELECT sms_data.make_room_for_rejected(1)")
+    async with connected(as_role(bare, "sms_dashboard")) as dashboard:
+        assert await dashboard.fetchval("SELECT count(*) FROM sms.message") == 1
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await dashboard.fetch("SELECT * FROM sms_data.message")
+    async with connected(with_database(bare, "sms")) as superuser:
+        assert await superuser.fetch(NOT_THE_OWNERS) == []
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await asyncpg.connect(as_role(bare, "plain"))
+
+
+async def test_old_reports_are_dropped_by_the_owner_and_by_nobody_else(bare: str, tmp_path: Path) -> None:
+    psql("setup.sql", as_role(bare, "admin", "postgres"))
+    owner, writer = as_role(bare, "sms_migrate"), as_role(bare, "sms_receiver")
+    assert (await receiver("migrate", folder=tmp_path, database_url=owner)).code == 0
+    await administrate(writer, "SELECT sms_data.create_partitions('2020-01-01')")
+    refused = await receiver("maintain", folder=tmp_path, database_url=writer, retention_days=30)
+    assert refused.complaint == "3 partitions are to be dropped, which takes a member of sms_owner"
+    done = await receiver("maintain", "--json", folder=tmp_path, database_url=owner, retention_days=30)
+    assert done.json["dropped"] == ["reply_20200101", "report_20200101", "submission_20200101"]
+    again = await receiver("maintain", "--json", folder=tmp_path, database_url=writer, retention_days=30)
+    assert (again.code, again.json["dropped"]) == (0, [])
+
+
+async def test_who_may_not_create_roles_is_told_what_an_administrator_has_to_run(bare: str, tmp_path: Path) -> None:
+    await administrate(bare, "CREATE DATABASE sms OWNER plain")
+    url = as_role(bare, "plain")
+    complaint = (await receiver("migrate", folder=tmp_path, database_url=url)).complaint
+    statements = complaint.removeprefix("an administrator has to run this first: ")
+    assert statements == (
+        "CREATE ROLE sms_owner NOLOGIN; CREATE ROLE sms_writer NOLOGIN; CREATE ROLE sms_reader NOLOGIN;"
+        " GRANT sms_owner TO plain;"
+    )
+    await administrate(as_role(bare, "admin", "postgres"), statements)
+    assert (await receiver("migrate", folder=tmp_path, database_url=url)).code == 0
+    async with connected(url) as connection:
+        assert await connection.fetch(NOT_THE_OWNERS) == []
+
+
+async def test_who_may_create_roles_needs_no_script(bare: str, tmp_path: Path) -> None:
+    """As the first user of a managed service, who is no superuser."""
+    await administrate(as_role(bare, "admin", "postgres"), "CREATE DATABASE sms")
+    for _ in range(2):
+        assert (await receiver("migrate", folder=tmp_path, database_url=as_role(bare, "admin"))).code == 0
+    async with connected(as_role(bare, "admin")) as connection:
+        assert await connection.fetch(NOT_THE_OWNERS) == []
