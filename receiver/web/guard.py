@@ -1,0 +1,136 @@
+"""Who may stay connected: deadlines for the slow, and an order in which connections give way when all are taken.
+
+The connections tell of themselves (`Held`); one task looks at all of them now and then, so that no connection needs a
+timer, and a request that comes in one piece costs nothing here.
+"""
+
+import asyncio
+import heapq
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from receiver.addresses import Networks, neighbourhood
+from receiver.metrics import Ended, Metrics
+
+SLOW_S: Final = 1.0
+"""An honest head or body is there sooner, or has a reason not to mind."""
+
+_TICK_S: Final = 0.5
+_SCAN_EVERY_S: Final = 0.05
+_STALE_S: Final = 1.0
+_AT_ONCE: Final = 256
+"""How many are found in one look at all connections, to give way one after another."""
+
+
+class Held(Protocol):
+    """A connection."""
+
+    peer: str | None
+    proxied: bool
+
+    def standing(self, now: float) -> tuple[int, float] | None:
+        """How soon it should give way, the least first: a rank, and since when. None while it works on a request."""
+
+    def overdue(self, now: float, limits: "Limits") -> Ended | None:
+        """Why it should be ended now, if it should."""
+
+    def end(self, cause: Ended) -> None:
+        """End it at once, whatever is unsent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Deadlines in seconds, numbers of connections."""
+
+    head_s: float
+    read_s: float
+    connections: int
+    per_address: int | None = None
+    trusted: Networks
+
+
+class Guard:
+    """The connections of one listener."""
+
+    def __init__(self, limits: Limits, metrics: Metrics) -> None:
+        self.limits = limits
+        self._metrics = metrics
+        self._held: dict[Held, None] = {}
+        self._by_address: dict[str, int] = {}
+        self._givers: list[Held] = []
+        self._looked_at = 0.0
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def admit(self, connection: Held, now: float) -> bool:
+        """Whether it may stay; who stays must `leave`."""
+        if self._is_one_too_many(connection):
+            self._metrics.connection_ended("full_for_address")
+            return False
+        if len(self._held) >= self.limits.connections and not self._make_room(now):
+            self._metrics.connection_ended("full")
+            return False
+        self._held[connection] = None
+        self._count(connection, +1)
+        return True
+
+    def leave(self, connection: Held) -> None:
+        """It is gone; it may have been let go before."""
+        if connection in self._held:
+            del self._held[connection]
+            self._count(connection, -1)
+
+    def end(self, connection: Held, cause: Ended) -> None:
+        """End it, and free its place at once."""
+        self.leave(connection)
+        self._metrics.connection_ended(cause)
+        connection.end(cause)
+
+    async def run(self) -> None:
+        """End what is overdue, until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(_TICK_S)
+            self.sweep(loop.time())
+
+    def sweep(self, now: float) -> None:
+        """End what is overdue now."""
+        for connection in list(self._held):
+            cause = connection.overdue(now, self.limits)
+            if cause is not None:
+                self.end(connection, cause)
+
+    def malformed(self) -> None:
+        """Count a request that is no HTTP."""
+        self._metrics.malformed_requests.inc()
+
+    def _make_room(self, now: float) -> bool:
+        waited = now - self._looked_at
+        if waited >= (_SCAN_EVERY_S if not self._givers else _STALE_S):
+            self._looked_at = now
+            ranked = [(standing, id(held), held) for held in self._held if (standing := held.standing(now))]
+            self._givers = [held for _, _, held in heapq.nsmallest(_AT_ONCE, ranked)]
+            self._givers.reverse()
+        while self._givers:
+            connection = self._givers.pop()
+            if connection in self._held and connection.standing(now) is not None:
+                self.end(connection, "gave_way")
+                return True
+        return False
+
+    def _is_one_too_many(self, connection: Held) -> bool:
+        most = self.limits.per_address
+        if most is None or connection.peer is None or connection.proxied:
+            return False
+        return self._by_address.get(neighbourhood(connection.peer), 0) >= most
+
+    def _count(self, connection: Held, by: int) -> None:
+        if self.limits.per_address is None or connection.peer is None or connection.proxied:
+            return
+        key = neighbourhood(connection.peer)
+        number = self._by_address.get(key, 0) + by
+        if number:
+            self._by_address[key] = number
+        else:
+            del self._by_address[key]
