@@ -2,9 +2,9 @@
 
 aiohttp bounds an idle connection and leaves the rest to a proxy in front: a head may drip in for the whole keep-alive
 time, an answer that nobody reads is waited for without end. How far a head or a body has come is seen here from what
-aiohttp's parser made of each piece. The names with an underscore that we use of aiohttp's `RequestHandler` (3.14) are
-its requests' count, its queue of them, and when it closes an idle connection; tests/integration/test_limits.py tells
-when they mean something else.
+aiohttp's parser made of each piece. The names with an underscore that we use of aiohttp's `RequestHandler` (3.14)
+are its count and its queue of requests, and its wait for the next one with the time when that is over;
+tests/integration/test_limits.py tells when they mean something else.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from multidict import CIMultiDictProxy
 from receiver.addresses import socket_address
 from receiver.metrics import Ended
 from receiver.web.client_address import client_address
-from receiver.web.guard import SLOW_S, Guard, Limits
+from receiver.web.guard import FRESH_S, SLOW_S, Guard, Limits
 
 MAX_HEAD: Final = 64 * 1024
 """Bytes of a head that does not come in one piece. A platform's is below 2 KiB."""
@@ -131,15 +131,24 @@ class Connection(web.RequestHandler):
 
     def standing(self, now: float) -> tuple[int, float] | None:
         """See `Held`."""
-        since = self._paused_since
-        if not since and self._body is not None and not self._body.is_eof():
-            since = self._body_since
-        if not since and self._at_work():
+        if self._paused_since:
+            return _SLOW, self._paused_since
+        if self._body is not None and not self._body.is_eof():
+            return (_SLOW if now - self._body_since >= SLOW_S else _YOUNG), self._body_since
+        if self._at_work():
             return None
-        since = since or self._head_since
-        if since:
-            return (_SLOW if now - since >= SLOW_S else _YOUNG), since
-        return _IDLE, self._next_keepalive_close_time
+        since = self._head_since
+        if not since:
+            return self._idle(now)
+        if now - since < FRESH_S:
+            return None
+        return (_SLOW if now - since >= SLOW_S else _YOUNG), since
+
+    def _idle(self, now: float) -> tuple[int, float] | None:
+        """Its last answer may be on its way out of this process still."""
+        since = self._next_keepalive_close_time - self._keepalive_timeout
+        unsent = self._stream is None or self._stream.get_write_buffer_size() > 0
+        return None if unsent and now - since < SLOW_S else (_IDLE, since)
 
     def overdue(self, now: float, limits: Limits) -> Ended | None:
         """See `Held`."""
@@ -184,7 +193,8 @@ class Connection(web.RequestHandler):
         )
 
     def _at_work(self) -> bool:
-        return self._request_in_progress or bool(self._messages)
+        """Whether aiohttp's loop over the requests does anything but wait for the next one; or has yet to notice it."""
+        return self._waiter is None or bool(self._messages)
 
     def _is_closing(self, now: float) -> bool:
         """Whether it only waits for its last bytes to be taken."""

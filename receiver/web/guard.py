@@ -16,6 +16,13 @@ from receiver.metrics import Ended, Metrics
 SLOW_S: Final = 1.0
 """An honest head or body is there sooner, or has a reason not to mind."""
 
+FRESH_S: Final = 0.05
+"""What a connection sent with its beginning may not have been read yet."""
+
+_BURST: Final = 8
+"""The n-th part of the limit may come on top of it, for the moment that it takes to see who is slow."""
+
+_MOMENT_S: Final = 0.02
 _TICK_S: Final = 0.5
 _SHARE: Final = 10
 """A look at all connections is taken when this many times what the last one took has gone by: a tenth of the time."""
@@ -61,6 +68,7 @@ class Guard:
         self._held: dict[Held, None] = {}
         self._by_address: dict[str, int] = {}
         self._givers: list[Held] = []
+        self._thinning = False
         self._stale_at = 0.0
         self._next_look = 0.0
 
@@ -72,9 +80,13 @@ class Guard:
         if self._is_one_too_many(connection):
             self._metrics.connection_ended("full_for_address")
             return False
-        if len(self._held) >= self.limits.connections and not self._make_room(now):
+        over = len(self._held) - self.limits.connections
+        if over >= self.limits.connections // _BURST and not self._make_room(now):
             self._metrics.connection_ended("full")
             return False
+        if over >= 0 and not self._thinning:
+            self._thinning = True
+            asyncio.get_running_loop().call_later(_MOMENT_S, self._thin)
         self._held[connection] = None
         self._count(connection, +1)
         return True
@@ -108,6 +120,15 @@ class Guard:
     def malformed(self) -> None:
         """Count a request that is no HTTP."""
         self._metrics.malformed_requests.inc()
+
+    def _thin(self) -> None:
+        """Back to the limit, as far as there are some that may give way."""
+        loop = asyncio.get_running_loop()
+        while (over := len(self._held) > self.limits.connections) and self._make_room(loop.time()):
+            pass
+        self._thinning = over
+        if over:
+            loop.call_later(_MOMENT_S, self._thin)
 
     def _make_room(self, now: float) -> bool:
         if now >= self._stale_at:
