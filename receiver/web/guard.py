@@ -19,7 +19,7 @@ SLOW_S: Final = 1.0
 FRESH_S: Final = 0.05
 """What a connection sent with its beginning may not have been read yet."""
 
-_BURST: Final = 8
+BURST: Final = 8
 """The n-th part of the limit may come on top of it, for the moment that it takes to see who is slow."""
 
 _MOMENT_S: Final = 0.02
@@ -81,7 +81,7 @@ class Guard:
             self._metrics.connection_ended("full_for_address")
             return False
         over = len(self._held) - self.limits.connections
-        if over >= self.limits.connections // _BURST and not self._make_room(now):
+        if over >= self.limits.connections // BURST and not self._make_room(now):
             self._metrics.connection_ended("full")
             return False
         if over >= 0 and not self._thinning:
