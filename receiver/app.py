@@ -11,6 +11,7 @@ from aiohttp import web
 
 from receiver import storage
 from receiver.logs import get_logger
+from receiver.metrics import Metrics, follow
 from receiver.providers import VERIFIERS
 from receiver.pull.source import Opened
 from receiver.pull.wiring import pulls
@@ -18,8 +19,10 @@ from receiver.report import ProviderName
 from receiver.settings import Settings, SettingsError, variable
 from receiver.store.keeper import Keeper
 from receiver.web import callbacks, ops, submissions
+from receiver.web.allowed import allow_lists
 from receiver.web.body import BodyLimits
-from receiver.web.listener import Listener
+from receiver.web.callbacks import Room
+from receiver.web.listener import Listener, ops_guard, public_guard
 
 _COLLECT_AFTER: Final = 50_000
 """Container objects that may have come to more than have gone before the collector looks at the young ones."""
@@ -68,7 +71,8 @@ async def _listen(settings: Settings, stack: AsyncExitStack, keeper: Keeper, ops
     ops_app = web.Application(client_max_size=settings.max_body_bytes + 1)
     ops.add_routes(ops_app, ops_context)
     submissions.add_routes(ops_app, submissions.Submissions(keeper=keeper, metrics=ops_context.metrics, limits=limits))
-    ops_listener = Listener(ops_app, settings, settings.ops_host, settings.ops_port)
+    guard = ops_guard(settings, ops_context.metrics)
+    ops_listener = Listener(ops_app, settings, guard, settings.ops_host, settings.ops_port)
     await stack.enter_async_context(ops_listener.open(reuse_port=False))
     app = web.Application(client_max_size=settings.max_body_bytes + 1)
     callbacks.add_routes(
@@ -80,14 +84,23 @@ async def _listen(settings: Settings, stack: AsyncExitStack, keeper: Keeper, ops
             push_keys=push_keys(settings),
             keep_unsigned=settings.keep_unsigned,
             limits=limits,
+            allowed=allow_lists(settings),
+            room=_room(settings, ops_context.metrics),
         ),
     )
-    listener = Listener(app, settings, settings.host, settings.port)
+    guard = public_guard(settings, ops_context.metrics)
+    listener = Listener(app, settings, guard, settings.host, settings.port)
     await stack.enter_async_context(listener.open(reuse_port=settings.reuse_port))
     log.info("ops.listening", url=ops_listener.url)
     for path in callbacks.paths(with_token=bool(settings.callback_tokens)):
         log.info("callback.listening", url=listener.url + path)
     return Listeners(listener, ops_listener)
+
+
+def _room(settings: Settings, metrics: Metrics) -> Room:
+    room = Room(settings.max_requests)
+    follow(metrics.requests_in_flight, lambda: room.taken)
+    return room
 
 
 def _spare_the_collector() -> None:

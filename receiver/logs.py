@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from json import dumps
@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, Final, Literal, Protocol
 import orjson
 import structlog
 
+from receiver.line_limit import LineLimit
 from receiver.log_output import Output
 from receiver.masking import HIDDEN_KEYS, MANY_DIGITS, STARS, Scrub, clean, format_exception, scrub_error, scrubber
 
@@ -161,31 +162,13 @@ def _console_renderer(*, colors: bool) -> Render:
     return render
 
 
-@dataclass(slots=True)
-class _Limit:
-    """At most so many lines of one event in a second; how many were left out comes with the next one."""
-
-    per_second: int
-    began: dict[str, float] = field(default_factory=dict)
-    written: dict[str, int] = field(default_factory=dict)
-
-    def admit(self, event: str, now: float) -> int | None:
-        """None: say nothing. Else the number of lines left out since the last one."""
-        if now - self.began.get(event, -1.0) >= 1:
-            left_out = max(0, self.written.get(event, 0) - self.per_second)
-            self.began[event], self.written[event] = now, 1
-            return left_out
-        self.written[event] += 1
-        return 0 if self.written[event] <= self.per_second else None
-
-
 class _Handler(logging.Handler):
     """Takes the stdlib's records into the same chain."""
 
     def __init__(self, net: _Net, render: Render, output: Output) -> None:
         super().__init__()
         self._net, self._render, self._output = net, render, output
-        self._limit = _Limit(CONNECTION_LINES_PER_SECOND)
+        self._limit = LineLimit(CONNECTION_LINES_PER_SECOND)
 
     def emit(self, record: logging.LogRecord) -> None:
         event = self._event(record)

@@ -32,6 +32,10 @@ CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 RejectedKind = Literal["payload", "item", "signature"]
 """What was rejected: a whole body, one item of a batch, or a push whose signature does not fit."""
 
+Ended = Literal["slow_head", "large_head", "not_read", "gave_way", "full", "full_for_address"]
+"""Why we ended a connection: its request's head came too slowly or was too large, its answer was not read, it gave way
+to a new one when all were taken; or it was turned away at once, nobody giving way, or its address having too many."""
+
 BreakerState = Literal["closed", "half_open", "open"]
 """`open`: PostgreSQL does not answer and reports go to the spool."""
 
@@ -97,6 +101,11 @@ class Metrics:
     rejected_dropped: Children[Counter]
     requests: Children[Counter]
     request_seconds: Children[Histogram]
+    requests_in_flight: Gauge
+    malformed_requests: Counter
+    refused_addresses: Children[Counter]
+    connections: Gauge
+    connections_ended: Children[Counter]
     commit_seconds: Histogram
     flush_reports: Histogram
     queue_reports: Gauge
@@ -132,6 +141,12 @@ class Metrics:
         """`provider` and `endpoint` are those of the matched route; for no route the empty string."""
         self.requests[provider, endpoint, str(http_status)].inc()
         self.request_seconds[endpoint,].observe(seconds)
+
+    def address_refused(self, provider: ProviderName) -> None:
+        self.refused_addresses[provider,].inc()
+
+    def connection_ended(self, cause: Ended) -> None:
+        self.connections_ended[cause,].inc()
 
     def flushed(self, reports: int, seconds: float) -> None:
         """One commit of so many reports."""
@@ -185,6 +200,11 @@ def build(version: str) -> Metrics:
         rejected_dropped=counters("rejected_payloads_dropped", "Rejected payloads dropped by their bounds.", "reason"),
         requests=counters("http_requests", "Callbacks answered.", "provider", "endpoint", "status"),
         request_seconds=Children(request_seconds, 1),
+        requests_in_flight=gauge("requests_in_flight", "Callbacks whose bodies came, and that are worked on."),
+        malformed_requests=counter("malformed_requests", "What came to a listener and was no HTTP."),
+        refused_addresses=counters("refused_addresses", "Requests from addresses that may not call.", "provider"),
+        connections=gauge("connections", "Open connections of the callback listener."),
+        connections_ended=counters("connections_ended", "Connections that were ended by us, and why.", "cause"),
         commit_seconds=histogram("commit_duration_seconds", "One flush to PostgreSQL.", _SECONDS),
         flush_reports=histogram("flush_reports", "Reports in one flush to PostgreSQL.", _REPORTS),
         queue_reports=gauge("queue_reports", "Reports waiting for a flush."),

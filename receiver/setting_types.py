@@ -1,12 +1,15 @@
 """The types of the settings: how each is written in an environment variable, and what of it is refused."""
 
 import re
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr
 from pydantic_settings import NoDecode
+
+from receiver.addresses import Network, parse_network
 
 MIN_TOKEN: Final = 16
 
@@ -31,6 +34,38 @@ def _split_windows(value: object) -> object:
     if not all(name.strip() and hours.strip().isdecimal() for name, _, hours in pairs):
         raise ValueError("is not a list of platform=hours")
     return {name.strip(): int(hours) for name, _, hours in pairs}
+
+
+def _split_networks(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    networks = tuple(_network(part) for piece in value.split(",") if (part := piece.strip()))
+    if not networks:
+        raise ValueError("holds no network; leave the variable out to have none")
+    return networks
+
+
+def _network(text: str) -> Network:
+    try:
+        network = parse_network(text)
+    except ValueError as error:
+        raise ValueError(f"{text} is no address or network: {error}") from error
+    if network.prefixlen == 0:
+        raise ValueError(f"{text} is everybody: anyone could claim any address")
+    return network
+
+
+def _split_allowed(value: object) -> object:
+    """`a=x,a=y,b=z` as {"a": ("x", "y"), "b": ("z",)}."""
+    if not isinstance(value, str):
+        return value
+    pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+    if not all(name.strip() and network.strip() for name, _, network in pairs):
+        raise ValueError("is not a list of platform=network")
+    allowed: dict[str, tuple[str, ...]] = {}
+    for name, _, network in pairs:
+        allowed[name.strip()] = (*allowed.get(name.strip(), ()), network.strip())
+    return allowed
 
 
 def _check_tokens(tokens: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
@@ -94,5 +129,7 @@ Tokens = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split_token
 PushKeys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split_tokens), AfterValidator(_check_push_keys)]
 Hours = Annotated[int, Field(ge=1, le=8_760)]
 Windows = Annotated[dict[str, Hours], NoDecode, BeforeValidator(_split_windows)]
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_split_networks)]
+AllowedAddresses = Annotated[dict[str, tuple[str, ...]], NoDecode, BeforeValidator(_split_allowed)]
 LogFormat = Annotated[Literal["json", "console"] | None, BeforeValidator(_lower)]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfig
 
 from receiver.setting_types import (
     MIN_TOKEN,
+    AllowedAddresses,
     Bytes,
     Count,
     DatabaseUrl,
@@ -19,6 +20,7 @@ from receiver.setting_types import (
     Host,
     LogFormat,
     LogLevel,
+    Networks,
     Port,
     PushKeys,
     RejectedBytes,
@@ -77,9 +79,32 @@ class Settings(BaseSettings):
         "A platform that has one here must sign. Unset: signatures are not asked for.",
     )
     keep_unsigned: bool = Field(default=False, description="Keep pushes with a wrong signature as rejected payloads.")
+    trusted_proxies: Networks = Field(
+        (),
+        description="Networks of the proxies in front, comma-separated, `10.0.0.0/8,2001:db8::/32`: from them alone "
+        "the client's address is taken from `X-Forwarded-For` or `Forwarded`.",
+    )
+    allowed_addresses: AllowedAddresses = Field(
+        default_factory=dict,
+        description="Who may call a platform's URLs, comma-separated, `platform=network` or `platform=preset`; others "
+        "are answered 403. A platform that is not named may be called from anywhere.",
+        json_schema_extra={"default": "unset"},
+    )
     reuse_port: bool = Field(default=False, description="Let several instances listen on one callback port.")
     max_body_bytes: Bytes = Field(ByteSize(MIB), description="Largest request body; a larger one is answered 413.")
-    body_timeout_s: Seconds = Field(10.0, description="Seconds in which a request's body must have come.")
+    max_connections: Count = Field(
+        4_096, description="Connections that may be open; then idle and slow ones give way to new ones."
+    )
+    max_connections_per_address: Count | None = Field(
+        None, description="The same for one client (IPv6: one /64); trusted proxies are exempt. Unset: no limit."
+    )
+    max_requests: Count = Field(
+        1_024, description="Requests that may be worked on, their bodies being there; more are answered 503."
+    )
+    header_timeout_s: Seconds = Field(10.0, description="Seconds in which a request's head must have come.")
+    body_timeout_s: Seconds = Field(
+        10.0, description="Seconds in which a request's body must have come, and in which an answer must be taken."
+    )
     answer_deadline_s: Seconds = Field(2.0, description="Seconds after which a callback is answered in any case.")
     keepalive_timeout_s: Seconds = Field(75.0, description="Seconds that an idle connection stays open.")
     database_timeout_s: Seconds = Field(1.0, description="Seconds that a statement or commit may take.")

@@ -3,7 +3,7 @@
 from typing import Final
 
 from receiver.providers import cloudsms, huawei, tencent, tencent_pulled
-from receiver.providers.contract import Endpoint, Parse, Provider, Verify
+from receiver.providers.contract import Endpoint, Origin, Parse, Provider, Verify
 from receiver.providers.traffic import Traffic
 from receiver.report import ProviderName
 
@@ -29,6 +29,9 @@ SUBMISSIONS: Final[dict[str, Parse]] = {SUBMISSIONS_PREFIX + p.name: p.submissio
 
 VERIFIERS: Final[dict[str, Verify]] = {p.name: p.verify for p in PROVIDERS if p.verify}
 """Those whose platforms can sign their pushes."""
+
+ORIGINS: Final[dict[str, Origin]] = {p.name: p.origin for p in PROVIDERS if p.origin}
+"""The presets of who may call, by name."""
 
 INTAKES: Final[dict[str, Parse]] = {
     **{path: endpoint.parse for path, endpoint in (ENDPOINTS | SOURCES).items()},

@@ -29,7 +29,7 @@ from receiver.providers.common import (
     refusal,
     submitted_id,
 )
-from receiver.providers.contract import Endpoint, Parsed, Provider, Verdict
+from receiver.providers.contract import Endpoint, Origin, Parsed, Provider, Verdict
 from receiver.providers.payload import (
     OPTIONAL_TEXT,
     Item,
@@ -214,6 +214,12 @@ def answer(verdict: Verdict, description: str, echo: Mapping[str, object]) -> by
     )
 
 
+ORIGIN: Final = Origin(
+    networks=("223.119.32.232", "223.119.32.134", "223.119.32.139", "223.119.32.250", "223.119.32.160"),
+    complete=True,
+)
+"""The platform's servers that call back ("CloudSMS Platform Server"); the last one is its test environment."""
+
 PROVIDER: Final = Provider(
     name=NAME,
     title="CloudSMS",
@@ -221,4 +227,5 @@ PROVIDER: Final = Provider(
     submissions=parse_submissions,
     reporting_window_h=25,
     traffic=TRAFFIC,
+    origin=ORIGIN,
 )

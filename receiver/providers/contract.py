@@ -17,6 +17,7 @@ class Verdict(StrEnum):
     GOOD = "good"
     NOT_UNDERSTOOD = "not_understood"
     NOT_SIGNED = "not_signed"
+    NOT_ALLOWED = "not_allowed"
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     TOO_LARGE = "too_large"
@@ -29,6 +30,7 @@ HTTP_STATUS: Final[dict[Verdict, int]] = {
     Verdict.GOOD: 200,
     Verdict.NOT_UNDERSTOOD: 400,
     Verdict.NOT_SIGNED: 401,
+    Verdict.NOT_ALLOWED: 403,
     Verdict.NOT_FOUND: 404,
     Verdict.METHOD_NOT_ALLOWED: 405,
     Verdict.TOO_SLOW: 408,
@@ -109,11 +111,20 @@ def endpoints(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Whence a platform pushes: addresses and networks as it names them, and whether it has named them all."""
+
+    networks: tuple[str, ...]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
     """One SMS platform.
 
     After `reporting_window_h` hours it reports no more. The rest is more than the least: `submissions` parses what its
-    send API answered, `traffic` is how `receiver simulate` plays it, `verify` checks the signature of a push.
+    send API answered, `traffic` is how `receiver simulate` plays it, `verify` checks the signature of a push, and
+    `origin` is the preset of its name for the list of who may call.
     """
 
     name: ProviderName
@@ -123,3 +134,4 @@ class Provider:
     submissions: Parse | None = None
     traffic: Traffic | None = None
     verify: Verify | None = None
+    origin: Origin | None = None

@@ -13,7 +13,7 @@ from receiver.pull.wiring import pulls
 from receiver.settings import Settings
 from receiver.storage import background, opened
 from receiver.web import ops
-from receiver.web.listener import Listener
+from receiver.web.listener import Listener, ops_guard
 
 log = get_logger()
 
@@ -36,7 +36,7 @@ async def running(settings: Settings, platforms: Sequence[Opened], stop: asyncio
     async with opened(settings, stop) as kept:
         app = web.Application()
         ops.add_routes(app, kept)
-        listener = Listener(app, settings, settings.ops_host, settings.ops_port)
+        listener = Listener(app, settings, ops_guard(settings, kept.metrics), settings.ops_host, settings.ops_port)
         loops = pulls(platforms, kept.keeper, kept.metrics, settings.data_dir)
         async with background(stop, *loops), listener.open(reuse_port=False):
             log.info("ops.listening", url=listener.url)

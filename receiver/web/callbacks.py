@@ -4,12 +4,13 @@ import hmac
 import random
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from receiver.addresses import Networks
 from receiver.callback import Callback
 from receiver.logs import get_logger
 from receiver.metrics import Metrics
@@ -19,12 +20,22 @@ from receiver.report import ProviderName
 from receiver.store.intake import NOT_SIGNED, understand
 from receiver.store.keeper import CannotKeep, Keeper
 from receiver.store.record import record
+from receiver.web.allowed import Refusals
 from receiver.web.answers import Refused, answer
 from receiver.web.body import BodyLimits, content_type, read_body
+from receiver.web.connection import remote_of
 
 log = get_logger()
 
 _request_ids = random.Random()  # noqa: S311 - names for the log, which nobody gains by guessing
+
+
+@dataclass(slots=True)
+class Room:
+    """For so many requests at a time."""
+
+    most: int
+    taken: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +48,9 @@ class Callbacks:
     push_keys: Mapping[ProviderName, Mapping[str, str]]
     keep_unsigned: bool
     limits: BodyLimits
+    allowed: Mapping[ProviderName, Networks]
+    room: Room
+    refusals: Refusals = field(default_factory=Refusals)
 
 
 def add_routes(app: web.Application, callbacks: Callbacks) -> None:
@@ -75,6 +89,9 @@ def _handler(endpoint: Endpoint, callbacks: Callbacks) -> Handler:
 
 async def _handle(request: web.Request, endpoint: Endpoint, callbacks: Callbacks) -> web.Response:
     _check_token(request, callbacks.tokens)
+    remote = remote_of(request)
+    if (allowed := callbacks.allowed.get(endpoint.provider)) is not None and not allowed.has(remote):
+        raise _not_allowed(endpoint, callbacks, remote)
     if request.method == hdrs.METH_HEAD:
         return web.Response()
     if request.method != hdrs.METH_POST:
@@ -85,9 +102,20 @@ async def _handle(request: web.Request, endpoint: Endpoint, callbacks: Callbacks
         body=await read_body(request, callbacks.limits),
         content_type=content_type(request),
         received_at=received_at,
-        remote_addr=request.remote,
+        remote_addr=remote,
         request_id=f"{_request_ids.getrandbits(64):016x}",
     )
+    room = callbacks.room
+    if room.taken >= room.most:
+        raise Refused(Verdict.BUSY, "too many requests at a time; try again later")
+    room.taken += 1
+    try:
+        return await _take(request, callback, endpoint, callbacks)
+    finally:
+        room.taken -= 1
+
+
+async def _take(request: web.Request, callback: Callback, endpoint: Endpoint, callbacks: Callbacks) -> web.Response:
     if keys := callbacks.push_keys.get(endpoint.provider):
         await _check_signature(request, callback, endpoint, callbacks, keys)
     encoding = request.headers.get(hdrs.CONTENT_ENCODING, "").strip().lower()
@@ -95,6 +123,12 @@ async def _handle(request: web.Request, endpoint: Endpoint, callbacks: Callbacks
         await _keep_rejected(callback, callbacks, "the body is compressed")
         raise Refused(Verdict.COMPRESSED, "send the body uncompressed")
     return await _keep(callback, endpoint, callbacks)
+
+
+def _not_allowed(endpoint: Endpoint, callbacks: Callbacks, remote: str | None) -> Refused:
+    callbacks.metrics.address_refused(endpoint.provider)
+    callbacks.refusals.tell(endpoint.provider, url_path(endpoint.path), remote)
+    return Refused(Verdict.NOT_ALLOWED, "this address may not call")
 
 
 def _check_token(request: web.Request, tokens: Sequence[bytes]) -> None:

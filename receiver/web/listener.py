@@ -1,16 +1,21 @@
-"""A listener: one aiohttp application on one address, with every wait bounded."""
+"""A listener: one aiohttp application on one address, with every wait and every number bounded."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from aiohttp import hdrs, web
 
+from receiver.addresses import Networks
+from receiver.metrics import Metrics, follow
 from receiver.settings import Settings
+from receiver.web.connection import Connection
+from receiver.web.descriptors import room_for
+from receiver.web.guard import Guard, Limits
 
-_LINGER_S: Final = 2.0
-"""How long the rest of a body that was refused is read, so that the client gets to read the answer."""
+_BACKLOG: Final = 1_024
+_OPS_CONNECTIONS: Final = 256
 
 _SHOWN_HOST: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - it is not bound here
 
@@ -18,48 +23,82 @@ _SHOWN_HOST: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - it 
 class Listener:
     """Opened with `open`; `drain` closes the door and lets those inside finish."""
 
-    def __init__(self, app: web.Application, settings: Settings, host: str, port: int) -> None:
-        self._runner = web.AppRunner(
-            app,
-            access_log=None,
-            handle_signals=False,
-            auto_decompress=False,
-            keepalive_timeout=settings.keepalive_timeout_s,
-            lingering_time=_LINGER_S,
-            shutdown_timeout=settings.shutdown_timeout_s,
-        )
+    def __init__(self, app: web.Application, settings: Settings, guard: Guard, host: str, port: int) -> None:
+        self._runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=settings.shutdown_timeout_s)
         app.on_response_prepare.append(self._say_farewell)
+        self._keepalive_s = settings.keepalive_timeout_s
+        self._guard = guard
         self._draining = False
         self._host = host
         self._port = port
-        self._site: web.TCPSite | None = None
+        self._server: asyncio.Server | None = None
 
     @property
     def url(self) -> str:
         """Where it listens, as one would type it."""
-        port = self._runner.addresses[0][1]
-        return f"http://{_SHOWN_HOST.get(self._host, self._host)}:{port}"
+        return f"http://{_SHOWN_HOST.get(self._host, self._host)}:{self._port}"
 
     @asynccontextmanager
     async def open(self, *, reuse_port: bool) -> AsyncIterator[None]:
         """Listen while the block runs, then let requests under way finish."""
         await self._runner.setup()
+        guarding = asyncio.create_task(self._guard.run())
         try:
-            self._site = web.TCPSite(self._runner, self._host, self._port, reuse_port=reuse_port or None, backlog=1024)
-            await self._site.start()
+            loop = asyncio.get_running_loop()
+            self._server = await loop.create_server(
+                self._connection, self._host, self._port, backlog=_BACKLOG, reuse_port=reuse_port or None
+            )
+            self._port = self._server.sockets[0].getsockname()[1]
             yield
         finally:
+            self._close()
             await self._runner.cleanup()
+            guarding.cancel()
+            with suppress(asyncio.CancelledError):
+                await guarding
 
     async def drain(self, delay_s: float) -> None:
         """Take no new connections, and wait a moment for what comes on the open ones, whose next answer is the last."""
         self._draining = True
-        if self._site is not None:
-            await self._site.stop()
+        self._close()
         await asyncio.sleep(delay_s)
+
+    def _close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+
+    def _connection(self) -> Connection:
+        """What aiohttp's own server would make, but ours."""
+        server = self._runner.server
+        if server is None:
+            raise RuntimeError("the listener is not open")
+        return Connection(server, self._guard, self._keepalive_s)
 
     async def _say_farewell(self, _request: web.Request, response: web.StreamResponse) -> None:
         """Or the client's next request would meet a connection that is being closed: lost, for who does not resend."""
         if self._draining:
             response.headers[hdrs.CONNECTION] = "close"
             response.force_close()
+
+
+def public_guard(settings: Settings, metrics: Metrics) -> Guard:
+    """For the listener of the callback URLs: strangers knock there."""
+    limits = _limits(settings, room_for(settings.max_connections), settings.max_connections_per_address)
+    guard = Guard(limits, metrics)
+    follow(metrics.connections, lambda: len(guard))
+    return guard
+
+
+def ops_guard(settings: Settings, metrics: Metrics) -> Guard:
+    """For the ops listener."""
+    return Guard(_limits(settings, _OPS_CONNECTIONS, None), metrics)
+
+
+def _limits(settings: Settings, connections: int, per_address: int | None) -> Limits:
+    return Limits(
+        head_s=settings.header_timeout_s,
+        read_s=settings.body_timeout_s,
+        connections=connections,
+        per_address=per_address,
+        trusted=Networks(settings.trusted_proxies),
+    )

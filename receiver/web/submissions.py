@@ -23,6 +23,7 @@ from receiver.store.keeper import CannotKeep, Keeper
 from receiver.store.record import record
 from receiver.web.answers import HEADERS, Refused
 from receiver.web.body import BodyLimits, content_type, read_body
+from receiver.web.connection import remote_of
 
 _MAX_CORRELATION: Final = 256
 
@@ -67,7 +68,7 @@ async def _handle(request: web.Request, path: str, submissions: Submissions) -> 
         body=await read_body(request, submissions.limits),
         content_type=content_type(request),
         received_at=datetime.now(UTC),
-        remote_addr=request.remote,
+        remote_addr=remote_of(request),
         request_id=secrets.token_hex(8),
         correlation=_correlation(request),
     )

@@ -60,9 +60,11 @@ class Wire:
 
 
 @asynccontextmanager
-async def wire(url: str) -> AsyncIterator[Wire]:
+async def wire(url: str, *, address: str | None = None) -> AsyncIterator[Wire]:
+    """A connection, from this address of ours (127.0.0.2 is one too) where it matters."""
     parts = urlsplit(url)
-    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    here = None if address is None else (address, 0)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port, local_addr=here)
     try:
         yield Wire(reader, writer)
     finally:

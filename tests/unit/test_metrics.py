@@ -39,6 +39,15 @@ def test_requests_replies_and_rejected_payloads_are_counted(service):
     assert value(service, "receiver_rejected_payloads_total", provider="acme", kind="item") == 1
 
 
+def test_strangers_are_counted_by_what_became_of_them(service):
+    service.address_refused(ACME)
+    service.connection_ended("slow_head")
+    service.malformed_requests.inc()
+    assert value(service, "receiver_refused_addresses_total", provider="acme") == 1
+    assert value(service, "receiver_connections_ended_total", cause="slow_head") == 1
+    assert value(service, "receiver_malformed_requests_total") == 1
+
+
 def test_a_flush_is_seen_by_its_size_and_its_time(service):
     service.flushed(50, 0.004)
     assert value(service, "receiver_flush_reports_sum") == 50

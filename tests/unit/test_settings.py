@@ -54,6 +54,14 @@ def test_tokens_are_comma_separated_secrets(monkeypatch):
     assert [token.get_secret_value() for token in load().callback_tokens] == [TOKEN, f"{TOKEN}2"]
 
 
+def test_networks_are_comma_separated_and_a_platform_may_have_several(monkeypatch):
+    monkeypatch.setenv("RECEIVER_TRUSTED_PROXIES", "10.0.0.0/8, 2001:db8::1,::ffff:192.0.2.0/120,")
+    monkeypatch.setenv("RECEIVER_ALLOWED_ADDRESSES", "acme=acme, acme=203.0.113.0/24,other=::1")
+    settings = load()
+    assert [str(network) for network in settings.trusted_proxies] == ["10.0.0.0/8", "2001:db8::1/128", "192.0.2.0/24"]
+    assert settings.allowed_addresses == {"acme": ("acme", "203.0.113.0/24"), "other": ("::1",)}
+
+
 def test_an_empty_variable_is_one_that_is_not_set(monkeypatch):
     for name in Settings.model_fields:
         monkeypatch.setenv(variable(name), "")
@@ -79,6 +87,16 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch):
         ("BODY_TIMEOUT_S", "inf", "finite"),
         ("RETENTION_DAYS", "0", "greater than or equal to 1"),
         ("REUSE_PORT", "maybe", "boolean"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8,proxy.internal", "proxy.internal is no address or network"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8", "host bits"),
+        ("TRUSTED_PROXIES", "::/0", "anyone could claim any address"),
+        ("TRUSTED_PROXIES", " , ", "holds no network"),
+        ("ALLOWED_ADDRESSES", "10.0.0.0/8", "platform=network"),
+        ("ALLOWED_ADDRESSES", "huawei=", "platform=network"),
+        ("MAX_CONNECTIONS", "0", "greater than or equal to 1"),
+        ("MAX_CONNECTIONS_PER_ADDRESS", "0", "greater than or equal to 1"),
+        ("MAX_REQUESTS", "many", "integer"),
+        ("HEADER_TIMEOUT_S", "0", "greater than 0"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_variable(monkeypatch, name, value, says):

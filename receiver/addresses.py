@@ -1,0 +1,85 @@
+"""IP addresses as people, headers and sockets write them, and networks that hold them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+_MAPPED_BITS: Final = 96
+"""Bits of `::ffff:0:0/96`, before the IPv4 address that is mapped (RFC 4291, section 2.5.5.2)."""
+
+_SITE_BITS: Final = 64
+"""The least that one site has of IPv6: whoever has one address of it has all (RFC 4291, section 2.5.1)."""
+
+_REMEMBERED: Final = 2_048
+
+
+def parse_address(text: str) -> Address | None:
+    """The address, an IPv4-mapped one as IPv4; None for what is none, or has a zone (`fe80::1%eth0`)."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, IPv4Address):
+        return address
+    return None if address.scope_id else address.ipv4_mapped or address
+
+
+def parse_network(text: str) -> Network:
+    """`10.0.0.0/8`, `2001:db8::/32` or one address; an IPv4-mapped network as IPv4. ValueError says what is wrong."""
+    network = ip_network(text)
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    if mapped is not None and network.prefixlen >= _MAPPED_BITS:
+        return IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
+    return network
+
+
+def socket_address(peer: object) -> str | None:
+    """The address of a socket's name, as text without a zone, an IPv4-mapped one as IPv4; None where it has none."""
+    if not isinstance(peer, tuple) or not peer:
+        return None
+    host = str(peer[0])
+    if ":" not in host:
+        return host
+    address = parse_address(host.partition("%")[0])
+    return None if address is None else str(address)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def neighbourhood(address: str) -> str:
+    """What counts as one client: an IPv4 address, or the /64 of an IPv6 one."""
+    if ":" not in address:
+        return address
+    return str(ip_network((address, _SITE_BITS), strict=False))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Networks:
+    """Addresses by the networks that they are in; compared by identity, which makes it a quick key of a cache."""
+
+    networks: tuple[Network, ...] = ()
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> "Networks":
+        """Raises ValueError."""
+        return cls(tuple(parse_network(text) for text in texts))
+
+    def __contains__(self, address: Address) -> bool:
+        return any(address in network for network in self.networks)
+
+    def __bool__(self) -> bool:
+        return bool(self.networks)
+
+    def has(self, address: str | None) -> bool:
+        """The same for an address as text; nowhere is in no network."""
+        return address is not None and _has(self, address)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _has(networks: Networks, address: str) -> bool:
+    parsed = parse_address(address)
+    return parsed is not None and parsed in networks

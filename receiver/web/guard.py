@@ -1,0 +1,174 @@
+"""Who may stay connected: deadlines for the slow, and an order in which connections give way when all are taken.
+
+The connections tell of themselves (`Held`); one task looks at all of them now and then, so that no connection needs a
+timer, and a request that comes in one piece costs nothing here.
+"""
+
+import asyncio
+import heapq
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Final, Protocol
+
+from receiver.addresses import Networks, neighbourhood
+from receiver.metrics import Ended, Metrics
+
+SLOW_S: Final = 1.0
+"""An honest head or body is there sooner, or has a reason not to mind."""
+
+FRESH_S: Final = 0.05
+"""What a connection sent with its beginning may not have been read yet."""
+
+BURST: Final = 8
+"""The n-th part of the limit may come on top of it, for the moment that it takes to see who is slow."""
+
+_MOMENT_S: Final = 0.02
+_TICK_S: Final = 0.5
+_SHARE: Final = 10
+"""A look at all connections is taken when this many times what the last one took has gone by: a tenth of the time."""
+
+_STALE_S: Final = 1.0
+_AT_ONCE: Final = 256
+"""How many are found in one look at all connections, to give way one after another."""
+
+
+class Held(Protocol):
+    """A connection."""
+
+    peer: str | None
+    proxied: bool
+
+    def standing(self, now: float) -> tuple[int, float] | None:
+        """How soon it should give way, the least first: a rank, and since when. None while it works on a request."""
+
+    def overdue(self, now: float, limits: "Limits") -> Ended | None:
+        """Why it should be ended now, if it should."""
+
+    def end(self, cause: Ended) -> None:
+        """End it at once, whatever is unsent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Deadlines in seconds, numbers of connections."""
+
+    head_s: float
+    read_s: float
+    connections: int
+    per_address: int | None = None
+    trusted: Networks
+
+
+class Guard:
+    """The connections of one listener."""
+
+    def __init__(self, limits: Limits, metrics: Metrics) -> None:
+        self.limits = limits
+        self._metrics = metrics
+        self._held: dict[Held, None] = {}
+        self._by_address: dict[str, int] = {}
+        self._givers: list[Held] = []
+        self._thinning = False
+        self._stale_at = 0.0
+        self._next_look = 0.0
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def admit(self, connection: Held, now: float) -> bool:
+        """Whether it may stay; who stays must `leave`."""
+        if self._is_one_too_many(connection):
+            self._metrics.connection_ended("full_for_address")
+            return False
+        over = len(self._held) - self.limits.connections
+        if over >= self.limits.connections // BURST and not self._make_room(now):
+            self._metrics.connection_ended("full")
+            return False
+        if over >= 0 and not self._thinning:
+            self._thinning = True
+            asyncio.get_running_loop().call_later(_MOMENT_S, self._thin)
+        self._held[connection] = None
+        self._count(connection, +1)
+        return True
+
+    def leave(self, connection: Held) -> None:
+        """It is gone; it may have been let go before."""
+        if connection in self._held:
+            del self._held[connection]
+            self._count(connection, -1)
+
+    def end(self, connection: Held, cause: Ended) -> None:
+        """End it, and free its place at once."""
+        self.leave(connection)
+        self._metrics.connection_ended(cause)
+        connection.end(cause)
+
+    async def run(self) -> None:
+        """End what is overdue, until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(_TICK_S)
+            self.sweep(loop.time())
+
+    def sweep(self, now: float) -> None:
+        """End what is overdue now."""
+        for connection in list(self._held):
+            cause = connection.overdue(now, self.limits)
+            if cause is not None:
+                self.end(connection, cause)
+
+    def malformed(self) -> None:
+        """Count a request that is no HTTP."""
+        self._metrics.malformed_requests.inc()
+
+    def _thin(self) -> None:
+        """Back to the limit, as far as there are some that may give way."""
+        loop = asyncio.get_running_loop()
+        while (over := len(self._held) > self.limits.connections) and self._make_room(loop.time()):
+            pass
+        self._thinning = over
+        if over:
+            loop.call_later(_MOMENT_S, self._thin)
+
+    def _make_room(self, now: float) -> bool:
+        if now >= self._stale_at:
+            self._look(now)
+        if self._one_gives_way(now):
+            return True
+        if now < self._next_look:
+            return False
+        self._look(now)
+        return self._one_gives_way(now)
+
+    def _one_gives_way(self, now: float) -> bool:
+        while self._givers:
+            connection = self._givers.pop()
+            if connection in self._held and connection.standing(now) is not None:
+                self.end(connection, "gave_way")
+                return True
+        return False
+
+    def _look(self, now: float) -> None:
+        """Find who may give way."""
+        began = perf_counter()
+        ranked = [(standing, id(held), held) for held in self._held if (standing := held.standing(now))]
+        self._givers = [held for _, _, held in heapq.nsmallest(_AT_ONCE, ranked)]
+        self._givers.reverse()
+        self._stale_at = now + _STALE_S
+        self._next_look = now + _SHARE * (perf_counter() - began)
+
+    def _is_one_too_many(self, connection: Held) -> bool:
+        most = self.limits.per_address
+        if most is None or connection.peer is None or connection.proxied:
+            return False
+        return self._by_address.get(neighbourhood(connection.peer), 0) >= most
+
+    def _count(self, connection: Held, by: int) -> None:
+        if self.limits.per_address is None or connection.peer is None or connection.proxied:
+            return
+        key = neighbourhood(connection.peer)
+        number = self._by_address.get(key, 0) + by
+        if number:
+            self._by_address[key] = number
+        else:
+            del self._by_address[key]
