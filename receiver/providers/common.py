@@ -18,6 +18,9 @@ BEIJING: Final = timezone(timedelta(hours=8))
 _MAX_CALLING_CODE: Final = 3
 """Digits (ITU-T E.164, section 6.2.1)."""
 
+_MAX_E164: Final = len("+") + 15
+"""Characters (ITU-T E.164, section 6)."""
+
 _MAX_NUMBER: Final = 32
 """Characters: no number that is possible has more, prefixes and all."""
 
@@ -55,9 +58,11 @@ def _e164(number: str, region: str | None) -> tuple[str | None, str | None]:
         return None, None
     if not phonenumbers.is_possible_number(parsed):
         return None, None
+    written = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+    if len(written) > _MAX_E164:  # the library thinks longer ones possible in Japan
+        return None, None
     country = phonenumbers.region_code_for_number(parsed)
-    known = country if country and len(country) == len("CN") else None
-    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164), known
+    return written, country if country and len(country) == len("CN") else None
 
 
 def iso_utc(text: str | None) -> datetime | None:
