@@ -20,7 +20,8 @@ PACKAGES: Final = ("nginx", "libpcre2-8-0", "libssl3", "zlib1g", "libcrypt1")
 SERVER_NAME: Final = "callbacks.example.com"
 
 _SHIPPED: Final = CHECKOUT / "deploy" / "nginx" / "receiver.conf"
-_UPSTREAM: Final = "    server 127.0.0.1:8080 max_fails=0;\n"
+_UPSTREAM: Final = "    server 127.0.0.1:{port} max_fails=0;\n"
+_SHIPPED_PORTS: Final = (8091, 8092)
 _TIMEOUT_S: Final = 30
 _MAIN: Final = """
 daemon off;
@@ -115,9 +116,9 @@ def _wait_for(process: "subprocess.Popen[bytes]", front: Front) -> None:
 
 def _adapted(front: Front, upstreams: Sequence[int]) -> str:
     text = _SHIPPED.read_text(encoding="utf-8")
-    servers = "".join(_UPSTREAM.replace("8080", str(port)) for port in upstreams)
+    shipped, servers = ("".join(_UPSTREAM.format(port=one) for one in ports) for ports in (_SHIPPED_PORTS, upstreams))
     for old, new in {
-        _UPSTREAM * 2: servers,
+        shipped: servers,
         "listen 443 ssl;": f"listen 127.0.0.1:{front.port} ssl;",
         "    listen [::]:443 ssl;\n": "",
         "/etc/receiver/tls/": f"{front.folder}/",

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 from support import nginx, wire
 from support.cases import case
-from support.cluster import APPLICATION, Cluster, free_port
+from support.cluster import APPLICATION, Cluster
 from support.databases import connected
 from support.nginx import SERVER_NAME, Front
 from support.process import ServiceProcess
@@ -31,7 +31,7 @@ Program = Callable[..., list[str]]
 
 @dataclass
 class Behind:
-    """nginx, and two instances on one port behind it."""
+    """nginx, and two instances behind it, each on a port of its own."""
 
     front: Front
     instances: list[ServiceProcess]
@@ -42,11 +42,8 @@ class Behind:
 async def behind(program: Program, reachable: Cluster, open_folder: Path) -> AsyncIterator[Behind]:
     command = program("nginx", *nginx.PACKAGES)
     database = await reachable.new_database()
-    port = free_port()
     settings = {
         "database_url": reachable.url(database, user=APPLICATION),
-        "port": port,
-        "reuse_port": True,
         "callback_tokens": TOKEN,
         "push_keys": "huawei:the-access:the-secret",
         "trusted_proxies": "127.0.0.1/32",
@@ -55,10 +52,26 @@ async def behind(program: Program, reachable: Cluster, open_folder: Path) -> Asy
     async with AsyncExitStack() as stack:
         sql = await stack.enter_async_context(connected(reachable.socket_url(database)))
         for instance in instances:
-            await instance.start()
+            await listening(instance)
             stack.push_async_callback(_gone, instance)
-        front = stack.enter_context(nginx.running(command, open_folder / "nginx", [port, port]))
+        front = stack.enter_context(
+            nginx.running(command, open_folder / "nginx", [instance.port for instance in instances])
+        )
         yield Behind(front, instances, sql)
+
+
+async def listening(instance: ServiceProcess) -> None:
+    """Start it, and wait until it takes callbacks."""
+    await instance.start()
+
+    async def accepts() -> bool:
+        try:
+            async with wire.wire(instance.url):
+                return True
+        except OSError:
+            return False
+
+    await eventually(accepts)
 
 
 async def _gone(instance: ServiceProcess) -> None:
@@ -156,7 +169,7 @@ async def test_one_instance_after_the_other_restarts_and_no_push_is_lost(behind:
             for instance in behind.instances:
                 begin = len(sent)
                 await end(instance)
-                await instance.start()
+                await listening(instance)
                 async with asyncio.timeout(wire.DEADLINE_S):
                     while len(sent) < begin + 20:
                         await asyncio.sleep(0.02)
