@@ -48,6 +48,9 @@ lock: dev ## pin the newest versions that pyproject.toml allows, with hashes
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 		--constraint deploy/requirements.txt --group build --group dev pyproject.toml \
 		--output-file .ci/requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+		--group system --output-file .ci/system-requirements.txt
 
 clean: ## remove .venv and what tools left behind
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

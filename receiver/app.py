@@ -12,6 +12,7 @@ from aiohttp import web
 from receiver import storage
 from receiver.logs import get_logger
 from receiver.metrics import Metrics, follow
+from receiver.notify import notify
 from receiver.providers import VERIFIERS
 from receiver.pull.source import Opened
 from receiver.pull.wiring import pulls
@@ -44,7 +45,9 @@ async def serve(settings: Settings, platforms: Sequence[Opened] = ()) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with running(settings, stop, platforms):
+        notify("READY=1")
         await stop.wait()
+        notify("STOPPING=1")
 
 
 @asynccontextmanager

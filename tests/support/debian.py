@@ -8,6 +8,7 @@ from typing import Final
 
 _FETCHED: Final = Path(__file__).parents[2] / ".venv" / "debian"
 _TIMEOUT_S: Final = 300
+_LIBRARIES: Final = ("usr/lib/*-linux-gnu", "lib/*-linux-gnu", "usr/lib/*-linux-gnu/systemd")
 
 
 class NotAvailableError(Exception):
@@ -25,7 +26,7 @@ def command(program: str, *packages: str) -> list[str]:
     found = [path for place in ("usr/bin", "usr/sbin", "bin", "sbin") if (path := folder / place / program).exists()]
     if not found:
         raise NotAvailableError(f"{' '.join(packages)}: has no program {program}")
-    libraries = ":".join(str(path) for path in folder.glob("usr/lib/*-linux-gnu"))
+    libraries = ":".join(str(path) for place in _LIBRARIES for path in folder.glob(place))
     return ["/usr/bin/env", f"LD_LIBRARY_PATH={libraries}", str(found[0])]
 
 

@@ -1,9 +1,12 @@
 """Tests beside other people's programs: what cannot be had here is skipped, with the reason."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
+from support import cluster as clusters
 from support import debian
+from support.cluster import Cluster
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +20,10 @@ def program() -> Callable[..., list[str]]:
             pytest.skip(str(error))
 
     return command
+
+
+@pytest.fixture(scope="session")
+async def reachable(open_folder: Path) -> AsyncIterator[Cluster]:
+    """A PostgreSQL that takes connections by TCP, so that any account can be its client."""
+    async with clusters.running(open_folder / "reachable") as cluster:
+        yield cluster

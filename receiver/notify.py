@@ -1,0 +1,20 @@
+"""What a service manager is told of us, by sd_notify(3): so `systemctl restart` returns once the next one listens."""
+
+import os
+import socket
+from contextlib import suppress
+from typing import Final, Literal
+
+_VARIABLE: Final = "NOTIFY_SOCKET"
+_TIMEOUT_S: Final = 1.0
+
+
+def notify(state: Literal["READY=1", "STOPPING=1"]) -> None:
+    """Tell the manager that started us, if one did and wants to know. That it can't be told stops nothing."""
+    address = os.environ.get(_VARIABLE, "")
+    if not address.startswith(("/", "@")):
+        return
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.settimeout(_TIMEOUT_S)
+        # An `@` stands for the byte 0 of an abstract address.
+        channel.sendto(state.encode(), address.replace("@", "\0", 1) if address.startswith("@") else address)

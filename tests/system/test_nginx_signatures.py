@@ -1,0 +1,72 @@
+"""Every genuine push among the fixtures is as genuine behind nginx: nothing that is signed was changed on the way."""
+
+import base64
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from support import nginx
+from support.cases import FOLDER
+from support.nginx import Front
+
+from receiver.providers import VERIFIERS
+from receiver.providers.contract import SignedRequest
+from receiver.report import ProviderName
+
+GENUINE = {
+    file.stem: story
+    for file in sorted((FOLDER / "signatures" / "huawei").glob("*.json"))
+    if (story := json.loads(file.read_text(encoding="utf-8")))["error"] is None and "/callback/" in story["path"]
+}
+
+
+@pytest.fixture(scope="module")
+async def arrived(
+    program: Callable[..., list[str]], open_folder: Path
+) -> AsyncIterator[tuple[Front, list[SignedRequest]]]:
+    """nginx, and what a server behind it was sent, read as the receiver reads it."""
+    requests: list[SignedRequest] = []
+
+    async def note(request: web.Request) -> web.Response:
+        path, _, query = request.raw_path.partition("?")
+        headers = tuple(request.headers.items())
+        requests.append(
+            SignedRequest(
+                method=request.method, raw_path=path, raw_query=query, headers=headers, body=await request.read()
+            )
+        )
+        return web.Response()
+
+    command = program("nginx", *nginx.PACKAGES)
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", note)
+    runner = web.AppRunner(app, auto_decompress=False)
+    await runner.setup()
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        port = runner.addresses[0][1]
+        yield stack.enter_context(nginx.running(command, open_folder / "signatures", [port, port])), requests
+
+
+@pytest.mark.parametrize("name", GENUINE)
+async def test_the_signature_still_fits(arrived: tuple[Front, list[SignedRequest]], name: str) -> None:
+    front, requests = arrived
+    story = GENUINE[name]
+    answer = await front.send(on_the_wire(story))
+    assert answer.status == 200
+    VERIFIERS[ProviderName("huawei")](requests[-1], story["keys"], datetime.fromisoformat(story["now"]))
+
+
+def on_the_wire(story: dict[str, Any]) -> bytes:
+    body = base64.b64decode(story["body_base64"]) if "body_base64" in story else story["body"].encode()
+    target = story["path"] + (f"?{story['query']}" if story["query"] else "")
+    lines = [f"{story['method']} {target} HTTP/1.1", *(f"{header}: {value}" for header, value in story["headers"])]
+    if not any(header.lower() == "content-length" for header, _ in story["headers"]):
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join((*lines, "", "")).encode() + body
