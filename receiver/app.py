@@ -17,9 +17,10 @@ from receiver.pull.wiring import pulls
 from receiver.report import ProviderName
 from receiver.settings import Settings, SettingsError, variable
 from receiver.store.keeper import Keeper
-from receiver.web import callbacks, ops, submissions
+from receiver.web import callbacks, ops, ops_token, submissions
 from receiver.web.body import BodyLimits
 from receiver.web.listener import Listener
+from receiver.web.tls import Tls
 
 _COLLECT_AFTER: Final = 50_000
 """Container objects that may have come to more than have gone before the collector looks at the young ones."""
@@ -49,11 +50,16 @@ async def running(
     settings: Settings, stop: asyncio.Event, platforms: Sequence[Opened] = ()
 ) -> AsyncIterator[Listeners]:
     """The service while the block runs, pulling from the platforms. A background task that dies sets `stop`."""
+    # First of all, so that a file which cannot be used stops the start before anything is started.
+    tls = Tls(settings) if settings.tls_certificate else None
     async with AsyncExitStack() as stack:
         ops_context = await stack.enter_async_context(storage.opened(settings, stop))
         keeper, metrics = ops_context.keeper, ops_context.metrics
         await stack.enter_async_context(storage.background(stop, *pulls(platforms, keeper, metrics, settings.data_dir)))
-        listeners = await _listen(settings, stack, keeper, ops_context)
+        if tls is not None:
+            tls.publish(metrics)
+            await stack.enter_async_context(storage.background(stop, tls.watch()))
+        listeners = await _listen(settings, stack, keeper, ops_context, tls)
         _spare_the_collector()
         yield listeners
         ops_context.stopping = True
@@ -62,10 +68,12 @@ async def running(
     log.info("service.stopped")
 
 
-async def _listen(settings: Settings, stack: AsyncExitStack, keeper: Keeper, ops_context: ops.Ops) -> Listeners:
+async def _listen(
+    settings: Settings, stack: AsyncExitStack, keeper: Keeper, ops_context: ops.Ops, tls: Tls | None
+) -> Listeners:
     """Start both listeners. The ops one is stopped last, so that it can tell what happens until then."""
     limits = BodyLimits(settings.max_body_bytes, settings.body_timeout_s)
-    ops_app = web.Application(client_max_size=settings.max_body_bytes + 1)
+    ops_app = web.Application(middlewares=ops_token.guards(settings), client_max_size=settings.max_body_bytes + 1)
     ops.add_routes(ops_app, ops_context)
     submissions.add_routes(ops_app, submissions.Submissions(keeper=keeper, metrics=ops_context.metrics, limits=limits))
     ops_listener = Listener(ops_app, settings, settings.ops_host, settings.ops_port)
@@ -80,11 +88,13 @@ async def _listen(settings: Settings, stack: AsyncExitStack, keeper: Keeper, ops
             push_keys=push_keys(settings),
             keep_unsigned=settings.keep_unsigned,
             limits=limits,
+            is_vouched_for=tls.is_vouched_for if tls else lambda _request, _platform: True,
         ),
     )
-    listener = Listener(app, settings, settings.host, settings.port)
+    listener = Listener(app, settings, settings.host, settings.port, tls.door if tls else None)
     await stack.enter_async_context(listener.open(reuse_port=settings.reuse_port))
     log.info("ops.listening", url=ops_listener.url)
+    ops_token.warn_if_open(settings)
     for path in callbacks.paths(with_token=bool(settings.callback_tokens)):
         log.info("callback.listening", url=listener.url + path)
     return Listeners(listener, ops_listener)

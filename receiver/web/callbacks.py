@@ -3,7 +3,7 @@
 import hmac
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -37,6 +37,7 @@ class Callbacks:
     push_keys: Mapping[ProviderName, Mapping[str, str]]
     keep_unsigned: bool
     limits: BodyLimits
+    is_vouched_for: Callable[[web.Request, ProviderName], bool]
 
 
 def add_routes(app: web.Application, callbacks: Callbacks) -> None:
@@ -75,6 +76,8 @@ def _handler(endpoint: Endpoint, callbacks: Callbacks) -> Handler:
 
 async def _handle(request: web.Request, endpoint: Endpoint, callbacks: Callbacks) -> web.Response:
     _check_token(request, callbacks.tokens)
+    if not callbacks.is_vouched_for(request, endpoint.provider):
+        raise Refused(Verdict.FORBIDDEN, "no client certificate of this platform")
     if request.method == hdrs.METH_HEAD:
         return web.Response()
     if request.method != hdrs.METH_POST:
