@@ -173,7 +173,8 @@ def _load(context: ssl.SSLContext, path: Path, key: Path) -> Certificate:
 def _misfit(path: Path, key: Path, error: ssl.SSLError) -> str:
     if "ENCRYPTED" in key.read_text("latin-1"):
         return f"{_KEY}: {key} has a passphrase; write it without one"
-    if "MISMATCH" in (error.reason or ""):
+    # The latter is what OpenSSL says of an RSA key beside an ECDSA certificate.
+    if (error.reason or "").endswith(("MISMATCH", "NO_CERTIFICATE_ASSIGNED")):
         return f"{_KEY}: {key} is not the key of {path}"
     return f"{_CERTIFICATE}: {path} cannot be used with {key}: {error.reason or 'unreadable'}"
 
@@ -196,9 +197,9 @@ def _authorities(context: ssl.SSLContext, files: Mapping[str, Path]) -> dict[str
 
 
 def _why(error: OSError | CertificateError) -> str:
-    if isinstance(error, ssl.SSLError) or not isinstance(error, OSError):
-        return str(error) if isinstance(error, CertificateError) else "holds no certificate that can be used"
-    return f"cannot be read: {error.strerror}"
+    if isinstance(error, CertificateError):
+        return str(error)
+    return "holds no certificate in PEM" if isinstance(error, ssl.SSLError) else f"cannot be read: {error.strerror}"
 
 
 class TlsSite(web.BaseSite):
