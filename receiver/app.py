@@ -91,7 +91,7 @@ async def _listen(
             is_vouched_for=tls.is_vouched_for if tls else lambda _request, _platform: True,
         ),
     )
-    listener = Listener(app, settings, settings.host, settings.port, tls.door if tls else None)
+    listener = Listener(app, settings, settings.host, settings.port, tls.listening() if tls else {})
     await stack.enter_async_context(listener.open(reuse_port=settings.reuse_port))
     log.info("ops.listening", url=ops_listener.url)
     ops_token.warn_if_open(settings)

@@ -17,7 +17,7 @@ class Verdict(StrEnum):
     GOOD = "good"
     NOT_UNDERSTOOD = "not_understood"
     NOT_SIGNED = "not_signed"
-    FORBIDDEN = "forbidden"
+    NOT_ALLOWED = "not_allowed"
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     TOO_LARGE = "too_large"
@@ -30,7 +30,7 @@ HTTP_STATUS: Final[dict[Verdict, int]] = {
     Verdict.GOOD: 200,
     Verdict.NOT_UNDERSTOOD: 400,
     Verdict.NOT_SIGNED: 401,
-    Verdict.FORBIDDEN: 403,
+    Verdict.NOT_ALLOWED: 403,
     Verdict.NOT_FOUND: 404,
     Verdict.METHOD_NOT_ALLOWED: 405,
     Verdict.TOO_SLOW: 408,

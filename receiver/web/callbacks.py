@@ -77,7 +77,7 @@ def _handler(endpoint: Endpoint, callbacks: Callbacks) -> Handler:
 async def _handle(request: web.Request, endpoint: Endpoint, callbacks: Callbacks) -> web.Response:
     _check_token(request, callbacks.tokens)
     if not callbacks.is_vouched_for(request, endpoint.provider):
-        raise Refused(Verdict.FORBIDDEN, "no client certificate of this platform")
+        raise Refused(Verdict.NOT_ALLOWED, "no client certificate of this platform")
     if request.method == hdrs.METH_HEAD:
         return web.Response()
     if request.method != hdrs.METH_POST:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from aiohttp import web
 
@@ -58,7 +58,7 @@ class _InUse(NamedTuple):
 
 
 class Tls:
-    """The certificates of one listener; `door` is the context to listen with. Raises SettingsError."""
+    """The certificates of one listener and what becomes of them. Raises SettingsError."""
 
     def __init__(self, settings: Settings) -> None:
         self._asked = asyncio.Event()
@@ -66,10 +66,18 @@ class Tls:
         self._chains = Chains()
         self._seen = self._stamps()
         self._in_use = self._build()
-        self.door = self._in_use.context
+        self._door = self._in_use.context
         # Every handshake gets the context of the day; the door's own is only the one that it begins with.
-        self.door.sni_callback = self._usher
+        self._door.sni_callback = self._usher
         self._tell("tls.loaded")
+
+    def listening(self) -> dict[str, Any]:
+        """What `create_server` is to be told. A handshake would else have a minute."""
+        return {
+            "ssl": self._door,
+            "ssl_handshake_timeout": HANDSHAKE_TIMEOUT_S,
+            "ssl_shutdown_timeout": CLOSE_TIMEOUT_S,
+        }
 
     def is_vouched_for(self, request: web.Request, platform: ProviderName) -> bool:
         """Whether the request may call for this platform, as far as client certificates go."""
@@ -200,35 +208,3 @@ def _why(error: OSError | CertificateError) -> str:
     if isinstance(error, CertificateError):
         return str(error)
     return "holds no certificate in PEM" if isinstance(error, ssl.SSLError) else f"cannot be read: {error.strerror}"
-
-
-class TlsSite(web.BaseSite):
-    """aiohttp's TCPSite lets a handshake take a minute."""
-
-    def __init__(
-        self, runner: web.AppRunner, host: str, port: int, context: ssl.SSLContext, *, reuse_port: bool, backlog: int
-    ) -> None:
-        super().__init__(runner, ssl_context=context, backlog=backlog)
-        self._host = host
-        self._port = port
-        self._reuse_port = reuse_port
-
-    @property
-    def name(self) -> str:
-        """For aiohttp's messages."""
-        return f"https://{self._host}:{self._port}"
-
-    async def start(self) -> None:
-        """Listen."""
-        await super().start()
-        assert self._runner.server is not None  # noqa: S101 - AppRunner.setup has made it
-        self._server = await asyncio.get_running_loop().create_server(
-            self._runner.server,
-            self._host,
-            self._port,
-            ssl=self._ssl_context,
-            backlog=self._backlog,
-            reuse_port=self._reuse_port or None,
-            ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
-            ssl_shutdown_timeout=CLOSE_TIMEOUT_S,
-        )
