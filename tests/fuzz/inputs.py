@@ -37,7 +37,7 @@ _HEADERS: Final = (
     ),
     *("Cookie: a=b; \xff=\xff", "Range: bytes=0-", "X-Sdk-Date: 20260101T000000Z", "Content-Type: multipart/form-data"),
 )
-_METHODS: Final = ("POST",) * 12 + (
+_METHODS: Final = ("POST",) * 60 + (
     "GET",
     "HEAD",
     "PUT",
@@ -49,7 +49,7 @@ _METHODS: Final = ("POST",) * 12 + (
     "brew",
     "POST\0",
 )
-_VERSIONS: Final = ("HTTP/1.1",) * 12 + ("HTTP/1.0", "HTTP/2.0", "HTTP/9", "http/1.1", "", "HTTP/1.1 HTTP/1.1")
+_VERSIONS: Final = ("HTTP/1.1",) * 60 + ("HTTP/1.0", "HTTP/2.0", "HTTP/9", "http/1.1", "", "HTTP/1.1 HTTP/1.1")
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,9 @@ class Inputs:
         for path in ENDPOINTS:
             self._bodies[path].append(good_body(path, "fuzz"))
         for case in cases():
-            self._bodies[case.expected["endpoint"]].append(case.body)
+            # Those that are understood twice: a mutation leads further in.
+            times = 2 if case.expected["http_status"] == 200 else 1
+            self._bodies[case.expected["endpoint"]] += [case.body] * times
         for path in SUBMISSIONS:
             self._bodies[path] += _samples(FOLDER / "submissions" / provider_of(path))
         self._all = [body for bodies in self._bodies.values() for body in bodies]
@@ -95,7 +97,7 @@ class Inputs:
             ("",) * 6 + ("/", "/token", "?a=b", "/%00", "/%ff", "//..", "?" + "x" * 9_000)
         )
         lines = [f"{dice.choice(_METHODS)} {path} {dice.choice(_VERSIONS)}", "Host: receiver.test"]
-        lines += dice.sample(_HEADERS, dice.choice((0, 0, 1, 2, 4)))
+        lines += dice.sample(_HEADERS, dice.choice((0, 0, 0, 0, 1, 2, 4)))
         chunked = dice.random() < 0.2
         lines.append("Transfer-Encoding: chunked" if chunked else f"Content-Length: {len(given.body)}")
         head = "\r\n".join((*lines, "", "")).encode("latin-1")

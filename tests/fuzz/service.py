@@ -27,6 +27,7 @@ BUSY: Final = 503
 GROWTH_MIB: Final = 64.0
 """Beyond what it had when warm. A leak of 1 KiB a request would be more than that within a minute."""
 
+_MOMENT_S: Final = 0.1
 _STATUS: Final = re.compile(rb"(?:^|\n)HTTP/1\.[01] (\d{3}) ")
 
 
@@ -151,16 +152,27 @@ async def _say(port: int, sent: bytes, tls: ssl.SSLContext | None, dice: Random)
             await asyncio.sleep(0)
         if dice.random() < 0.1:
             return b""
+        # Not the end first: aiohttp answers nobody who has said that he is done. Nor is there half of a close in TLS.
+        said = await _heard(reader)
         if writer.can_write_eof():
             writer.write_eof()
-            return await reader.read()
-        # TLS has no half of a close: an answer, or nothing more within a moment.
-        with suppress(TimeoutError):
-            async with asyncio.timeout(0.2):
-                return await reader.read(65_536)
-        return b""
+            said += await reader.read()
+        return said
     finally:
         writer.transport.abort()
+
+
+async def _heard(reader: asyncio.StreamReader) -> bytes:
+    """What comes until nothing more does for a moment."""
+    said = b""
+    with suppress(TimeoutError):
+        while True:
+            async with asyncio.timeout(_MOMENT_S):
+                piece = await reader.read(65_536)
+            if not piece:
+                break
+            said += piece
+    return said
 
 
 async def _memory_later(service: ServiceProcess, seconds: float) -> float:
