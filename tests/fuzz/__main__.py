@@ -35,7 +35,7 @@ async def _service(inputs: Inputs, seconds: float, folder: Path, *, tls: bool) -
     async with process.running(folder / ("tls" if tls else "plain"), **settings) as running:
         answers, found = await service.run(running, inputs, seconds, trust)
         if running.alive and (code := await running.terminate(60)):
-            found.append(f"the service ended with {code}")
+            found.append(f"the service ended with {code}\n{running.tail()}")
     _tell("HTTPS" if tls else "HTTP", answers)
     return found
 

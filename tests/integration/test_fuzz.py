@@ -28,7 +28,7 @@ async def test_no_bytes_surprise_a_service(database: str, tmp_path: Path, *, tls
     async with process.running(tmp_path / "service", database_url=database, **files) as running:
         answers, found = await service.run(running, Inputs(SEED), SECONDS, client(authority) if tls else None)
         assert found == []
-        assert await running.terminate() == 0
+        assert await running.terminate() == 0, running.tail()
     for part in ("callbacks", "submissions", "bytes", "ops bytes"):
         assert [name for name in answers if name.startswith(part)]
 
