@@ -18,6 +18,7 @@ from support.shared import shared_service
 from support.wire import head, wire
 
 from receiver.settings import Settings, SettingsError
+from receiver.web import tls
 from receiver.web.tls import Tls
 
 SUITES = [
@@ -63,8 +64,8 @@ async def service(cluster: str, template: str, pairs: dict[str, Pair]) -> AsyncI
 async def handshake(service: Service, context: ssl.SSLContext) -> tuple[str, str]:
     """Version and suite that are agreed on."""
     async with wire(service.url, context) as connection:
-        tls = connection.writer.get_extra_info("ssl_object")
-        return tls.version(), tls.cipher()[0]
+        agreed = connection.writer.get_extra_info("ssl_object")
+        return agreed.version(), agreed.cipher()[0]
 
 
 async def assert_refused(service: Service, context: ssl.SSLContext) -> None:
@@ -138,6 +139,24 @@ async def post_one(service: Service) -> int:
     """On the ops listener, which is not the public one: plain HTTP as ever."""
     async with service.client.post(service.ops_url + URL) as response:
         return response.status
+
+
+async def test_who_never_shakes_hands_is_sent_away(
+    make_settings: Callable[..., Settings],
+    authority: trustme.CA,
+    pairs: dict[str, Pair],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Left alone, a handshake may take a minute: longer than this test waits."""
+    monkeypatch.setattr(tls, "HANDSHAKE_TIMEOUT_S", 0.3)
+    with captured_log(level="INFO") as log:
+        async with services.running(make_settings(**files(pairs["ECDSA"]))) as service:
+            for beginning in (b"", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"):
+                async with wire(service.url) as silent:
+                    await silent.send(beginning)
+                    assert await silent.rest() == b""
+            assert (await handshake(service, client(authority)))[0] == "TLSv1.3"
+    assert [line for line in log.lines if line["level"] not in {"info", "debug"}] == []
 
 
 async def test_the_log_and_the_metrics_tell_of_it(
