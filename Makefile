@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run install dev test test-system soak bench lint format lock clean
+.PHONY: help run install dev test test-system soak fuzz bench lint format lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ test-system: dev ## run the tests beside nginx, PgBouncer and other programs, wh
 
 soak: dev ## break everything at random for SECONDS, from SEED, and print the ledger
 	$(BIN)/python tests/faults/soak.py --seconds $(or $(SECONDS),300) $(if $(SEED),--seed $(SEED))
+
+fuzz: dev ## try mutated payloads and bytes on the parsers and on a running service for SECONDS, from SEED
+	PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
 
 bench: dev ## measure beside a bare handler, a straightforward one and PostgreSQL alone; SECONDS for each, ROUNDS
 	PYTHONPATH=tests $(BIN)/python -m bench $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)

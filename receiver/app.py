@@ -19,11 +19,12 @@ from receiver.pull.wiring import pulls
 from receiver.report import ProviderName
 from receiver.settings import Settings, SettingsError, variable
 from receiver.store.keeper import Keeper
-from receiver.web import callbacks, ops, submissions
+from receiver.web import callbacks, ops, ops_token, submissions
 from receiver.web.allowed import allow_lists
 from receiver.web.body import BodyLimits
 from receiver.web.callbacks import Room
 from receiver.web.listener import Listener, ops_guard, public_guard
+from receiver.web.tls import Tls
 
 _COLLECT_AFTER: Final = 50_000
 """Container objects that may have come to more than have gone before the collector looks at the young ones."""
@@ -55,11 +56,16 @@ async def running(
     settings: Settings, stop: asyncio.Event, platforms: Sequence[Opened] = ()
 ) -> AsyncIterator[Listeners]:
     """The service while the block runs, pulling from the platforms. A background task that dies sets `stop`."""
+    # First of all, so that a file which cannot be used stops the start before anything is started.
+    tls = Tls(settings) if settings.tls_certificate else None
     async with AsyncExitStack() as stack:
         ops_context = await stack.enter_async_context(storage.opened(settings, stop))
         keeper, metrics = ops_context.keeper, ops_context.metrics
         await stack.enter_async_context(storage.background(stop, *pulls(platforms, keeper, metrics, settings.data_dir)))
-        listeners = await _listen(settings, stack, keeper, ops_context)
+        if tls is not None:
+            tls.publish(metrics)
+            await stack.enter_async_context(storage.background(stop, tls.watch()))
+        listeners = await _listen(settings, stack, keeper, ops_context, tls)
         _spare_the_collector()
         yield listeners
         ops_context.stopping = True
@@ -68,10 +74,12 @@ async def running(
     log.info("service.stopped")
 
 
-async def _listen(settings: Settings, stack: AsyncExitStack, keeper: Keeper, ops_context: ops.Ops) -> Listeners:
+async def _listen(
+    settings: Settings, stack: AsyncExitStack, keeper: Keeper, ops_context: ops.Ops, tls: Tls | None
+) -> Listeners:
     """Start both listeners. The ops one is stopped last, so that it can tell what happens until then."""
     limits = BodyLimits(settings.max_body_bytes, settings.body_timeout_s)
-    ops_app = web.Application(client_max_size=settings.max_body_bytes + 1)
+    ops_app = web.Application(middlewares=ops_token.guards(settings), client_max_size=settings.max_body_bytes + 1)
     ops.add_routes(ops_app, ops_context)
     submissions.add_routes(ops_app, submissions.Submissions(keeper=keeper, metrics=ops_context.metrics, limits=limits))
     guard = ops_guard(settings, ops_context.metrics)
@@ -89,12 +97,14 @@ async def _listen(settings: Settings, stack: AsyncExitStack, keeper: Keeper, ops
             limits=limits,
             allowed=allow_lists(settings),
             room=_room(settings, ops_context.metrics),
+            is_vouched_for=tls.is_vouched_for if tls else lambda _request, _platform: True,
         ),
     )
     guard = public_guard(settings, ops_context.metrics)
-    listener = Listener(app, settings, guard, settings.host, settings.port)
+    listener = Listener(app, settings, guard, settings.host, settings.port, tls.listening() if tls else {})
     await stack.enter_async_context(listener.open(reuse_port=settings.reuse_port))
     log.info("ops.listening", url=ops_listener.url)
+    ops_token.warn_if_open(settings)
     for path in callbacks.paths(with_token=bool(settings.callback_tokens)):
         log.info("callback.listening", url=listener.url + path)
     return Listeners(listener, ops_listener)

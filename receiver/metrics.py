@@ -116,6 +116,7 @@ class Metrics:
     spool_drained: Counter
     breaker: Enum
     partitions_left_days: Gauge
+    tls_certificate_expires_seconds: Gauge
     last_report: LastReport = field(default_factory=LastReport)
 
     def reports_stored(self, provider: ProviderName, status: Status, reason: Reason | None, number: int = 1) -> None:
@@ -181,8 +182,8 @@ def build(version: str) -> Metrics:
     def counters(name: str, text: str, *labels: str) -> Children[Counter]:
         return Children(Counter(f"receiver_{name}", text, labels, registry=registry), len(labels))
 
-    def gauge(name: str, text: str) -> Gauge:
-        return Gauge(f"receiver_{name}", text, registry=registry)
+    def gauge(name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"receiver_{name}", text, labels, registry=registry)
 
     def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(f"receiver_{name}", text, labels, buckets=buckets, registry=registry)
@@ -220,6 +221,9 @@ def build(version: str) -> Metrics:
             registry=registry,
         ),
         partitions_left_days=gauge("partitions_left_days", "Days ahead for which partitions exist."),
+        tls_certificate_expires_seconds=gauge(
+            "tls_certificate_expires_seconds", "When the certificate expires, in Unix seconds.", "certificate"
+        ),
     )
     for reason in ("age", "size"):
         metrics.rejected_dropped[reason,].inc(0)  # there from the start: an alert compares with what was

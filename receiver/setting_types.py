@@ -16,6 +16,7 @@ MIN_TOKEN: Final = 16
 _URL_SCHEMES: Final = ("postgresql://", "postgres://")
 _HOST: Final = re.compile(r"(\[[^\s\[\]]*\]|[^\s:\[\]]*)(:\d{1,5})?")
 _PATH_SAFE: Final = re.compile(r"[A-Za-z0-9._~-]+")
+_BEARER: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750, section 2.1
 
 
 def _split_tokens(value: object) -> object:
@@ -68,6 +69,24 @@ def _split_allowed(value: object) -> object:
     return allowed
 
 
+def _split_paths(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(path for part in value.split(",") if (path := part.strip()))
+
+
+def _split_named_paths(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+    if not all(name.strip() and path.strip() for name, _, path in pairs):
+        raise ValueError("is not a list of platform=path")
+    names = [name.strip() for name, _, _ in pairs]
+    if len(set(names)) < len(names):
+        raise ValueError("names a platform twice; put all its authorities into one file")
+    return {name.strip(): path.strip() for name, _, path in pairs}
+
+
 def _check_tokens(tokens: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     for number, token in enumerate(tokens, start=1):
         secret = token.get_secret_value()
@@ -78,6 +97,17 @@ def _check_tokens(tokens: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
                 f"token {number} of {len(tokens)} cannot stand in a URL path: use letters, digits and . _ ~ - only"
             )
     return tokens
+
+
+def _check_bearer(token: SecretStr | None) -> SecretStr | None:
+    if token is None:
+        return token
+    secret = token.get_secret_value()
+    if len(secret) < MIN_TOKEN:
+        raise ValueError(f"is shorter than {MIN_TOKEN} characters")
+    if not _BEARER.fullmatch(secret):
+        raise ValueError("cannot stand in a header: use letters, digits and . _ ~ + / - only, then = if need be")
+    return token
 
 
 def _check_push_keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
@@ -127,6 +157,10 @@ DataDir = Annotated[Path, AfterValidator(_absolute)]
 DatabaseUrl = Annotated[SecretStr | None, AfterValidator(_check_url)]
 Tokens = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split_tokens), AfterValidator(_check_tokens)]
 PushKeys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split_tokens), AfterValidator(_check_push_keys)]
+Bearer = Annotated[SecretStr | None, AfterValidator(_check_bearer)]
+File = Annotated[Path, AfterValidator(_absolute)]
+Files = Annotated[tuple[File, ...], NoDecode, BeforeValidator(_split_paths)]
+NamedFiles = Annotated[dict[str, File], NoDecode, BeforeValidator(_split_named_paths)]
 Hours = Annotated[int, Field(ge=1, le=8_760)]
 Windows = Annotated[dict[str, Hours], NoDecode, BeforeValidator(_split_windows)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_split_networks)]

@@ -13,13 +13,16 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfig
 from receiver.setting_types import (
     MIN_TOKEN,
     AllowedAddresses,
+    Bearer,
     Bytes,
     Count,
     DatabaseUrl,
     DataDir,
+    Files,
     Host,
     LogFormat,
     LogLevel,
+    NamedFiles,
     Networks,
     Port,
     PushKeys,
@@ -68,6 +71,22 @@ class Settings(BaseSettings):
     port: Port = Field(8080, description="Port of the callback listener; 0 takes a free one.")
     ops_host: Host = Field("127.0.0.1", description="Address of the ops listener (health, metrics).")
     ops_port: Port = Field(8081, description="Port of the ops listener; never the callback listener's.")
+    ops_token: Bearer = Field(
+        None,
+        description="Bearer token that the ops listener asks for, but for `/healthz` and `/readyz`. Unset: none.",
+    )
+    tls_certificate: Files = Field(
+        (),
+        description="Certificate chain of the callback listener, PEM; or two, comma-separated, one RSA and one ECDSA. "
+        "Unset: plain HTTP.",
+    )
+    tls_key: Files = Field((), description="Private key of each certificate, PEM without a passphrase, in their order.")
+    tls_client_ca: NamedFiles = Field(
+        default_factory=dict,
+        description="Authorities, PEM, one of which must have issued a platform's client certificate, "
+        "`platform=path,…`. Unset: client certificates are not asked for.",
+        json_schema_extra={"default": "unset"},
+    )
     callback_tokens: Tokens = Field(
         (),
         description=f"Secrets, comma-separated, one of which must end every callback URL; {MIN_TOKEN} characters or "
@@ -156,6 +175,16 @@ class Settings(BaseSettings):
         """An instance keeps a sixteenth of the bound before it looks again (store/rejected_bound.py)."""
         if self.rejected_max_bytes < 20 * self.max_body_bytes:
             raise ValueError(f"{PREFIX}REJECTED_MAX_BYTES must be at least twenty times {PREFIX}MAX_BODY_BYTES")
+        return self
+
+    @model_validator(mode="after")
+    def _whole_pairs(self) -> Self:
+        certificates, keys = len(self.tls_certificate), len(self.tls_key)
+        if certificates != keys:
+            names = f"{PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY"
+            raise ValueError(f"{names} belong together: {certificates} and {keys} files are named")
+        if self.tls_client_ca and not certificates:
+            raise ValueError(f"{PREFIX}TLS_CLIENT_CA has no effect without {PREFIX}TLS_CERTIFICATE")
         return self
 
 

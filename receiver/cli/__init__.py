@@ -31,6 +31,7 @@ def serve() -> None:
         config = settings.load()
         platforms = wiring.configured()
         tokens = [token.get_secret_value() for token in config.callback_tokens]
+        tokens += [config.ops_token.get_secret_value()] if config.ops_token else []
         tokens += [key.get_secret_value().rpartition(":")[2] for key in config.push_keys]
         tokens += [secret for platform in platforms for secret in platform.secrets]
         logs.configure(config.log_format, config.log_level, tokens=tokens)

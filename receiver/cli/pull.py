@@ -72,6 +72,7 @@ def pull(
         if wanted is None:
             config = settings.load()
             tokens = [*opened.secrets, *(token.get_secret_value() for token in config.callback_tokens)]
+            tokens += [config.ops_token.get_secret_value()] if config.ops_token else []
             logs.configure(config.log_format, config.log_level, tokens=tokens)
             run(standalone.serve(config, [opened]))
             return

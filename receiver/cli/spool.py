@@ -75,21 +75,21 @@ def _file_of(settings: Settings) -> bool:
 
 
 async def _ask_depth(settings: Settings) -> dict[str, object]:
-    async with aiohttp.ClientSession(_ops_url(settings), timeout=_TIMEOUT) as client, client.get("/spool") as response:
+    async with _client(settings) as client, client.get("/spool") as response:
         response.raise_for_status()
         depth: dict[str, object] = await response.json()
         return depth
 
 
 async def _ask_export(settings: Settings, write: Write) -> None:
-    async with (
-        aiohttp.ClientSession(_ops_url(settings), timeout=_TIMEOUT) as client,
-        client.get("/spool/export") as response,
-    ):
+    async with _client(settings) as client, client.get("/spool/export") as response:
         response.raise_for_status()
         async for chunk in response.content.iter_any():
             write(chunk)
 
 
-def _ops_url(settings: Settings) -> str:
-    return f"http://{settings.ops_host}:{settings.ops_port}"
+def _client(settings: Settings) -> aiohttp.ClientSession:
+    """Of the running service's ops listener."""
+    url = f"http://{settings.ops_host}:{settings.ops_port}"
+    token = settings.ops_token.get_secret_value() if settings.ops_token else None
+    return aiohttp.ClientSession(url, headers={"Authorization": f"Bearer {token}"} if token else None, timeout=_TIMEOUT)

@@ -3,7 +3,7 @@
 import hmac
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -50,6 +50,7 @@ class Callbacks:
     limits: BodyLimits
     allowed: Mapping[ProviderName, Networks]
     room: Room
+    is_vouched_for: Callable[[web.Request, ProviderName], bool]
     refusals: Refusals = field(default_factory=Refusals)
 
 
@@ -92,6 +93,8 @@ async def _handle(request: web.Request, endpoint: Endpoint, callbacks: Callbacks
     remote = remote_of(request)
     if (allowed := callbacks.allowed.get(endpoint.provider)) is not None and not allowed.has(remote):
         raise _not_allowed(endpoint, callbacks, remote)
+    if not callbacks.is_vouched_for(request, endpoint.provider):
+        raise Refused(Verdict.NOT_ALLOWED, "no client certificate of this platform")
     if request.method == hdrs.METH_HEAD:
         return web.Response()
     if request.method != hdrs.METH_POST:

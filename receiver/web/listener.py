@@ -1,9 +1,9 @@
 """A listener: one aiohttp application on one address, with every wait and every number bounded."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import hdrs, web
 
@@ -21,9 +21,20 @@ _SHOWN_HOST: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - it 
 
 
 class Listener:
-    """Opened with `open`; `drain` closes the door and lets those inside finish."""
+    """Opened with `open`; `drain` closes the door and lets those inside finish.
 
-    def __init__(self, app: web.Application, settings: Settings, guard: Guard, host: str, port: int) -> None:
+    `tls` is what `create_server` is told of it; then it speaks HTTPS only.
+    """
+
+    def __init__(
+        self,
+        app: web.Application,
+        settings: Settings,
+        guard: Guard,
+        host: str,
+        port: int,
+        tls: Mapping[str, Any] | None = None,
+    ) -> None:
         self._runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=settings.shutdown_timeout_s)
         app.on_response_prepare.append(self._say_farewell)
         self._keepalive_s = settings.keepalive_timeout_s
@@ -31,12 +42,13 @@ class Listener:
         self._draining = False
         self._host = host
         self._port = port
+        self._tls = tls or {}
         self._server: asyncio.Server | None = None
 
     @property
     def url(self) -> str:
         """Where it listens, as one would type it."""
-        return f"http://{_SHOWN_HOST.get(self._host, self._host)}:{self._port}"
+        return f"{'https' if self._tls else 'http'}://{_SHOWN_HOST.get(self._host, self._host)}:{self._port}"
 
     @asynccontextmanager
     async def open(self, *, reuse_port: bool) -> AsyncIterator[None]:
@@ -45,8 +57,14 @@ class Listener:
         guarding = asyncio.create_task(self._guard.run())
         try:
             loop = asyncio.get_running_loop()
+            # Not aiohttp's TCPSite, which has no way to say how long a TLS handshake may take.
             self._server = await loop.create_server(
-                self._connection, self._host, self._port, backlog=_BACKLOG, reuse_port=reuse_port or None
+                self._connection,
+                self._host,
+                self._port,
+                backlog=_BACKLOG,
+                reuse_port=reuse_port or None,
+                **self._tls,
             )
             self._port = self._server.sockets[0].getsockname()[1]
             yield

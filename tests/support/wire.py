@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -60,11 +61,11 @@ class Wire:
 
 
 @asynccontextmanager
-async def wire(url: str, *, address: str | None = None) -> AsyncIterator[Wire]:
+async def wire(url: str, *, address: str | None = None, tls: ssl.SSLContext | None = None) -> AsyncIterator[Wire]:
     """A connection, from this address of ours (127.0.0.2 is one too) where it matters."""
     parts = urlsplit(url)
     here = None if address is None else (address, 0)
-    reader, writer = await asyncio.open_connection(parts.hostname, parts.port, local_addr=here)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port, local_addr=here, ssl=tls)
     try:
         yield Wire(reader, writer)
     finally:

@@ -116,7 +116,6 @@ async def test_a_changed_push_is_refused_as_ever(behind: Behind) -> None:
     assert answer.status == 401
 
 
-@pytest.mark.skipif("trusted_proxies" not in Settings.model_fields, reason="there are no trusted proxies yet")
 async def test_the_platforms_address_is_stored_whatever_the_caller_says(behind: Behind) -> None:
     claims = ("X-Forwarded-For: 203.0.113.9", "Forwarded: for=203.0.113.9", "X-Real-IP: 203.0.113.9")
     request = wire.request(f"{CLOUDSMS.path}/{TOKEN}", CLOUDSMS.body, *claims)

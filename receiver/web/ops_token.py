@@ -1,0 +1,51 @@
+"""The bearer token of the ops listener (RFC 6750): asked for by all but what load balancers probe."""
+
+import hmac
+import ipaddress
+from typing import Final
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
+
+from receiver.logs import get_logger
+from receiver.settings import Settings, variable
+
+_OPEN: Final = frozenset(("/healthz", "/readyz"))
+_SCHEME: Final = "bearer "
+
+log = get_logger()
+
+
+def guards(settings: Settings) -> list[Middleware]:
+    """What stands before the ops listener's handlers: nothing, where no token is set."""
+    if settings.ops_token is None:
+        return []
+    token = settings.ops_token.get_secret_value().encode()
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path in _OPEN or hmac.compare_digest(_given(request), token):
+            return await handler(request)
+        challenge = {hdrs.WWW_AUTHENTICATE: 'Bearer realm="receiver"'}
+        return web.json_response({"error": "the bearer token is missing or wrong"}, status=401, headers=challenge)
+
+    return [guard]
+
+
+def warn_if_open(settings: Settings) -> None:
+    """Say so at the start when anybody on the network may read the ops listener, and write submissions to it."""
+    if settings.ops_token is None and not _is_loopback(settings.ops_host):
+        log.warning("ops.unprotected", host=settings.ops_host, advice=f"set {variable('ops_token')}")
+
+
+def _given(request: web.Request) -> bytes:
+    header = request.headers.get(hdrs.AUTHORIZATION, "")
+    scheme, value = header[: len(_SCHEME)], header[len(_SCHEME) :]
+    return value.strip().encode(errors="replace") if scheme.lower() == _SCHEME else b""
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,60 @@
+"""The adapters alone, as the listener and the spool call them: whatever the body, no fault of our own comes of it."""
+
+import json
+import time
+from datetime import UTC, datetime
+
+from fuzz.inputs import Given, Inputs
+from receiver.callback import Callback
+from receiver.providers import ENDPOINTS, INTAKES
+from receiver.providers.contract import Verdict
+from receiver.store.intake import understand
+
+OWN_FAULT = "a fault of the receiver's own"
+
+
+def fault_of(given: Given) -> str | None:
+    """What is wrong with what the adapters make of it."""
+    callback = Callback(
+        path=given.path,
+        body=given.body,
+        content_type=None,
+        received_at=datetime.now(UTC),
+        remote_addr="203.0.113.7",
+        request_id="fuzz",
+    )
+    parsed, job = understand(callback)
+    if OWN_FAULT in (job.error or ""):
+        return str(job.error)
+    if not parsed.understood and not job.error:
+        return "neither understood nor told why not"
+    rows = [*parsed.reports, *parsed.replies, *parsed.submissions]
+    for row in rows:
+        json.loads(row.raw)
+    texts = [str(getattr(row, name)) for row in rows for name in _stored(row) if isinstance(getattr(row, name), str)]
+    if any(not _storable(text) for text in (*texts, job.error or "")):
+        return "a text that PostgreSQL does not take"
+    if given.path in ENDPOINTS:
+        for verdict in Verdict:
+            json.loads(ENDPOINTS[given.path].answer(verdict, job.error or "", parsed.echo))
+    return None
+
+
+def run(inputs: Inputs, seconds: float) -> tuple[int, list[str]]:
+    """How many were tried in that time, and what was found."""
+    ends, number, found = time.monotonic() + seconds, 0, []
+    while time.monotonic() < ends:
+        number += 1
+        given = inputs.given(inputs.dice("parsers", number), list(INTAKES))
+        if fault := fault_of(given):
+            found.append(f"parsers, case {number}, {given.path}: {fault}: {given.body[:300]!r}")
+    return number, found
+
+
+def _stored(row: object) -> list[str]:
+    """Names of what goes into the database: all but what the identity alone is made of."""
+    return [name for name in type(row).__slots__ if name != "happened_at_text"]  # type: ignore[attr-defined]
+
+
+def _storable(text: str) -> bool:
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
