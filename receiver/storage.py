@@ -42,6 +42,7 @@ async def opened(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Ops]:
         maintenance = Maintenance(
             url, metrics, days_ahead=settings.partition_days_ahead, retention_days=settings.retention_days
         )
+        metrics.spool_max_bytes.set(settings.spool_max_bytes)
         _follow(metrics, spool, maintenance)
         maintaining = _maintain(url, maintenance, windows_h(settings), is_prepared=is_prepared)
         await stack.enter_async_context(background(stop, writer.run(), keeper.run(), maintaining))
