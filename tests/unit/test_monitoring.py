@@ -37,6 +37,9 @@ def known() -> dict[str, set[str]]:
     service.payload_rejected(acme, "item")
     service.request_done("acme", "report", 200, 0.1)
     service.flushed(1, 0.1)
+    service.address_refused(acme)
+    service.connection_ended("full")
+    service.tls_certificate_expires_seconds.labels("rsa.pem").set(1)
     wiring._counting(service)("acme/pull")("kept", 1)
     families = text_string_to_metric_families(service.render().decode())
     return {sample.name: set(sample.labels) for family in families for sample in family.samples}
