@@ -1,11 +1,9 @@
-"""The threat model names tests and settings that there are."""
+"""The threat model names for each threat tests that there are."""
 
 import re
 
 import pytest
 from support.pages import ROOT, page
-
-from receiver.settings import Settings, variable
 
 PAGE = page("docs/security.md")
 HEAD = "| threat | what stands against it | setting | test |"
@@ -29,11 +27,6 @@ def test_a_threat_is_covered_by_tests_that_there_are(row: list[str]) -> None:
     assert named
     for file, words in named:
         assert f"def test_{words.replace(' ', '_')}(" in (ROOT / "tests" / file).read_text(encoding="utf-8")
-
-
-def test_every_setting_that_is_named_is_one() -> None:
-    known = {variable(name) for name in Settings.model_fields}
-    assert set(re.findall(r"RECEIVER_[A-Z_]+", PAGE)) - known == set()
 
 
 def test_no_threat_is_left_out_of_the_tables() -> None:
