@@ -46,6 +46,7 @@ OVERFLOW: Final = "other"
 NO_REASON: Final = "none"
 
 _SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
+_LAG_SECONDS: Final = (1, 5, 15, 60, 300, 900, 3_600, 14_400, 43_200, 86_400, 259_200)
 _REPORTS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
 
 Metric = TypeVar("Metric", Counter, Histogram)
@@ -94,6 +95,7 @@ class Metrics:
 
     registry: CollectorRegistry
     reports: Children[Counter]
+    lag_seconds: Children[Histogram]
     duplicates: Children[Counter]
     replies: Children[Counter]
     submissions: Children[Counter]
@@ -111,6 +113,7 @@ class Metrics:
     queue_reports: Gauge
     spool_payloads: Gauge
     spool_bytes: Gauge
+    spool_max_bytes: Gauge
     spool_oldest_age_seconds: Gauge
     spool_writes: Counter
     spool_drained: Counter
@@ -123,6 +126,10 @@ class Metrics:
         """Count new reports, and note that their provider is alive."""
         self.reports[provider, status, reason or NO_REASON].inc(number)
         self.last_report.seen(provider)
+
+    def report_lag(self, provider: ProviderName, seconds: float) -> None:
+        """A new report came so long after what it tells of; a platform's clock may be ahead of ours."""
+        self.lag_seconds[provider,].observe(max(seconds, 0.0))
 
     def report_duplicate(self, provider: ProviderName) -> None:
         """Count a report that was stored before. Its provider is alive too."""
@@ -191,9 +198,13 @@ def build(version: str) -> Metrics:
     request_seconds = histogram(
         "http_request_duration_seconds", "From the request's head to its answer.", _SECONDS, "endpoint"
     )
+    lag_seconds = histogram(
+        "report_lag_seconds", "From the event, by the platform's clock, to its report.", _LAG_SECONDS, "provider"
+    )
     metrics = Metrics(
         registry=registry,
         reports=counters("reports", "Delivery reports stored, each once.", "provider", "status", "reason"),
+        lag_seconds=Children(lag_seconds, 1),
         duplicates=counters("duplicate_reports", "Reports that had been stored before.", "provider"),
         replies=counters("replies", "Mobile-originated messages stored.", "provider"),
         submissions=counters("submissions", "Submissions stored.", "provider", "status"),
@@ -211,6 +222,7 @@ def build(version: str) -> Metrics:
         queue_reports=gauge("queue_reports", "Reports waiting for a flush."),
         spool_payloads=gauge("spool_payloads", "Requests that wait in the spool for PostgreSQL."),
         spool_bytes=gauge("spool_bytes", "Size of the spool's files."),
+        spool_max_bytes=gauge("spool_max_bytes", "Size at which the spool is full."),
         spool_oldest_age_seconds=gauge("spool_oldest_age_seconds", "Age of the spool's oldest request; 0: empty."),
         spool_writes=counter("spool_writes", "Requests written to the spool."),
         spool_drained=counter("spool_drained", "Requests brought from the spool to PostgreSQL."),

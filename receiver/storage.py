@@ -48,6 +48,7 @@ async def opened(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Ops]:
         maintenance = Maintenance(
             url, metrics, days_ahead=settings.partition_days_ahead, retention_days=settings.retention_days
         )
+        metrics.spool_max_bytes.set(settings.spool_max_bytes)
         _follow(metrics, spool, maintenance)
         rounds = (maintenance.run, partial(reporting.keep_fresh, url, windows_h(settings)), bound.run)
         maintaining = _maintain(url, rounds, is_prepared=is_prepared)

@@ -31,16 +31,19 @@ def _reports(job: Job, kept: Kept, metrics: Metrics) -> None:
         if report.report_id in kept.receipt.refused:
             _rejected(job, kept.receipt.refused[report.report_id], metrics)
             continue
+        happened = report.happened_at
+        lag_s = round((callback.received_at - happened).total_seconds(), 3) if happened else None
         if kept.place is Place.SPOOL:
             event = "report.spooled"
         elif report.report_id in kept.receipt.stored and report.report_id not in told:
             event = "report.stored"
             told.add(report.report_id)  # the same report may stand in the same body again
             stored[report.status, report.reason] = stored.get((report.status, report.reason), 0) + 1
+            if lag_s is not None:
+                metrics.report_lag(report.provider, lag_s)
         else:
             event = "report.duplicate"
             metrics.report_duplicate(report.provider)
-        happened = report.happened_at
         tell(
             event,
             provider=report.provider,
@@ -49,7 +52,7 @@ def _reports(job: Job, kept: Kept, metrics: Metrics) -> None:
             reason=report.reason and report.reason.value,
             code=report.code,
             recipient=mask_msisdn(report.recipient),
-            lag_s=round((callback.received_at - happened).total_seconds(), 3) if happened else None,
+            lag_s=lag_s,
             request_id=callback.request_id,
             remote=callback.remote_addr,
         )

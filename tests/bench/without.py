@@ -9,6 +9,6 @@ def _nothing(*_arguments: object) -> None:
 
 
 if __name__ == "__main__":
-    for name in ("report_stored", "report_duplicate", "request_done", "flushed"):
+    for name in ("reports_stored", "report_lag", "report_duplicate", "request_done", "flushed"):
         setattr(Metrics, name, _nothing)
     main(["serve"])

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
@@ -132,10 +132,21 @@ async def test_it_measures_requests_commits_and_what_waits(service: Service) -> 
     assert value(samples, "receiver_queue_reports") == 0
     assert value(samples, "receiver_spool_payloads") == 0
     assert value(samples, "receiver_spool_oldest_age_seconds") == 0
-    assert value(samples, "receiver_spool_bytes") > 0
+    assert 0 < value(samples, "receiver_spool_bytes") < value(samples, "receiver_spool_max_bytes") == 2**30
     assert value(samples, "receiver_breaker_state", receiver_breaker_state="closed") == 1
     assert value(samples, "receiver_partitions_left_days") == service.settings.partition_days_ahead
     assert value(samples, "receiver_up") == 1
+
+
+async def test_it_measures_how_late_new_reports_come(service: Service) -> None:
+    an_hour_ago = f"{datetime.now(UTC) - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
+    late = f"smsMsgId=late&status=DELIVRD&updateTime={an_hour_ago}"
+    for body in (late, late, "smsMsgId=without-a-time&status=EXPIRED"):
+        await service.post("/callback/huawei/report", body)
+    samples = await scrape(service)
+    assert value(samples, "receiver_report_lag_seconds_count", provider="huawei") == 1
+    assert value(samples, "receiver_report_lag_seconds_bucket", provider="huawei", le="900.0") == 0
+    assert value(samples, "receiver_report_lag_seconds_bucket", provider="huawei", le="14400.0") == 1
 
 
 async def test_a_label_never_comes_from_a_payload_or_a_path(service: Service) -> None:

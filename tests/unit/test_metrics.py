@@ -29,6 +29,14 @@ def test_a_report_is_counted_by_provider_status_and_reason(service):
     assert value(service, "receiver_duplicate_reports_total", provider="acme") == 1
 
 
+def test_a_clock_that_is_ahead_of_ours_counts_as_no_lag(service):
+    for lag_s in (70.0, -3.0):
+        service.report_lag(ACME, lag_s)
+    assert value(service, "receiver_report_lag_seconds_count", provider="acme") == 2
+    assert value(service, "receiver_report_lag_seconds_sum", provider="acme") == 70
+    assert value(service, "receiver_report_lag_seconds_bucket", provider="acme", le="60.0") == 1
+
+
 def test_requests_replies_and_rejected_payloads_are_counted(service):
     service.request_done("acme", "report", 200, 0.003)
     service.reply_stored(ACME)

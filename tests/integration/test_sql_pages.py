@@ -1,0 +1,89 @@
+"""The SQL in the documentation and on the dashboard: it names what there is, and a reader's login may ask it."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+from support.dialects import good_body
+from support.pages import PAGES, ROOT, page, queries
+from support.service import Service
+from support.submissions import hand_over, huawei
+
+from receiver.store import reporting
+
+WINDOWS = {"huawei": 72, "cloudsms": 25, "tencent": 72}
+HISTORY = "b9d9b4fe-ad0e-4a2a-a2c7-445505b674ac_6"
+"""The message of the README's first request."""
+
+VIEWS = """
+SELECT c.relname AS view, obj_description(c.oid, 'pg_class') AS about, a.attname AS column,
+       format_type(a.atttypid, a.atttypmod) AS type, col_description(c.oid, a.attnum) AS meaning
+FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE c.relnamespace = 'sms'::regnamespace
+ORDER BY c.relname, a.attnum
+"""
+
+
+async def test_the_page_has_every_view_and_column_as_the_database_explains_them(sql: asyncpg.Connection) -> None:
+    tables: dict[str, list[str]] = {}
+    for row in await sql.fetch(VIEWS):
+        head = [f"### sms.{row['view']}", "", row["about"], "", "| column | type | meaning |", "|---|---|---|"]
+        kind = row["type"].replace("timestamp with time zone", "timestamptz")
+        tables.setdefault(row["view"], head).append(f"| `{row['column']}` | {kind} | {row['meaning']} |")
+    written = page("docs/sql.md")
+    for lines in tables.values():
+        assert "\n".join(lines) + "\n" in written + "\n"
+    assert written.count("\n### sms.") == len(tables)
+
+
+def time_of(hours_ago: float) -> str:
+    return f"{datetime.now(UTC) - timedelta(hours=hours_ago):%Y-%m-%dT%H:%M:%SZ}"
+
+
+@pytest.fixture
+async def reader(service: Service) -> asyncpg.Connection:
+    """A dashboard's login, and behind the views something of everything."""
+    reports = {
+        HISTORY: ("DELIVRD", time_of(0)),
+        "refused": ("E200028", time_of(1)),
+        "strange": ("NEVER-SEEN", time_of(2)),
+        "order-17": ("DELIVRD", time_of(0)),
+    }
+    for name, (code, at) in reports.items():
+        body = f"smsMsgId={name}&status={code}&updateTime={at}&extend=order-17&to=%2B8615512345678"
+        assert (await service.post("/callback/huawei/report", body))[0] == 200
+    for path in ("cloudsms/report", "tencent/reports", "tencent/reply"):
+        assert (await service.post(f"/callback/{path}", good_body(path, "stop")))[0] == 200
+    stop = json.dumps({"mobile": "15512345678", "nationcode": "86", "text": "STOP", "sign": "Acme", "time": 1700000000})
+    assert (await service.post("/callback/tencent/reply", stop))[0] == 200
+    assert (await service.post("/callback/huawei/report", "nothing of the kind"))[0] == 400
+    answers = [huawei("order-17", createTime=time_of(0.5)), huawei("silent", createTime=time_of(100))]
+    for body in answers:
+        await hand_over(service, "/submissions/huawei", body, correlation="order-17")
+    await reporting.refresh(service.sql, WINDOWS)
+    await service.sql.execute("SET ROLE sms_reader")
+    return service.sql
+
+
+async def test_every_query_on_every_page_runs_for_a_reader(reader: asyncpg.Connection) -> None:
+    asked = [(name, query) for name in PAGES for query in queries(name)]
+    assert len(asked) > 20
+    for name, query in asked:
+        try:
+            await reader.fetch(query)
+        except asyncpg.PostgresError as error:
+            pytest.fail(f"{name}: {error}\n{query}")
+
+
+async def test_the_queries_of_the_page_about_sql_find_something(reader: asyncpg.Connection) -> None:
+    found = {query: await reader.fetch(query) for query in queries("docs/sql.md")}
+    assert [query for query, rows in found.items() if not rows] == []
+
+
+async def test_the_tables_of_the_dashboard_find_something(reader: asyncpg.Connection) -> None:
+    dashboard = json.loads((ROOT / "deploy/grafana/receiver.json").read_text(encoding="utf-8"))
+    targets = [target for panel in dashboard["panels"] for target in panel.get("targets", ())]
+    found = {target["rawSql"]: await reader.fetch(target["rawSql"]) for target in targets if "rawSql" in target}
+    assert found
+    assert [query for query, rows in found.items() if not rows] == []

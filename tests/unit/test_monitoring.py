@@ -1,0 +1,101 @@
+"""The alerts, the dashboard, the pages about them and the metrics of the code: what the one names, the other has."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from receiver import metrics
+from receiver.pull import wiring
+from receiver.report import ProviderName, Status
+
+ROOT = Path(__file__).parents[2]
+RULES = (ROOT / "deploy/prometheus/receiver.rules.yml").read_text(encoding="utf-8")
+RULE_TESTS = (ROOT / "deploy/prometheus/receiver.rules.test.yml").read_text(encoding="utf-8")
+DASHBOARD = (ROOT / "deploy/grafana/receiver.json").read_text(encoding="utf-8")
+RUNBOOK = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+
+ALERTS = re.findall(r"^ +- alert: (\w+)$", RULES, re.MULTILINE)
+OF_PROMETHEUS = {"job", "instance"}
+"""Labels that a scrape adds."""
+
+
+@pytest.fixture(scope="module")
+def known() -> dict[str, set[str]]:
+    """The labels of every series that a service may show, by its name."""
+    acme = ProviderName("acme")
+    service = metrics.build("1.2.3")
+    service.reports_stored(acme, Status.DELIVERED, None)
+    service.report_lag(acme, 1.0)
+    service.report_duplicate(acme)
+    service.reply_stored(acme)
+    service.submission_stored(acme, Status.ENROUTE)
+    service.payload_rejected(acme, "item")
+    service.request_done("acme", "report", 200, 0.1)
+    service.flushed(1, 0.1)
+    service.address_refused(acme)
+    service.connection_ended("full")
+    service.tls_certificate_expires_seconds.labels("rsa.pem").set(1)
+    wiring._counting(service)("acme/pull")("kept", 1)
+    families = text_string_to_metric_families(service.render().decode())
+    return {sample.name: set(sample.labels) for family in families for sample in family.samples}
+
+
+def series_in(text: str) -> set[str]:
+    return set(re.findall(r"\breceiver_\w+", text))
+
+
+@pytest.mark.parametrize("text", [RULES, RULE_TESTS, DASHBOARD], ids=["rules", "their tests", "dashboard"])
+def test_every_metric_that_is_asked_for_is_one(text: str, known: dict[str, set[str]]) -> None:
+    assert series_in(text) - known.keys() == set()
+
+
+def test_the_rules_are_tested_with_series_as_the_service_shows_them(known: dict[str, set[str]]) -> None:
+    given = re.findall(r"series: '(receiver_\w+)\{([^}]*)\}'", RULE_TESTS)
+    assert series_in(RULES) == {name for name, _ in given}
+    for name, labels in given:
+        assert set(re.findall(r"(\w+)=", labels)) - OF_PROMETHEUS == known[name], name
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_an_alert_is_explained_and_seen_to_fire_and_not_to_fire(alert: str) -> None:
+    rule = next(part for part in re.split(r"\n +- alert: ", RULES) if part.startswith(f"{alert}\n"))
+    assert re.search(r"severity: (critical|warning)\}", rule)
+    assert re.search(r"summary: .+\n +description: .+\n", rule)
+    assert f"runbook: docs/operations.md#{alert.lower()}\n" in rule
+    assert f"\n### {alert}\n" in RUNBOOK
+    assert re.search(rf"alertname: {alert}\}}", RULE_TESTS)
+    assert re.search(rf"alertname: {alert}\n +exp_alerts:", RULE_TESTS)
+
+
+def test_the_pages_explain_no_alert_that_is_not_there() -> None:
+    assert ALERTS
+    assert re.findall(r"^### (Receiver\w+)$", RUNBOOK, re.MULTILINE) == ALERTS
+
+
+def panels() -> Iterator[dict[str, Any]]:
+    return (panel for panel in json.loads(DASHBOARD)["panels"] if panel["type"] != "row")
+
+
+def test_the_dashboard_can_be_taken_to_another_grafana() -> None:
+    dashboard = json.loads(DASHBOARD)
+    variables = {one["name"] for one in dashboard["templating"]["list"] if one["type"] == "datasource"}
+    ids = [panel["id"] for panel in dashboard["panels"]]
+    assert len(set(ids)) == len(ids)
+    for panel in panels():
+        sources = [panel["datasource"], *(target["datasource"] for target in panel["targets"])]
+        assert {source["uid"] for source in sources} <= {f"${{{name}}}" for name in variables}, panel["title"]
+
+
+def test_no_panel_lies_on_another() -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in panels():
+        at = panel["gridPos"]
+        cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+        assert not cells & taken, panel["title"]
+        assert at["x"] + at["w"] <= 24
+        taken |= cells

@@ -1,0 +1,74 @@
+"""What the pages tell people to type and to follow is there."""
+
+import re
+
+import click
+import pytest
+from support.pages import PAGES, ROOT, page
+
+from receiver.cli import main
+from receiver.providers import ORIGINS
+from receiver.pull.wiring import VARIABLES
+from receiver.settings import Settings, variable
+
+_TYPED = re.compile(
+    r"(?:^    |`|&& |bin/)(?:RECEIVER_\w+=\S+ )*receiver ([a-z][a-z-]*(?: [a-z]+\b)?)([^`\n#]*)", re.MULTILINE
+)
+_LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)")
+_FILE = re.compile(r"`((?:deploy|tests|receiver|migrations)/[\w./@-]+)`")
+
+
+def typed(name: str) -> list[tuple[str, set[str]]]:
+    """Each command of ours on a page: its words, and its options."""
+    return [(words, set(re.findall(r"--[a-z-]+", rest))) for words, rest in _TYPED.findall(page(name))]
+
+
+def found(words: str) -> click.Command | None:
+    command: click.Command = main
+    for word in words.split():
+        if not isinstance(command, click.Group):
+            break
+        if word not in command.commands:
+            return None
+        command = command.commands[word]
+    return command
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_command_and_option_is_one(name: str) -> None:
+    for words, options in typed(name):
+        command = found(words)
+        assert command is not None, words
+        known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+        assert options - known == set(), words
+
+
+def test_commands_are_found_on_the_pages() -> None:
+    assert {words for name in PAGES for words, _ in typed(name)} >= {"migrate", "maintain", "rejected replay", "spool"}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_setting_is_one(name: str) -> None:
+    known = {variable(field) for field in Settings.model_fields} | set(VARIABLES)
+    assert set(re.findall(r"\bRECEIVER_\w+", page(name))) - known == set()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_link_leads_somewhere(name: str) -> None:
+    here = (ROOT / name).parent
+    for target, anchor in _LINK.findall(page(name)):
+        file = here / target if target else ROOT / name
+        assert file.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_file_that_is_named_is_there(name: str) -> None:
+    assert [file for file in _FILE.findall(page(name)) if not (ROOT / file).exists()] == []
+
+
+def test_the_addresses_of_the_platforms_are_those_of_the_presets() -> None:
+    told = set(re.findall(r"\b\d+\.\d+\.\d+\.\d+(?:/\d+)?", page("docs/providers.md")))
+    assert told == {network for origin in ORIGINS.values() for network in origin.networks}
