@@ -68,7 +68,7 @@ async def running(
         listeners = await _listen(settings, stack, keeper, ops_context, tls)
         _spare_the_collector()
         yield listeners
-        ops_context.stopping = True
+        ops_context.phase = "stopping"
         log.info("service.stopping")
         await listeners.public.drain(settings.drain_delay_s)
     log.info("service.stopped")
@@ -103,6 +103,7 @@ async def _listen(
     guard = public_guard(settings, ops_context.metrics)
     listener = Listener(app, settings, guard, settings.host, settings.port, tls.listening() if tls else {})
     await stack.enter_async_context(listener.open(reuse_port=settings.reuse_port))
+    ops_context.phase = "serving"
     log.info("ops.listening", url=ops_listener.url)
     ops_token.warn_if_open(settings)
     for path in callbacks.paths(with_token=bool(settings.callback_tokens)):

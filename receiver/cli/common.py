@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import aiohttp
-import asyncpg
 import click
 
 from receiver import logs
@@ -16,6 +15,7 @@ from receiver.store import embedded
 from receiver.store.embedded import EmbeddedError
 from receiver.store.migrate import MigrationError, SchemaBehindError
 from receiver.store.partitions import NotRetired
+from receiver.store.postgres import TRANSIENT
 from receiver.store.spoolfile import SpoolInUse
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ def errors() -> Iterator[None]:
         yield
     except (SettingsError, EmbeddedError, MigrationError, SchemaBehindError, NotRetired, SpoolInUse) as error:
         raise click.ClickException(str(error)) from error
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, aiohttp.ClientError) as error:
+    except (*TRANSIENT, aiohttp.ClientError) as error:
         raise click.ClickException(f"{type(error).__name__}: {error}") from error
 
 

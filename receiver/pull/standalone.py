@@ -43,5 +43,6 @@ async def running(settings: Settings, platforms: Sequence[Opened], stop: asyncio
             ops_token.warn_if_open(settings)
             for source in (source for platform in platforms for source in platform.sources):
                 log.info("pull.started", source=source.path)
+            kept.phase = "serving"
             yield kept
-            kept.stopping = True
+            kept.phase = "stopping"

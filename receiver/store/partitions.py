@@ -14,6 +14,7 @@ from receiver.logs import get_logger
 from receiver.metrics import Metrics
 from receiver.store import sql
 from receiver.store.migrate import check, connect
+from receiver.store.postgres import TRANSIENT
 
 _INTERVAL_S: Final = 3600.0
 _RETRY_S: Final = 30.0
@@ -180,7 +181,7 @@ class Maintenance:
         except (NotRetired, asyncpg.InsufficientPrivilegeError) as error:
             log.warning("partitions.not_permitted", detail=str(error)[:200], advice=_ADVICE)
             return _INTERVAL_S
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except TRANSIENT as error:
             log.warning("partitions.maintenance_failed", error=type(error).__name__, detail=str(error)[:200])
             return _RETRY_S
         if created or dropped or deleted:

@@ -19,6 +19,7 @@ from receiver.logs import get_logger
 from receiver.metrics import Metrics
 from receiver.store.job import Job
 from receiver.store.partitions import connected
+from receiver.store.postgres import TRANSIENT
 
 _INSTANCES: Final = 4
 """So many may look at the same free room at the same moment."""
@@ -120,7 +121,7 @@ class RejectedBound:
                 room, size = await make_room(connection, self._max_bytes)
                 self._allowance.renew(room)
                 age = await drop_old(connection, self._days)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except TRANSIENT as error:
             log.warning("rejected.maintenance_failed", error=type(error).__name__, detail=str(error)[:200])
             return _RETRY_S
         self._metrics.rejected_dropped["size",].inc(size)

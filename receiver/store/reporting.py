@@ -9,6 +9,7 @@ import asyncpg
 
 from receiver.logs import get_logger
 from receiver.store.partitions import connected
+from receiver.store.postgres import TRANSIENT
 
 _INTERVAL_S: Final = 600.0
 _RETRY_S: Final = 30.0
@@ -62,7 +63,7 @@ async def keep_fresh(url: str, windows_h: Mapping[str, int]) -> None:
         try:
             async with asyncio.timeout(_DEADLINE_S), connected(url) as connection:
                 await refresh(connection, windows_h)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except TRANSIENT as error:
             log.warning("reporting.refresh_failed", error=type(error).__name__, detail=str(error)[:200])
             await asyncio.sleep(_RETRY_S)
         else:

@@ -1,8 +1,8 @@
 """The ops listener: whether the process lives, whether it can keep a report now, and what Prometheus reads."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Literal
 
 from aiohttp import web
 
@@ -19,13 +19,16 @@ _FEW_DAYS: Final = 2
 
 @dataclass(slots=True, kw_only=True)
 class Ops:
-    """What the handlers of the ops listener ask. `stopping` ends readiness before anything else ends."""
+    """What the handlers of the ops listener ask.
+
+    Ready is only who is `serving`: the ops listener opens before the door for callbacks, and closes after it.
+    """
 
     keeper: Keeper
     metrics: Metrics
     maintenance: Maintenance
     spool: Spool
-    stopping: bool = field(default=False)
+    phase: Literal["starting", "serving", "stopping"] = "starting"
 
 
 def add_routes(app: web.Application, ops: Ops) -> None:
@@ -71,9 +74,9 @@ def _readiness(ops: Ops) -> tuple[bool, dict[str, object]]:
         warnings.append("the spool takes no reports")
     if days_left is not None and days_left < _FEW_DAYS:
         warnings.append(f"partitions are there for {days_left} days ahead: run `receiver maintain`")
-    ready = (database or spool) and not ops.stopping
+    ready = (database or spool) and ops.phase == "serving"
     return ready, {
-        "status": "stopping" if ops.stopping else "ready" if ready else "not ready",
+        "status": "ready" if ready else "not ready" if ops.phase == "serving" else ops.phase,
         "database": database,
         "spool": {"takes": spool, **ops.spool.depth.as_dict()},
         "partition_days_left": days_left,

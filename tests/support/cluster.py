@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from itertools import chain, count
 from pathlib import Path
 from subprocess import DEVNULL, Popen
+from typing import Final
 from urllib.parse import urlencode
 
 import asyncpg
@@ -41,12 +42,18 @@ _SETTINGS = {
 }
 
 
+_given: Final[set[int]] = set()
+
+
 def free_port() -> int:
-    """A TCP port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number
+    """A TCP port that nobody listens on now, and that this process was not given before."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            number: int = probe.getsockname()[1]
+        if number not in _given:
+            _given.add(number)
+            return number
 
 
 class Cluster:

@@ -14,9 +14,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from click.testing import CliRunner
 
+from receiver.cli import main
 from receiver.providers import ENDPOINTS, TRAFFICS
 from receiver.providers.payload import PayloadError
-from receiver.simulate.command import simulate
 from receiver.simulate.lives import Plan, tellings
 from receiver.simulate.send import Target, send
 from receiver.simulate.tally import Tally, as_text, ledger_line
@@ -256,7 +256,7 @@ def test_the_command_says_what_happened_and_exits_with_1(unused_tcp_port, tmp_pa
     ledger = tmp_path / "ledger.jsonl"
     url = f"http://127.0.0.1:{unused_tcp_port}"
     options = ["huawei", "--url", url, "--count", "20", "--rate", "0", "--now", "2026-11-20T09:30:00Z"]
-    run = CliRunner().invoke(simulate, [*options, "--json", "--record", str(ledger)])
+    run = CliRunner().invoke(main, ["simulate", *options, "--json", "--record", str(ledger)])
     assert run.exit_code == 1
     summary = json.loads(run.stdout)
     assert (summary["seed"], summary["now"], summary["reports"]) == (1, "2026-11-20T09:30:00Z", 20)
@@ -267,4 +267,4 @@ def test_the_command_says_what_happened_and_exits_with_1(unused_tcp_port, tmp_pa
     "wrong", [["nobody"], ["huawei", "--url", "localhost:8080"], ["huawei", "--now", "soon"], ["huawei", "--long", "2"]]
 )
 def test_a_wrong_option_exits_with_2(wrong):
-    assert CliRunner().invoke(simulate, wrong).exit_code == 2
+    assert CliRunner().invoke(main, ["simulate", *wrong]).exit_code == 2
