@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 import receiver
-from receiver.store import roles
+from receiver.store import connecting, roles
 
 VERSION_SCHEMA: Final = "sms_data"
 _LOCK: Final = 0x5E6D_0DE1
@@ -40,7 +40,7 @@ def folder() -> Path:
 
 async def connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
     """A connection for commands and migrations, which may take their time; not for the write path."""
-    return await asyncpg.connect(url, timeout=_CONNECT_TIMEOUT_S, server_settings={"application_name": "receiver"})
+    return await connecting.connect(url, timeout_s=_CONNECT_TIMEOUT_S)
 
 
 def run_script(name: str) -> None:

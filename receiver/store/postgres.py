@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC
+from functools import partial
 from typing import Final
 
 import asyncpg
+from asyncpg.prepared_stmt import PreparedStatement
 
 from receiver.report import RowId
-from receiver.store import sql
+from receiver.store import connecting, sql
 from receiver.store.batch import (
     Batch,
     arrange,
@@ -41,38 +44,45 @@ class PartitionMissing(Exception):  # noqa: N818 - a state of the database
     """A row's day has no partition."""
 
 
-async def connect(url: str, timeout_s: float, patience_s: float) -> "asyncpg.Connection[asyncpg.Record]":
-    """A connection of the write path, ready within `patience_s`: every wait on it has an end."""
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A connection of the write path, and the main statement where it can stay prepared."""
+
+    connection: "asyncpg.Connection[asyncpg.Record]"
+    store: "PreparedStatement[asyncpg.Record] | None" = None
+
+
+async def connect(url: str, timeout_s: float, patience_s: float) -> Session:
+    """A session of the write path, ready within `patience_s`: every wait on it has an end."""
     async with asyncio.timeout(patience_s):
-        connection = await asyncpg.connect(
-            url, timeout=patience_s, command_timeout=timeout_s, server_settings={"application_name": "receiver"}
-        )
+        opened = await connecting.connect(url, timeout_s=patience_s, command_timeout_s=timeout_s)
         try:
-            await _warm_up(connection)
+            session = Session(opened, await connecting.prepared(opened))
+            await _warm_up(session)
         except BaseException:
-            connection.terminate()
+            opened.terminate()
             raise
-    return connection
+    return session
 
 
-async def _warm_up(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Let the driver learn the main statement and its types, and see that PostgreSQL lets us write.
+async def _warm_up(session: Session) -> None:
+    """See that PostgreSQL lets us write.
 
     That is some round trips: over a slow network, more than there is time for in the first transaction.
     """
-    await connection.execute(sql.BEGIN.format(timeout_ms=0))
-    await _store_reports(connection, Batch(), 0)
-    await connection.execute(sql.ROLLBACK)
+    await session.connection.execute(sql.BEGIN.format(timeout_ms=0))
+    await _store_reports(session, Batch(), 0)
+    await session.connection.execute(sql.ROLLBACK)
 
 
-async def write(connection: "asyncpg.Connection[asyncpg.Record]", jobs: Sequence[Job], timeout_s: float) -> Receipt:
+async def write(session: Session, jobs: Sequence[Job], timeout_s: float) -> Receipt:
     """Store the jobs in one transaction and return once it is committed."""
     batch = arrange(jobs)
     patience_ms = int(timeout_s * 1000)
     try:
-        if batch.reports_alone:  # a transaction of its own, in one round trip
-            return await _store_reports(connection, batch, patience_ms)
-        return await _transaction(connection, batch, patience_ms)
+        if batch.reports_alone and session.store:  # a transaction of its own, in one round trip
+            return await _store_reports(session, batch, patience_ms)
+        return await _transaction(session, batch, patience_ms)
     except asyncpg.CheckViolationError as error:
         if error.constraint_name:
             raise
@@ -80,43 +90,43 @@ async def write(connection: "asyncpg.Connection[asyncpg.Record]", jobs: Sequence
         raise PartitionMissing from error
 
 
-async def create_partitions(connection: "asyncpg.Connection[asyncpg.Record]", jobs: Sequence[Job]) -> None:
+async def create_partitions(session: Session, jobs: Sequence[Job]) -> None:
     """Create the partitions of the days that these jobs belong to: a spooled callback may be from days ago."""
     for day in sorted({job.callback.received_at.astimezone(UTC).date() for job in jobs}):
-        await connection.execute(sql.CREATE_PARTITIONS, day)
+        await session.connection.execute(sql.CREATE_PARTITIONS, day)
 
 
-async def _transaction(connection: "asyncpg.Connection[asyncpg.Record]", batch: Batch, patience_ms: int) -> Receipt:
-    await connection.execute(sql.BEGIN.format(timeout_ms=patience_ms))
+async def _transaction(session: Session, batch: Batch, patience_ms: int) -> Receipt:
+    await session.connection.execute(sql.BEGIN.format(timeout_ms=patience_ms))
     try:
-        receipt = await _statements(connection, batch, patience_ms)
+        receipt = await _statements(session, batch, patience_ms)
     except (*POISON, *TRANSIENT):
-        await connection.execute(sql.ROLLBACK)
+        await session.connection.execute(sql.ROLLBACK)
         raise
-    if await connection.execute(sql.COMMIT) != sql.COMMIT:  # PostgreSQL answers ROLLBACK where there was a fault
+    if await session.connection.execute(sql.COMMIT) != sql.COMMIT:  # ROLLBACK: there was a fault
         raise asyncpg.InterfaceError("the transaction was rolled back")
     return receipt
 
 
-async def _statements(connection: "asyncpg.Connection[asyncpg.Record]", batch: Batch, patience_ms: int) -> Receipt:
+async def _statements(session: Session, batch: Batch, patience_ms: int) -> Receipt:
     receipt = Receipt()
     if batch.messages:
-        receipt = await _store_reports(connection, batch, patience_ms)
+        receipt = await _store_reports(session, batch, patience_ms)
         if submissions := receipt.stored & batch.submissions.keys():
-            await connection.execute(sql.INSERT_SUBMISSIONS, *submission_columns(batch, submissions))
+            await session.connection.execute(sql.INSERT_SUBMISSIONS, *submission_columns(batch, submissions))
     if batch.replies:
-        rows = await connection.fetch(sql.INSERT_REPLIES, *reply_columns(batch))
+        rows = await session.connection.fetch(sql.INSERT_REPLIES, *reply_columns(batch))
         receipt.stored.update(row["reply_id"] for row in rows)
     if batch.rejected:
-        await connection.execute(sql.INSERT_REJECTED, *rejected_columns(batch))
+        await session.connection.execute(sql.INSERT_REJECTED, *rejected_columns(batch))
     return receipt
 
 
-async def _store_reports(connection: "asyncpg.Connection[asyncpg.Record]", batch: Batch, patience_ms: int) -> Receipt:
+async def _store_reports(session: Session, batch: Batch, patience_ms: int) -> Receipt:
     """The reports with their messages' states, and the states of the messages that were submitted."""
     given = batch.reports.keys() | batch.submissions.keys()
-    rows = await connection.fetch(
-        sql.STORE_REPORTS,
+    run = session.store.fetch if session.store else partial(session.connection.fetch, sql.STORE_REPORTS)
+    rows = await run(
         message_rows(batch).decode(),
         report_rows(batch).decode(),
         len(given),

@@ -145,11 +145,12 @@ async def _replay(connection: "asyncpg.Connection[asyncpg.Record]", payload: Rej
 
 
 async def _write(connection: "asyncpg.Connection[asyncpg.Record]", job: Job) -> Receipt:
+    session = postgres.Session(connection)
     try:
-        return await postgres.write(connection, [job], _TIMEOUT_S)
+        return await postgres.write(session, [job], _TIMEOUT_S)
     except postgres.PartitionMissing:
-        await postgres.create_partitions(connection, [job])
-        return await postgres.write(connection, [job], _TIMEOUT_S)
+        await postgres.create_partitions(session, [job])
+        return await postgres.write(session, [job], _TIMEOUT_S)
 
 
 async def count(connection: "asyncpg.Connection[asyncpg.Record]", wanted: Filter) -> int:

@@ -73,7 +73,7 @@ class Writer:
         self._queue: deque[_Waiting] = deque()
         self._queued = 0
         self._wake = asyncio.Event()
-        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+        self._session: postgres.Session | None = None
         self.available = True
         self._trouble: type[BaseException] | None = None
         follow(metrics.queue_reports, lambda: self._queued)
@@ -214,31 +214,31 @@ class Writer:
 
     async def _transaction(self, jobs: Sequence[Job]) -> Receipt:
         for _ in range(_RETRIES_AT_ONCE):
-            connection = await self._connected()
+            session = await self._connected()
             try:
                 # Each transaction's own deadline: to find many poisoned rows takes many, and all of it must come to an
                 # end. Apart from the connecting, or a slow network that serves the one would never get both.
                 async with asyncio.timeout(self._timeout_s):
-                    return await postgres.write(connection, jobs, self._timeout_s)
+                    return await postgres.write(session, jobs, self._timeout_s)
             except postgres.PartitionMissing:
                 log.warning("partitions.missing")
-                await postgres.create_partitions(connection, jobs)
+                await postgres.create_partitions(session, jobs)
             except postgres.RETRY_AT_ONCE:
                 log.info("database.retry")
         raise asyncpg.InterfaceError("retries did not help")
 
-    async def _connected(self) -> "asyncpg.Connection[asyncpg.Record]":
-        if self._connection is None or self._connection.is_closed():
+    async def _connected(self) -> postgres.Session:
+        if self._session is None or self._session.connection.is_closed():
             # Once nobody waits for an answer, a slow network may take its time.
             patience_s = self._timeout_s * (1 if self.available else _RECONNECT_PATIENCE)
-            self._connection = await postgres.connect(self._url, self._timeout_s, patience_s)
-        return self._connection
+            self._session = await postgres.connect(self._url, self._timeout_s, patience_s)
+        return self._session
 
     def _drop_connection(self) -> None:
         """Without a farewell, for which a hung server would let us wait."""
-        if self._connection is not None:
-            self._connection.terminate()
-            self._connection = None
+        if self._session is not None:
+            self._session.connection.terminate()
+            self._session = None
 
 
 def _expire(done: "asyncio.Future[Receipt]") -> None:

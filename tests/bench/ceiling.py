@@ -63,7 +63,7 @@ async def copy(connection: Connection, some: list[Job]) -> float:
 async def write(connection: Connection, some: list[Job]) -> float:
     """The receiver's own transaction."""
     started = perf_counter()
-    await postgres.write(connection, some, 60.0)
+    await postgres.write(postgres.Session(connection), some, 60.0)
     return perf_counter() - started
 
 

@@ -28,7 +28,7 @@ def ago(hours: float) -> datetime:
 
 async def store(sql: asyncpg.Connection, *jobs: Job) -> None:
     await postgres.create_partitions(sql, jobs)
-    await postgres.write(sql, jobs, 20.0)
+    await postgres.write(postgres.Session(sql), jobs, 20.0)
 
 
 def taken(name: str, hours: float, **changes: object) -> Job:

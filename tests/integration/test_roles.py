@@ -59,7 +59,7 @@ async def stored(sql: asyncpg.Connection) -> None:
     """A report of noon's day, and one of forty days before."""
     for day in (NOON, NOON - timedelta(days=40)):
         await sql.execute("SELECT sms_data.create_partitions($1)", day.date())
-        await postgres.write(sql, [job(report(message_id=f"m-{day.date()}"), received_at=day)], 10.0)
+        await postgres.write(postgres.Session(sql), [job(report(message_id=f"m-{day.date()}"), received_at=day)], 10.0)
 
 
 @pytest.fixture

@@ -180,7 +180,7 @@ async def one_of_each(sql: asyncpg.Connection) -> asyncpg.Connection:
     """A message for each status there is."""
     await sql.execute("SELECT sms_data.create_partitions($1)", NOON.date())
     reports = [report(status.upper(), status=status, message_id=f"m-{status}") for status in Status]
-    await postgres.write(sql, [job(*reports)], 10.0)
+    await postgres.write(postgres.Session(sql), [job(*reports)], 10.0)
     return sql
 
 
@@ -202,7 +202,7 @@ async def test_the_codes_are_the_catalogue_row_by_row(sql: asyncpg.Connection):
 
 async def test_a_dashboard_can_join_a_report_to_the_meaning_of_its_code(sql: asyncpg.Connection):
     await sql.execute("SELECT sms_data.create_partitions($1)", NOON.date())
-    await postgres.write(sql, [job(report("DELIVRD"))], 10.0)
+    await postgres.write(postgres.Session(sql), [job(report("DELIVRD"))], 10.0)
     meaning = await sql.fetchval("SELECT meaning FROM sms.delivery_report JOIN sms.code USING (provider, code)")
     assert meaning
 

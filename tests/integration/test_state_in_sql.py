@@ -165,7 +165,7 @@ async def store(url: str, groups: list[list[DeliveryReport]]) -> list[set]:
     async with connected(url) as connection:
         for group in groups:
             jobs = [job(one, received_at=NOON + timedelta(hours=7 * number % 60)) for number, one in enumerate(group)]
-            stored.append((await postgres.write(connection, jobs, 10.0)).stored)
+            stored.append((await postgres.write(postgres.Session(connection), jobs, 10.0)).stored)
     return stored
 
 
@@ -276,7 +276,7 @@ async def test_submissions_among_reports_in_any_order_and_grouping_end_in_the_sa
 async def store_jobs(url: str, groups: list[list[Job]]) -> None:
     async with connected(url) as connection:
         for group in groups:
-            await postgres.write(connection, group, 10.0)
+            await postgres.write(postgres.Session(connection), group, 10.0)
 
 
 def _groups(arriving: list, cuts: list[int]) -> list[list]:

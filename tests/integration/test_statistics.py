@@ -38,7 +38,7 @@ async def shared(cluster: str, template: str) -> AsyncIterator[str]:
 
 async def store(sql: asyncpg.Connection, *jobs: Job) -> None:
     await postgres.create_partitions(sql, jobs)
-    await postgres.write(sql, jobs, 20.0)
+    await postgres.write(postgres.Session(sql), jobs, 20.0)
 
 
 def failures(row: asyncpg.Record) -> dict[str, int]:
