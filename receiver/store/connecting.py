@@ -65,4 +65,4 @@ async def prepared(connection: Connection) -> "PreparedStatement[asyncpg.Record]
     """
     if await connection.fetchval("SELECT pg_backend_pid()") != connection.get_server_pid():
         return None
-    return await connection.prepare(sql.STORE_REPORTS)
+    return await connection.prepare(sql.STORE_REPORTS, name="store_reports")
