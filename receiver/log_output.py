@@ -19,28 +19,31 @@ class Output:
     def __init__(self, stream: BinaryIO | None) -> None:
         self._stream = stream
         self._lines: deque[bytes] = deque()
+        self._scheduled = False
 
     def info(self, line: bytes) -> None:
+        """Any thread may call it; only the event loop's waits for the end of its turn."""
         self._lines.append(line)
-        waiting = len(self._lines)
-        if self._stream:
+        if self._stream or len(self._lines) >= LINES_AT_ONCE:
             self._flush()
-        elif waiting == 1 or waiting >= LINES_AT_ONCE:
-            self._flush_soon(waiting)
+        elif not self._scheduled:
+            self._flush_soon()
 
-    def _flush_soon(self, waiting: int) -> None:
+    def _flush_soon(self) -> None:
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:  # a command, or another thread
             self._flush()
-            return
-        if waiting == 1:
-            loop.call_soon(self._flush)
         else:
-            self._flush()
+            self._scheduled = True
+            loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        lines = [self._lines.popleft() for _ in range(len(self._lines))]
+        self._scheduled = False
+        lines = []
+        with suppress(IndexError):  # until it is empty: another thread may take lines too
+            while True:
+                lines.append(self._lines.popleft())
         # A full disk or a closed pipe: there is nowhere left to say so.
         with suppress(OSError, ValueError):
             stream = self._stream or sys.stdout.buffer

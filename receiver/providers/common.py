@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Final
+from uuid import UUID
 
 import phonenumbers
 
@@ -113,7 +114,7 @@ def submitted_id(provider: ProviderName, message_id: str | None, *, accepted: bo
     """
     if message_id is None and accepted:
         raise PayloadError("the platform took the message but the answer has no id for it")
-    return message_id or f"refused-{content_id(provider, request, raw)}"
+    return message_id or f"refused-{UUID(content_id(provider, request, raw))}"
 
 
 def alpha2(country: str | None) -> str | None:

@@ -4,6 +4,7 @@ What a connection remembers of a server process must not outlive a transaction: 
 the session, no locks but those of the transaction. Migrations need the latter, and a connection without a pooler.
 """
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -42,8 +43,18 @@ class Connection(_Base):
     async def _together(self, run: Callable[..., Coroutine[Any, Any, T]], *args: object, **options: object) -> T:
         if self.is_in_transaction():
             return await run(*args, **options)
-        async with self.transaction():
-            return await run(*args, **options)
+        transaction = self.transaction()
+        await transaction.start()
+        try:
+            result = await run(*args, **options)
+        except (asyncio.CancelledError, TimeoutError):
+            self.terminate()  # a ROLLBACK would wait for who does not answer
+            raise
+        except BaseException:
+            await transaction.rollback()
+            raise
+        await transaction.commit()
+        return result
 
 
 async def connect(url: str, *, timeout_s: float, command_timeout_s: float | None = None) -> Connection:
@@ -59,7 +70,7 @@ async def connect(url: str, *, timeout_s: float, command_timeout_s: float | None
 
 
 async def prepared(connection: Connection) -> "PreparedStatement[asyncpg.Record] | None":
-    """The main statement of the write path, prepared once; None through a pooler, where it would get lost.
+    """In a transaction: the main statement, prepared for good; None through a pooler, where it would get lost.
 
     A pooler cannot know the process id of the server that it will choose, and makes one up.
     """

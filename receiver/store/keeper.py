@@ -23,6 +23,9 @@ _SPOOL_SHARE: Final = 0.25
 _DRAIN_CALLBACKS: Final = 500
 """Most callbacks that are drained in one transaction: live ones wait behind it."""
 
+_DRAIN_MORE: Final = 20
+"""So many more after each batch that went well, up to the most; what was too large is halved."""
+
 _TURN_S: Final = 0.002
 """How long the drain works before it lets live callbacks go between."""
 
@@ -94,18 +97,22 @@ class Keeper:
         self._note_opened()
         return Kept(Place.SPOOL, Receipt())
 
-    async def _write_all(self, jobs: Sequence[Job]) -> list[Receipt]:
-        """Write spooled jobs. The small and good ones, nearly all, are one group, without a task for each."""
-        ready = iter(await asyncio.gather(*(self._writer.submit(job) for job in jobs if _is_plain(job))))
-        receipts = []
-        for job in jobs:
-            if _is_plain(job):
-                receipt = next(ready)
-                await self._reject(job, receipt, self._writer.retry)
-            else:
-                receipt = await self._write(job, self._writer.retry)
-            receipts.append(receipt)
-        return receipts
+    async def _write_all(self, jobs: Sequence[Job]) -> "list[Receipt | BaseException]":
+        """What came of each spooled job. The small and good ones, nearly all, are one group without a task for each."""
+        outcomes = await asyncio.gather(
+            *(self._writer.submit(job) if _is_plain(job) else self._write(job, self._writer.retry) for job in jobs),
+            return_exceptions=True,
+        )
+        return [await self._settled(job, outcome) for job, outcome in zip(jobs, outcomes, strict=True)]
+
+    async def _settled(self, job: Job, outcome: Receipt | BaseException) -> Receipt | BaseException:
+        """What the database refuses of a small job is still to be kept as rejected."""
+        if isinstance(outcome, Receipt) and outcome.refused and _is_plain(job):
+            try:
+                await self._reject(job, outcome, self._writer.retry)
+            except DatabaseUnavailable as error:
+                return error
+        return outcome
 
     async def _write(self, job: Job, write: Write) -> Receipt:
         """Write the job, and what the database refuses of it as a rejected payload."""
@@ -178,12 +185,13 @@ class Keeper:
             await self._probe()
         while batch:
             ahead = asyncio.create_task(self._next_batch(after=max(batch)))
+            ahead.add_done_callback(_look_at)
             try:
                 await self._store(batch)
                 batch = await ahead
             finally:
                 ahead.cancel()
-            self._drain_limit = min(self._drain_limit * 2, _DRAIN_CALLBACKS)
+            self._drain_limit = min(self._drain_limit + _DRAIN_MORE, _DRAIN_CALLBACKS)
 
     async def _next_batch(self, after: int) -> dict[int, Job]:
         """What is spooled behind a number, by number."""
@@ -191,13 +199,17 @@ class Keeper:
         return {number: understand(callback).job async for number, callback in _in_turns(read)}
 
     async def _store(self, batch: dict[int, Job]) -> None:
-        """Commit a batch as one group of the writer's; only then is it forgotten."""
-        jobs = list(batch.values())
-        receipts = await self._write_all(jobs)
-        await self._spool.remove(list(batch))
-        self._metrics.spool_drained.inc(len(batch))
-        async for job, receipt in _in_turns(zip(jobs, receipts, strict=True)):
-            record(job, Kept(Place.DATABASE, receipt), self._metrics)
+        """Commit a batch; only what is committed is forgotten. Raises what kept the rest."""
+        outcomes = dict(zip(batch, await self._write_all(list(batch.values())), strict=True))
+        done = {number: outcome for number, outcome in outcomes.items() if isinstance(outcome, Receipt)}
+        if done:
+            await self._spool.remove(list(done))
+            self._metrics.spool_drained.inc(len(done))
+        async for number, receipt in _in_turns(done.items()):
+            record(batch[number], Kept(Place.DATABASE, receipt), self._metrics)
+        for outcome in outcomes.values():
+            if isinstance(outcome, BaseException):
+                raise outcome
 
     async def _probe(self) -> None:
         await self._writer.retry(PROBE)
@@ -208,6 +220,12 @@ class Keeper:
             self._opened = False
             self._told_depth = 1
             log.info("spool.drained")
+
+
+def _look_at(task: "asyncio.Task[dict[int, Job]]") -> None:
+    """Where the batch before it failed too, nobody else asks how it ended."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def _in_turns(items: Iterable[T]) -> AsyncIterator[T]:

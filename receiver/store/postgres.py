@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final
 
 import asyncpg
+import orjson
 from asyncpg.prepared_stmt import PreparedStatement
 
 from receiver.report import RowId
@@ -21,6 +22,7 @@ from receiver.store.batch import (
     report_rows,
     submission_columns,
 )
+from receiver.store.connecting import Connection
 from receiver.store.job import Job, Receipt
 
 POISON: Final = (
@@ -29,6 +31,7 @@ POISON: Final = (
     asyncpg.ProgramLimitExceededError,
     UnicodeError,
     OverflowError,
+    orjson.JSONEncodeError,
 )
 """A row that can't be stored because of what it is. Every other error is the database's state, and may pass."""
 
@@ -57,22 +60,24 @@ async def connect(url: str, timeout_s: float, patience_s: float) -> Session:
     async with asyncio.timeout(patience_s):
         opened = await connecting.connect(url, timeout_s=patience_s, command_timeout_s=timeout_s)
         try:
-            session = Session(opened, await connecting.prepared(opened))
-            await _warm_up(session)
+            return await _warm_up(opened, timeout_s)
         except BaseException:
             opened.terminate()
             raise
-    return session
 
 
-async def _warm_up(session: Session) -> None:
-    """See that PostgreSQL lets us write.
+async def _warm_up(opened: Connection, timeout_s: float) -> Session:
+    """See that PostgreSQL lets us write, and prepare what can stay prepared.
 
-    That is some round trips: over a slow network, more than there is time for in the first transaction.
+    In few round trips: over a slow network there is no time for more.
     """
-    await session.connection.execute(sql.BEGIN.format(timeout_ms=0))
+    await opened.execute(sql.BEGIN.format(timeout_ms=0))
+    session = Session(opened, await connecting.prepared(opened))
     await _store_reports(session, Batch(), 0)
-    await session.connection.execute(sql.ROLLBACK)
+    # With its own transaction the main statement cannot set its time-out for itself; and a pooler would pass it on.
+    settled = sql.STATEMENT_TIMEOUT.format(timeout_ms=int(timeout_s * 1000)) if session.store else ""
+    await opened.execute(f"{sql.ROLLBACK}; {settled}")
+    return session
 
 
 async def write(session: Session, jobs: Sequence[Job], timeout_s: float) -> Receipt:

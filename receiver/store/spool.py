@@ -93,6 +93,8 @@ class Spool:
                 done.set_result(function())
             except (sqlite3.Error, OSError) as error:
                 done.set_exception(SpoolError(str(error)))
+            except Exception as error:  # noqa: BLE001 - a damaged row must not end the thread, nor somebody wait for it
+                done.set_exception(SpoolError(type(error).__name__))
 
         with self._work:
             if self._closing:

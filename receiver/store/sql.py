@@ -14,6 +14,9 @@ SELECT set_config('statement_timeout', '{timeout_ms}', true), set_config('lock_t
 """
 """In one round trip, and local to the transaction, so that it holds behind a transaction pooler too."""
 
+STATEMENT_TIMEOUT: Final = "SET statement_timeout = {timeout_ms}"
+"""What we have given up must not go on for ever."""
+
 COMMIT: Final = "COMMIT"
 ROLLBACK: Final = "ROLLBACK"
 

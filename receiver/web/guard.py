@@ -64,7 +64,7 @@ class Guard:
 
     def __init__(self, limits: Limits, metrics: Metrics) -> None:
         self.limits = limits
-        self._metrics = metrics
+        self.metrics = metrics
         self._held: dict[Held, None] = {}
         self._by_address: dict[str, int] = {}
         self._givers: list[Held] = []
@@ -78,11 +78,11 @@ class Guard:
     def admit(self, connection: Held, now: float) -> bool:
         """Whether it may stay; who stays must `leave`."""
         if self._is_one_too_many(connection):
-            self._metrics.connection_ended("full_for_address")
+            self.metrics.connection_ended("full_for_address")
             return False
         over = len(self._held) - self.limits.connections
         if over >= self.limits.connections // BURST and not self._make_room(now):
-            self._metrics.connection_ended("full")
+            self.metrics.connection_ended("full")
             return False
         if over >= 0 and not self._thinning:
             self._thinning = True
@@ -100,7 +100,7 @@ class Guard:
     def end(self, connection: Held, cause: Ended) -> None:
         """End it, and free its place at once."""
         self.leave(connection)
-        self._metrics.connection_ended(cause)
+        self.metrics.connection_ended(cause)
         connection.end(cause)
 
     async def run(self) -> None:
@@ -119,7 +119,7 @@ class Guard:
 
     def malformed(self) -> None:
         """Count a request that is no HTTP."""
-        self._metrics.malformed_requests.inc()
+        self.metrics.malformed_requests.inc()
 
     def _thin(self) -> None:
         """Back to the limit, as far as there are some that may give way."""

@@ -12,9 +12,9 @@ from receiver.metrics import Metrics, follow
 from receiver.settings import Settings
 from receiver.web.connection import Connection
 from receiver.web.descriptors import room_for
+from receiver.web.door import Door, bind
 from receiver.web.guard import Guard, Limits
 
-_BACKLOG: Final = 1_024
 _OPS_CONNECTIONS: Final = 256
 
 _SHOWN_HOST: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - it is not bound here
@@ -23,7 +23,7 @@ _SHOWN_HOST: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - it 
 class Listener:
     """Opened with `open`; `drain` closes the door and lets those inside finish.
 
-    `tls` is what `create_server` is told of it; then it speaks HTTPS only.
+    `tls` is what a connection is told of it; then it speaks HTTPS only.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Listener:
         self._host = host
         self._port = port
         self._tls = tls or {}
-        self._server: asyncio.Server | None = None
+        self._door: Door | None = None
 
     @property
     def url(self) -> str:
@@ -56,20 +56,14 @@ class Listener:
         await self._runner.setup()
         guarding = asyncio.create_task(self._guard.run())
         try:
-            loop = asyncio.get_running_loop()
-            # Not aiohttp's TCPSite, which has no way to say how long a TLS handshake may take.
-            self._server = await loop.create_server(
-                self._connection,
-                self._host,
-                self._port,
-                backlog=_BACKLOG,
-                reuse_port=reuse_port or None,
-                **self._tls,
-            )
-            self._port = self._server.sockets[0].getsockname()[1]
+            sockets = await bind(self._host, self._port, reuse_port=reuse_port)
+            self._port = sockets[0].getsockname()[1]
+            self._door = Door(sockets, self._connection, self._tls, self._guard.metrics)
+            self._door.open()
             yield
         finally:
-            self._close()
+            if self._door is not None:
+                await self._door.shut()
             await self._runner.cleanup()
             guarding.cancel()
             with suppress(asyncio.CancelledError):
@@ -78,12 +72,9 @@ class Listener:
     async def drain(self, delay_s: float) -> None:
         """Take no new connections, and wait a moment for what comes on the open ones, whose next answer is the last."""
         self._draining = True
-        self._close()
+        if self._door is not None:
+            self._door.close()
         await asyncio.sleep(delay_s)
-
-    def _close(self) -> None:
-        if self._server is not None:
-            self._server.close()
 
     def _connection(self) -> Connection:
         """What aiohttp's own server would make, but ours."""

@@ -72,7 +72,7 @@ class Tls:
         self._tell("tls.loaded")
 
     def listening(self) -> dict[str, Any]:
-        """What `create_server` is to be told. A handshake would else have a minute."""
+        """What each connection is to be told. A handshake would else have a minute."""
         return {
             "ssl": self._door,
             "ssl_handshake_timeout": HANDSHAKE_TIMEOUT_S,

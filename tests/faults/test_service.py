@@ -29,7 +29,7 @@ async def test_kill_9_in_normal_running_while_spooling_and_while_draining(loaded
             await rig.service.spooling(50)
             await rig.service.kill()
             await rig.service.start()  # which finds no PostgreSQL, and goes on spooling
-            await rig.service.spooling(200)
+            await rig.service.spooling(1_500)  # several batches of the drain
         with rig.phase("kill -9 while draining"):
             rig.proxy.delay_s = 0.05  # a batch takes half a second, so that the kill comes between two
             before = (await rig.service.readiness() or {})["spool"]["callbacks"]
