@@ -1,13 +1,19 @@
 #!/bin/sh
-# Run by the image of PostgreSQL when its folder is made: the three roles, and a login for each of the two that need one.
+# Run by the image of PostgreSQL when its folder is made: the three roles and a login in each, named as
+# deploy/postgresql/setup.sql names them.
 set -eu
 psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --username="$POSTGRES_USER" --dbname="$POSTGRES_DB" \
-    --set=database="$POSTGRES_DB" --set=owner="$OWNER_PASSWORD" --set=writer="$WRITER_PASSWORD" <<'SQL'
+    --set=database="$POSTGRES_DB" --set=owner="$OWNER_PASSWORD" --set=writer="$WRITER_PASSWORD" \
+    --set=reader="$READER_PASSWORD" <<'SQL'
 CREATE ROLE sms_owner NOLOGIN;
 CREATE ROLE sms_writer NOLOGIN;
 CREATE ROLE sms_reader NOLOGIN;
-CREATE ROLE receiver_owner LOGIN PASSWORD :'owner' IN ROLE sms_owner;
-CREATE ROLE receiver LOGIN PASSWORD :'writer' IN ROLE sms_writer;
+CREATE ROLE sms_migrate LOGIN PASSWORD :'owner' IN ROLE sms_owner;
+CREATE ROLE sms_receiver LOGIN PASSWORD :'writer' IN ROLE sms_writer;
+CREATE ROLE sms_dashboard LOGIN PASSWORD :'reader' IN ROLE sms_reader;
+ALTER ROLE sms_dashboard SET default_transaction_read_only = on;
+ALTER ROLE sms_dashboard SET statement_timeout = '60s';
+ALTER ROLE sms_dashboard SET idle_in_transaction_session_timeout = '60s';
 ALTER DATABASE :"database" OWNER TO sms_owner;
 REVOKE CONNECT, TEMPORARY ON DATABASE :"database" FROM PUBLIC;
 GRANT CONNECT ON DATABASE :"database" TO sms_writer, sms_reader;

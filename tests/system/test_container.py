@@ -169,12 +169,14 @@ async def test_the_database_script_makes_logins_that_do_their_part_and_no_more(o
             "POSTGRES_DB": "postgres",
             "OWNER_PASSWORD": "one",
             "WRITER_PASSWORD": "two",
+            "READER_PASSWORD": "three",
         }
         command = ["/bin/sh", str(FOLDER / "database.sh")]
         done = await asyncio.to_thread(subprocess.run, command, env=environ, capture_output=True, timeout=60)
         assert (done.returncode, done.stderr) == (0, b"")
         url = with_database(server.url, "postgres")
-        owner, writer = (url.replace(f"//{parts.username}@", f"//{name}@") for name in ("receiver_owner", "receiver"))
+        logins = ("sms_migrate", "sms_receiver", "sms_dashboard")
+        owner, writer, reader = (url.replace(f"//{parts.username}@", f"//{login}@") for login in logins)
         await migrate.upgrade(owner)
         async with connected(writer) as sql:
             assert await sql.fetchval("SELECT count(*) FROM sms.delivery_report") == 0
@@ -182,3 +184,8 @@ async def test_the_database_script_makes_logins_that_do_their_part_and_no_more(o
                 await sql.execute("DROP TABLE sms_data.report")
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await sql.execute("CREATE SCHEMA mine")
+        async with connected(reader) as sql:
+            assert await sql.fetchval("SELECT count(*) FROM sms.delivery_report") == 0
+            assert await sql.fetchval("SHOW statement_timeout") == "1min"
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await sql.fetchval("SELECT count(*) FROM sms_data.report")
