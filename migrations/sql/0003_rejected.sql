@@ -81,8 +81,9 @@ DECLARE
     next_name      text;
 BEGIN
     dropped := 0;
-    -- Several services may get here at the same time: who comes second finds the ring moved.
-    PERFORM pg_advisory_xact_lock(hashtext('sms_data.rejected_ring'));
+    -- Several services may get here at the same time: who comes second finds the ring moved. Not an advisory lock, which
+    -- any login may hold; nobody else may change this table.
+    LOCK TABLE sms_data.rejected_ring IN SHARE ROW EXCLUSIVE MODE;
     SELECT slot INTO current_slot FROM sms_data.rejected_ring;
     IF pg_total_relation_size(format('sms_data.rejected_payload_slot_%s', current_slot)::regclass) >= share
        OR sms_data.rejected_bytes() > 8 * share

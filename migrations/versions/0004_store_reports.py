@@ -1,4 +1,4 @@
-"""Reports and the state of their messages are stored by one call of a function.
+"""Reports and the state of their messages are stored by one call of a function; no login can hold up another's locks.
 
 Revision ID: 0004
 """
@@ -10,5 +10,6 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Create the function of the write path."""
-    run_script("0004_store_reports.sql")
+    """Create the function of the write path, and replace the one that makes partitions."""
+    for script in ("store_reports", "locks"):
+        run_script(f"0004_{script}.sql")

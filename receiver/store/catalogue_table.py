@@ -16,7 +16,8 @@ _NOTE: Final = """
 INSERT INTO sms_data.catalogue (fingerprint) VALUES ($1)
 ON CONFLICT (single_row) DO UPDATE SET fingerprint = excluded.fingerprint
 """
-_LOCK: Final = "SELECT pg_advisory_xact_lock(hashtext('sms_data.code'))"
+_LOCK: Final = "LOCK TABLE sms_data.code IN SHARE ROW EXCLUSIVE MODE"
+"""One at a time. Readers go on, and cannot hold it: an advisory lock any login could."""
 
 
 async def sync(connection: "asyncpg.Connection[asyncpg.Record]") -> bool:

@@ -1,7 +1,7 @@
 """The roles: dashboards see the views and nothing else, the service owns nothing, and sms_owner everything."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import timedelta
 from itertools import product
 
@@ -214,3 +214,59 @@ async def test_a_function_that_the_owner_makes_is_nobody_elses(sql: asyncpg.Conn
     await sql.execute("SET ROLE sms_owner")
     await sql.execute("CREATE FUNCTION sms_data.later() RETURNS int LANGUAGE sql AS 'SELECT 1'")
     await refuses(login("ingest"), ["SELECT sms_data.later()"])
+
+
+ADVISORY = ("sms_data.create_partitions", "sms_data.rejected_ring", "sms_data.code")
+"""What any login may lock: nothing may wait for it."""
+LOCKED_BY_FUNCTIONS = ("partitioned_table", "rejected_ring")
+IN_THE_WAY = (
+    "ROW EXCLUSIVE",
+    "SHARE UPDATE EXCLUSIVE",
+    "SHARE",
+    "SHARE ROW EXCLUSIVE",
+    "EXCLUSIVE",
+    "ACCESS EXCLUSIVE",
+)
+"""The modes that conflict with SHARE ROW EXCLUSIVE."""
+CALLS = ("SELECT sms_data.create_partitions('2026-03-02')", "SELECT sms_data.make_room_for_rejected(1 << 30)")
+
+
+def lock(tables: Iterable[str]) -> list[str]:
+    return [f"DO 'BEGIN LOCK TABLE {one} IN {mode} MODE; END'" for one, mode in product(tables, IN_THE_WAY)]
+
+
+async def test_a_dashboard_that_holds_advisory_locks_stops_nothing(login: As, sql: asyncpg.Connection):
+    await sql.execute("UPDATE sms_data.catalogue SET fingerprint = 'of an older version'")
+    async with connected(login("dashboard")) as dashboard, connected(login("ingest")) as ingest, asyncio.timeout(30):
+        for name in ADVISORY:
+            await dashboard.execute("SELECT pg_advisory_lock(hashtext($1))", name)
+        for call in CALLS:
+            await ingest.execute(call)
+        assert await catalogue_table.sync(ingest)
+    assert await sql.fetchval("SELECT count(*) FROM sms_data.partition WHERE name = 'report_20260302'") == 1
+
+
+async def test_nobody_else_can_hold_the_locks_that_are_waited_for(login: As):
+    functions = [f"sms_data.{table}" for table in LOCKED_BY_FUNCTIONS]
+    await refuses(login("ingest"), lock(functions))
+    await refuses(login("dashboard"), lock([*functions, "sms_data.code", "sms.code", "sms.rejected_payload"]))
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_a_lock_of_the_owners_is_not_waited_for_without_end(login: As, sql: asyncpg.Connection, call: str):
+    async with connected(login("ingest")) as ingest, asyncio.timeout(30), sql.transaction():
+        for table in LOCKED_BY_FUNCTIONS:
+            await sql.execute(f"LOCK TABLE sms_data.{table} IN SHARE ROW EXCLUSIVE MODE")
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            await ingest.execute(call)
+
+
+async def test_the_writer_makes_no_partitions_of_days_that_cannot_be(login: As, sql: asyncpg.Connection):
+    """Refused as wrong data: the service sets such a callback apart, where another error would stop it."""
+    async with connected(login("ingest")) as ingest:
+        for day in ("'2019-12-31'", "current_date + 402", "'9999-12-31'", "'infinity'", "'-infinity'", "NULL"):
+            with pytest.raises(asyncpg.DatetimeFieldOverflowError, match="no partitions are made for"):
+                await ingest.execute(f"SELECT sms_data.create_partitions({day})")
+        assert await sql.fetchval("SELECT count(*) FROM sms_data.partition WHERE day IS NOT NULL") == 0
+        for day in ("'2020-01-01'", "current_date + 399"):
+            assert await ingest.fetchval(f"SELECT sms_data.create_partitions({day})") == len(PARTITIONED)

@@ -1,0 +1,47 @@
+-- Creating partitions waits for a lock on a table and not for an advisory lock, which any login may hold without being
+-- asked for a privilege. This one takes a right to change the table, which neither sms_reader nor sms_writer has.
+
+-- Creates what is missing of one day's partitions, and says how many that were. A day that nothing can have been
+-- received on is refused, or a stolen login could make partitions without end; it is refused as wrong data, so that the
+-- service sets the one callback apart and goes on with the others.
+CREATE OR REPLACE FUNCTION sms_data.create_partitions(day date) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '2s'
+AS $$
+DECLARE
+    today CONSTANT date := (now() AT TIME ZONE 'UTC')::date;
+    -- A spool, an export and a rejected payload may be replayed when they are years old. No report was received
+    -- before 2020, unless the clock itself is wrong: then the days around its own must do.
+    first CONSTANT date := least(date '2020-01-01', today - 400);
+    last  CONSTANT date := today + 400;
+    parent_name text;
+    child_name  text;
+    created     integer := 0;
+BEGIN
+    IF (day BETWEEN first AND last) IS NOT TRUE THEN
+        RAISE EXCEPTION 'no partitions are made for %: it is not between % and %', day, first, last
+            USING ERRCODE = 'datetime_field_overflow';
+    END IF;
+    -- Several services may get here at the same time.
+    LOCK TABLE sms_data.partitioned_table IN SHARE ROW EXCLUSIVE MODE;
+    FOR parent_name IN
+        SELECT known.name FROM sms_data.partitioned_table AS known
+        WHERE NOT EXISTS (SELECT FROM sms_data.partition AS p
+                          WHERE p.parent = known.name
+                                AND p.name = format('%s_%s', known.name, to_char(create_partitions.day, 'YYYYMMDD')))
+        ORDER BY known.name
+    LOOP
+        child_name := format('%s_%s', parent_name, to_char(day, 'YYYYMMDD'));
+        -- A table that is there and not attached is what an interrupted detachment left.
+        EXECUTE format('CREATE TABLE IF NOT EXISTS sms_data.%I'
+                       ' (LIKE sms_data.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)',
+                       child_name, parent_name);
+        EXECUTE format('ALTER TABLE sms_data.%I ATTACH PARTITION sms_data.%I FOR VALUES FROM (%L) TO (%L)',
+                       parent_name, child_name,
+                       day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC');
+        created := created + 1;
+    END LOOP;
+    RETURN created;
+END
+$$;
