@@ -45,6 +45,7 @@ async def serve(settings: Settings, platforms: Sequence[Opened] = ()) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # with TLS it asks for a reload, without it must not end the service
     async with running(settings, stop, platforms):
         notify("READY=1")
         await stop.wait()

@@ -18,6 +18,7 @@ from receiver.setting_types import (
     Count,
     DatabaseUrl,
     DataDir,
+    DaysAhead,
     Files,
     Host,
     LogFormat,
@@ -132,7 +133,7 @@ class Settings(BaseSettings):
     spool_max_bytes: Bytes = Field(
         ByteSize(1024 * MIB), description="Size at which the spool is full (`2GiB` works too)."
     )
-    partition_days_ahead: Count = Field(7, description="Days ahead for which partitions are made.")
+    partition_days_ahead: DaysAhead = Field(7, description="Days ahead for which partitions are made; at most 365.")
     retention_days: Count | None = Field(
         None, description="Days after which reports are dropped, by whole partitions. Unset: never."
     )

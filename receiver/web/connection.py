@@ -103,7 +103,25 @@ class Connection(web.RequestHandler):
         super().data_received(data)
         if self._request_count == self._seen:
             self._piece_came(data)
-            return
+        else:
+            self._note_requests()
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """What stood behind an upgrade that is declined is parsed in here, and not as data that came."""
+        try:
+            return await super().finish_response(request, resp, start_time)
+        finally:
+            if self._request_count != self._seen:
+                self._note_requests()
+
+    @property
+    def has_more(self) -> bool:
+        """Whether the next request is there already."""
+        return bool(self._messages)
+
+    def _note_requests(self) -> None:
         self._seen = self._request_count
         self._head_since, self._body = 0.0, None
         if self._messages and not (body := self._messages[-1][1]).is_eof():

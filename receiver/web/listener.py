@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiohttp import hdrs, web
 
@@ -83,8 +83,11 @@ class Listener:
             raise RuntimeError("the listener is not open")
         return Connection(server, self._guard, self._keepalive_s)
 
-    async def _say_farewell(self, _request: web.Request, response: web.StreamResponse) -> None:
+    async def _say_farewell(self, request: web.Request, response: web.StreamResponse) -> None:
         """Or the client's next request would meet a connection that is being closed: lost, for who does not resend."""
+        if cast("Connection", request.protocol).has_more:
+            # Thousands of pipelined requests must not be one turn of the loop (they are, from Python 3.12 on).
+            await asyncio.sleep(0)
         if self._draining:
             response.headers[hdrs.CONNECTION] = "close"
             response.force_close()

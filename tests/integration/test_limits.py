@@ -154,6 +154,22 @@ async def test_a_slow_body_gives_way_too(narrow: Service) -> None:
     assert await ended(narrow, "gave_way") == 1
 
 
+async def test_a_slow_body_behind_an_upgrade_gives_way_too(narrow: Service) -> None:
+    """aiohttp parses what stands behind an upgrade that it declines in a place of its own."""
+    upgrade = request("/", b"", "Connection: Upgrade", "Upgrade: websocket", method="GET")
+    async with several(narrow, MOST) as slow:
+        for connection in slow:
+            await connection.send(upgrade + request(URL, good_body(PATH, "slow-body"))[:-5])
+        await asyncio.sleep(0.1)
+        for connection in slow:
+            await connection.send(b"x")
+        for number in range(2):
+            async with wire(narrow.url) as newcomer:
+                assert (await honest(newcomer, f"quick-{number}")).status == 200
+    assert await ended(narrow, "gave_way") >= 1
+    assert await ended(narrow, "full") == 0
+
+
 async def test_nobody_is_shown_out_whose_report_is_being_kept(make_settings: Callable[..., Settings]) -> None:
     patient = {"database_timeout_s": 20.0, "answer_deadline_s": 30.0, "max_connections": MOST}
     async with services.running(make_settings(**patient)) as service, several(service, MOST) as busy:

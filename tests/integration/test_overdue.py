@@ -27,7 +27,7 @@ def ago(hours: float) -> datetime:
 
 
 async def store(sql: asyncpg.Connection, *jobs: Job) -> None:
-    await postgres.create_partitions(sql, jobs)
+    await postgres.create_partitions(postgres.Session(sql), jobs)
     await postgres.write(postgres.Session(sql), jobs, 20.0)
 
 

@@ -37,7 +37,7 @@ async def shared(cluster: str, template: str) -> AsyncIterator[str]:
 
 
 async def store(sql: asyncpg.Connection, *jobs: Job) -> None:
-    await postgres.create_partitions(sql, jobs)
+    await postgres.create_partitions(postgres.Session(sql), jobs)
     await postgres.write(postgres.Session(sql), jobs, 20.0)
 
 
