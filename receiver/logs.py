@@ -91,11 +91,7 @@ class _Net:
         line: Event = {"timestamp": _now(), "level": method, "event": self.scrub_event(str(event.pop("event", "")))}
         error = _exception(event.pop("exc_info", None))
         for key, value in event.items():
-            if (
-                value is None
-                or (key in PLAIN_KEYS and type(value) is str and len(value) <= MAX_PLAIN)
-                or _is_plain(key, value)
-            ):
+            if value is None or _is_plain(key, value):
                 line[key] = value
             elif key in PLAIN_KEYS:
                 line[key] = str(value)[:MAX_PLAIN]

@@ -1,7 +1,7 @@
-"""Rows of many callbacks arranged for one statement: one row a message, sorted, each list a column. Pure.
+"""Rows of many callbacks arranged for one transaction: each once, and one row a message. Pure.
 
-Sorted by key, because concurrent multi-row upserts in different orders deadlock; one row a message, because ON
-CONFLICT DO UPDATE refuses to touch a row twice.
+One row a message, because ON CONFLICT DO UPDATE refuses to touch a row twice. Messages are sorted by their key where
+they are written (`sms_data.store_reports`), replies here: concurrent statements in different orders deadlock.
 """
 
 from collections.abc import Iterable
