@@ -14,6 +14,7 @@ from support.wire import Answer, Wire, head, request, wire
 
 from receiver.settings import Settings
 from receiver.web.connection import MAX_HEAD, MAX_HEADERS
+from receiver.web.guard import SLOW_S
 
 PATH = "huawei/report"
 URL = f"/callback/{PATH}"
@@ -31,7 +32,7 @@ async def service(cluster: str, template: str) -> AsyncIterator[Service]:
 @pytest.fixture
 async def narrow(make_settings: Callable[..., Settings]) -> AsyncIterator[Service]:
     """Few connections, few requests, and patience with PostgreSQL."""
-    patient = {"database_timeout_s": 20.0, "answer_deadline_s": 30.0}
+    patient = {"database_timeout_s": 20.0, "answer_deadline_s": 30.0, "header_timeout_s": 60.0}
     async with services.running(make_settings(max_connections=MOST, max_requests=3, **patient)) as service:
         yield service
 
@@ -135,13 +136,21 @@ async def test_an_answer_that_nobody_reads_is_not_kept_for_ever(service: Service
 
 
 async def test_slow_ones_give_way_to_new_ones_then_idle_ones(narrow: Service) -> None:
-    async with several(narrow, MOST - 1) as silent, wire(narrow.url) as idle:
+    """Every newcomer stays, so that each needs somebody's place: the last one that of an idle one."""
+    async with AsyncExitStack() as stack:
+        idle = await stack.enter_async_context(wire(narrow.url))
         assert (await honest(idle, "idle")).status == 200
-        for number in range(2 * MOST):
-            async with wire(narrow.url) as newcomer:
-                assert (await honest(newcomer, f"newcomer-{number}")).status == 200
-        assert [await connection.rest() for connection in silent[:1]] == [b""]
-    assert await ended(narrow, "gave_way") > 0
+        silent = await stack.enter_async_context(several(narrow, MOST - 1, beside=1))
+        await asyncio.sleep(SLOW_S)
+        newcomers = []
+        for number in range(MOST):
+            newcomers.append(await stack.enter_async_context(wire(narrow.url)))
+            assert (await honest(newcomers[-1], f"newcomer-{number}")).status == 200
+            assert await ended(narrow, "gave_way") == number + 1
+            if number == MOST - 2:
+                assert [await connection.rest() for connection in silent] == [b""] * len(silent)
+                assert (await honest(idle, "idle-still")).status == 200
+        assert (await honest(newcomers[-1], "stays")).status == 200
     assert await ended(narrow, "full") == 0
 
 
