@@ -22,8 +22,8 @@ from receiver.store.keeper import Keeper
 from receiver.web import callbacks, ops, ops_token, submissions
 from receiver.web.allowed import allow_lists
 from receiver.web.body import BodyLimits
-from receiver.web.callbacks import Room
 from receiver.web.listener import Listener, ops_guard, public_guard
+from receiver.web.room import Room
 from receiver.web.tls import Tls
 
 _COLLECT_AFTER: Final = 50_000
@@ -80,13 +80,13 @@ async def _listen(
 ) -> Listeners:
     """Start both listeners. The ops one is stopped last, so that it can tell what happens until then."""
     limits = BodyLimits(settings.max_body_bytes, settings.body_timeout_s)
-    ops_app = web.Application(middlewares=ops_token.guards(settings), client_max_size=settings.max_body_bytes + 1)
+    ops_app = web.Application(middlewares=ops_token.guards(settings))
     ops.add_routes(ops_app, ops_context)
     submissions.add_routes(ops_app, submissions.Submissions(keeper=keeper, metrics=ops_context.metrics, limits=limits))
     guard = ops_guard(settings, ops_context.metrics)
     ops_listener = Listener(ops_app, settings, guard, settings.ops_host, settings.ops_port)
     await stack.enter_async_context(ops_listener.open(reuse_port=False))
-    app = web.Application(client_max_size=settings.max_body_bytes + 1)
+    app = web.Application()
     callbacks.add_routes(
         app,
         callbacks.Callbacks(
@@ -113,7 +113,7 @@ async def _listen(
 
 
 def _room(settings: Settings, metrics: Metrics) -> Room:
-    room = Room(settings.max_requests)
+    room = Room(settings.max_requests, settings.large_bodies_max_bytes)
     follow(metrics.requests_in_flight, lambda: room.taken)
     return room
 

@@ -121,6 +121,10 @@ class Settings(BaseSettings):
     max_requests: Count = Field(
         1_024, description="Requests that may be worked on, their bodies being there; more are answered 503."
     )
+    large_bodies_max_bytes: Bytes = Field(
+        ByteSize(64 * MIB),
+        description="Memory for request bodies, beyond the first 64 KiB of each; larger ones are answered 503 then.",
+    )
     header_timeout_s: Seconds = Field(10.0, description="Seconds in which a request's head must have come.")
     body_timeout_s: Seconds = Field(
         10.0, description="Seconds in which a request's body must have come, and in which an answer must be taken."

@@ -26,6 +26,9 @@ _RETRIES_AT_ONCE: Final = 3
 _RECONNECT_PATIENCE: Final = 3
 """Time-outs that connecting may take while the breaker is open."""
 
+_MAX_BODY_BYTES: Final = 16 << 20
+"""Of bodies in one flush: as its rows they take several times that much memory, here and in PostgreSQL."""
+
 PROBE: Final = Job(
     callback=Callback(
         path="",
@@ -131,11 +134,14 @@ class Writer:
 
     def _next_group(self) -> list[_Waiting]:
         group: list[_Waiting] = []
-        size = 0
-        while self._queue and (not group or size + self._queue[0].size <= self._max_flush):
-            waiting = self._queue.popleft()
+        size = body_bytes = 0
+        while self._queue:
+            waiting = self._queue[0]
+            body_bytes += len(waiting.job.callback.body)
+            if group and (size + waiting.size > self._max_flush or body_bytes > _MAX_BODY_BYTES):
+                break
             size += waiting.size
-            group.append(waiting)
+            group.append(self._queue.popleft())
         self._queued -= size
         return group
 

@@ -1,10 +1,11 @@
 """Reading a request's body: bounded in size and in time."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from aiohttp import hdrs, web
+from aiohttp import StreamReader, hdrs, web
 
 from receiver.providers.contract import Verdict
 from receiver.web.answers import Refused
@@ -20,27 +21,40 @@ class BodyLimits:
     timeout_s: float
 
 
-async def read_body(request: web.Request, limits: BodyLimits) -> bytes:
+async def read_body(request: web.Request, limits: BodyLimits, hold: Callable[[int], None] | None = None) -> bytes:
     """The whole body. It has a deadline, because aiohttp would wait for a dripping one for ever. Raises Refused.
 
     Most bodies come with their head: then there is nothing to wait for, and a timer would cost more than the reading.
+    `hold` is told how long the body is by now, and may refuse it.
     """
     if (request.content_length or 0) > limits.max_bytes:
         raise _too_large(limits)
     try:
         if request.content.is_eof():
             body = request.content.read_nowait()
-            if len(body) > limits.max_bytes:
-                raise _too_large(limits)
+            _check(len(body), limits, hold)
             return body
         async with asyncio.timeout(limits.timeout_s):
-            return await request.read()
+            return await _read_slowly(request.content, limits, hold)
     except TimeoutError:
         raise Refused(Verdict.TOO_SLOW, "the body did not come in time") from None
-    except web.HTTPRequestEntityTooLarge:
-        raise _too_large(limits) from None
     except (ConnectionError, web.RequestPayloadError):
         raise Refused(Verdict.NOT_UNDERSTOOD, "the body did not come to its end") from None
+
+
+async def _read_slowly(content: StreamReader, limits: BodyLimits, hold: Callable[[int], None] | None) -> bytes:
+    body = bytearray()
+    while piece := await content.readany():
+        body += piece
+        _check(len(body), limits, hold)
+    return bytes(body)
+
+
+def _check(size: int, limits: BodyLimits, hold: Callable[[int], None] | None) -> None:
+    if size > limits.max_bytes:
+        raise _too_large(limits)
+    if hold is not None:
+        hold(size)
 
 
 def _too_large(limits: BodyLimits) -> Refused:

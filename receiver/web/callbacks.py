@@ -24,18 +24,11 @@ from receiver.web.allowed import Refusals
 from receiver.web.answers import Refused, answer
 from receiver.web.body import BodyLimits, content_type, read_body
 from receiver.web.connection import remote_of
+from receiver.web.room import Place, Room
 
 log = get_logger()
 
 _request_ids = random.Random()  # noqa: S311 - names for the log, which nobody gains by guessing
-
-
-@dataclass(slots=True)
-class Room:
-    """For so many requests at a time."""
-
-    most: int
-    taken: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,22 +93,17 @@ async def _handle(request: web.Request, endpoint: Endpoint, callbacks: Callbacks
     if request.method != hdrs.METH_POST:
         raise Refused(Verdict.METHOD_NOT_ALLOWED, "use POST")
     received_at = datetime.now(UTC)
-    callback = Callback(
-        path=endpoint.path,
-        body=await read_body(request, callbacks.limits),
-        content_type=content_type(request),
-        received_at=received_at,
-        remote_addr=remote,
-        request_id=f"{_request_ids.getrandbits(64):016x}",
-    )
-    room = callbacks.room
-    if room.taken >= room.most:
-        raise Refused(Verdict.BUSY, "too many requests at a time; try again later")
-    room.taken += 1
-    try:
+    with Place(callbacks.room) as place:
+        callback = Callback(
+            path=endpoint.path,
+            body=await read_body(request, callbacks.limits, place.hold),
+            content_type=content_type(request),
+            received_at=received_at,
+            remote_addr=remote,
+            request_id=f"{_request_ids.getrandbits(64):016x}",
+        )
+        place.work()
         return await _take(request, callback, endpoint, callbacks)
-    finally:
-        room.taken -= 1
 
 
 async def _take(request: web.Request, callback: Callback, endpoint: Endpoint, callbacks: Callbacks) -> web.Response:

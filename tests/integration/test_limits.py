@@ -1,7 +1,7 @@
 """Deadlines and numbers: who is slow is ended, who is one too many is told so, and honest requests get through."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
@@ -15,6 +15,7 @@ from support.wire import Answer, Wire, head, request, wire
 from receiver.settings import Settings
 from receiver.web.connection import MAX_HEAD, MAX_HEADERS
 from receiver.web.guard import SLOW_S
+from receiver.web.room import SMALL
 
 PATH = "huawei/report"
 URL = f"/callback/{PATH}"
@@ -213,6 +214,38 @@ async def test_more_requests_than_can_be_worked_on_are_told_to_come_again(narrow
         for connection in busy:
             assert (await connection.answer()).status == 200
         assert (await honest(busy[0], "free-again")).status == 200
+
+
+@pytest.mark.parametrize("path", ENDPOINT_PATHS)
+async def test_large_bodies_that_do_not_end_take_no_more_memory_than_there_is_for_them(
+    make_settings: Callable[..., Settings], path: str
+) -> None:
+    room = 100_000
+    async with services.running(make_settings(large_bodies_max_bytes=room)) as service:
+
+        async def status_of(body: bytes) -> int:
+            async with wire(service.url) as connection:
+                await connection.send(request(f"/callback/{path}", body))
+                answer = await connection.answer()
+                if answer.status == 503:
+                    assert answer.headers["retry-after"]
+                    assert_bad(path, answer.json, busy=True)
+                return answer.status
+
+        large = good_body(path, "large").ljust(SMALL + room // 2)
+        async with wire(service.url) as endless:
+            await endless.send(request(f"/callback/{path}", good_body(path, "endless").ljust(SMALL + room))[:-5])
+
+            async def is_full() -> bool:
+                return await status_of(large) == 503
+
+            await eventually(is_full)
+            assert await status_of(good_body(path, "small")) == 200
+        await eventually(lambda: _is(200, status_of(large)))
+
+
+async def _is(expected: int, status: Awaitable[int]) -> bool:
+    return await status == expected
 
 
 async def test_one_address_cannot_have_all_connections(make_settings: Callable[..., Settings]) -> None:

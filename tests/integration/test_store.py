@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 
 import asyncpg
@@ -11,7 +12,7 @@ import pytest
 from support import service as services
 from support.capture import captured_log
 from support.cases import case
-from support.reports import NOON, job, report
+from support.reports import NOON, callback, job, report
 from support.service import Service
 from support.writers import writing
 
@@ -65,6 +66,16 @@ async def test_a_job_larger_than_a_group_is_a_group(database, sql):
     async with writing(database, max_flush=10, max_queue=10) as writer:
         receipt = await writer.write(job(*(report(message_id=f"m-{n}") for n in range(50))))
     assert len(receipt.stored) == await count(sql) == 50
+
+
+async def test_large_bodies_are_not_all_in_one_group(database):
+    metrics = build("test")
+    body = bytes(6 << 20)
+    jobs = [replace(job(report(message_id=f"m-{n}")), callback=callback(body=body)) for n in range(6)]
+    async with writing(database, metrics) as writer:
+        await asyncio.gather(*map(writer.write, jobs))
+    assert metrics.registry.get_sample_value("receiver_flush_reports_sum") == 6
+    assert metrics.registry.get_sample_value("receiver_flush_reports_count") == 3, "two in each have 16 MiB"
 
 
 async def test_the_commit_is_durable_whatever_the_databases_own_setting(database, sql):
