@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from typing import Final
+from typing import Final, NamedTuple
 
 import asyncpg
 import click
@@ -36,20 +36,31 @@ FROM message
 """In sorted chunks: quick, and each chunk still splits the index pages of those before."""
 
 
-async def grow(
-    cluster: Cluster, sizes: Sequence[int], load: Load, times: int, seconds: float
-) -> list[tuple[int, Result]]:
+_SETTLE_S: Final = 20.0
+
+
+class Rate(NamedTuple):
+    """Right after a checkpoint, when the first change of each page writes the whole page; and when that is over."""
+
+    stored: int
+    early: Result
+    settled: Result
+
+
+async def grow(cluster: Cluster, sizes: Sequence[int], load: Load, times: int, seconds: float) -> list[Rate]:
     """The rate at each size, in reports that were there before; a database for each, and rounds in turn."""
-    found: dict[int, list[Result]] = {size: [] for size in sizes}
+    found: dict[int, list[tuple[Result, Result]]] = {size: [] for size in sizes}
     async with AsyncExitStack() as stack:
         urls = {size: await stack.enter_async_context(cluster.database()) for size in sizes}
         for size, url in urls.items():
             await _fill(url, size)
         for _ in range(times):
             for size, url in urls.items():
-                found[size].append(await _one(cluster, url, load, seconds))
-                click.echo(f"{size:,} reports stored: {found[size][-1].reports_s:,.0f}/s", err=True)
-    return [(size, middle(results)) for size, results in found.items()]
+                early, settled = await _one(cluster, url, load, seconds)
+                found[size].append((early, settled))
+                told = f"{size:,} reports stored: {early.reports_s:,.0f}/s, then {settled.reports_s:,.0f}/s"
+                click.echo(told, err=True)
+    return [Rate(size, *(middle(results) for results in zip(*pairs, strict=True))) for size, pairs in found.items()]
 
 
 async def _fill(url: str, rows: int) -> None:
@@ -59,17 +70,23 @@ async def _fill(url: str, rows: int) -> None:
         await connection.execute(_FILL, min(_CHUNK, rows - begin))
     for table in ("message", "report"):
         await connection.execute(f"VACUUM ANALYZE sms_data.{table}")
-    await connection.execute("CHECKPOINT")
     await connection.close()
 
 
-async def _one(cluster: Cluster, url: str, load: Load, seconds: float) -> Result:
+async def _one(cluster: Cluster, url: str, load: Load, seconds: float) -> tuple[Result, Result]:
     folder = cluster.folder / "service"
+    await cluster.execute("CHECKPOINT")
     try:
         async with servers.running("receiver", url, folder) as service:
             await wrk.send(service.url, load, 1.0)
-            async with measured(service.pid, cluster.postmaster) as usage:
-                answers = await wrk.send(service.url, load, seconds)
+            early = await _measured(cluster, service, load, seconds)
+            await wrk.send(service.url, load, _SETTLE_S)
+            return early, await _measured(cluster, service, load, seconds)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _measured(cluster: Cluster, service: servers.Server, load: Load, seconds: float) -> Result:
+    async with measured(service.pid, cluster.postmaster) as usage:
+        answers = await wrk.send(service.url, load, seconds)
     return figures(answers, usage, load)

@@ -1,5 +1,7 @@
 """The SQL contract (design, section 4): what analysts' dashboards were written against."""
 
+import re
+
 import asyncpg
 import pytest
 from support.reports import NOON, job, report
@@ -213,9 +215,20 @@ async def test_unique_keys_hold_the_message_id_so_that_the_tables_can_be_distrib
                array(SELECT attname::text FROM pg_attribute WHERE attrelid = i.indrelid AND attnum = ANY (i.indkey))
                AS columns
         FROM pg_index AS i
-        WHERE i.indisunique AND i.indrelid IN ('sms_data.message'::regclass, 'sms_data.report'::regclass)""")
-    assert {row["name"] for row in keys} == {"sms_data.message", "sms_data.report"}
+        WHERE i.indisunique AND i.indrelid IN (
+            'sms_data.message'::regclass, 'sms_data.report'::regclass, 'sms_data.submission'::regclass)""")
+    assert {row["name"] for row in keys} == {"sms_data.message"}
     assert all("message_id" in row["columns"] for row in keys)
+
+
+@pytest.mark.parametrize("view", ["delivery_report", "submission", "message"])
+async def test_what_is_known_of_a_message_is_found_by_an_index(sql: asyncpg.Connection, view: str):
+    await sql.execute("SELECT sms_data.create_partitions($1)", NOON.date())
+    await sql.execute("SET enable_seqscan = off")  # which it prefers while there is nothing
+    plan = await sql.fetch(f"EXPLAIN SELECT * FROM sms.{view} WHERE message_id = 'm-1'")
+    text = "\n".join(row[0] for row in plan)
+    assert re.search(r"Index Cond: \(message_id = 'm-1'::text\)", text), text
+    assert "Seq Scan" not in text
 
 
 async def test_all_that_is_only_added_to_is_partitioned_by_time(sql: asyncpg.Connection):

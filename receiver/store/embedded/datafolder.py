@@ -18,8 +18,12 @@ _INITDB_S: Final = 300.0
 _STAGING: Final = "postgresql.init-"
 
 _DEFAULTS: Final = {
-    "shared_buffers": "128MB",
+    "shared_buffers": "256MB",
     "max_connections": "50",
+    # The first change of a page after a checkpoint writes the whole page to the WAL, and message ids are random: with
+    # many reports stored, a checkpoint every gigabyte is felt. The price is space, and a longer recovery.
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "15min",
     "jit": "off",
     # /dev/shm is 64 MB in a container, and systemd empties an ordinary user's share of it at logout.
     "dynamic_shared_memory_type": "mmap",
