@@ -5,9 +5,9 @@ A table is UTF-8 text without quoting: a header, then one row a code with the co
 A code that ends in `:*` is a pattern for every code with that prefix; a `*` anywhere else is itself. Spellings
 that differ (a decimal rendering, a known misprint) are rows of their own, so that a join in SQL finds them too.
 
-The schema has no reason for a request that a platform could not read: such refusals are `not_permitted`, for
-it is the sender's set-up that has to change. Where a code spells an SMPP state (`EXPIREDS608S`) that is its
-status, and the reason stands beside it.
+The schema has no reason for a request that a platform could not read, nor for one at a forbidden hour: such
+refusals are `not_permitted`, for it is the sender's set-up that has to change. Where a code spells an SMPP state
+(`EXPIREDS608S`) that is its status, and the reason stands beside it.
 """
 
 from collections.abc import Iterator
@@ -87,9 +87,17 @@ def lookup(provider: str, code: str) -> Code | None:
 
 
 def find(code: str, provider: str | None = None) -> list[Code]:
-    """What this code means at each provider, or at one."""
+    """What this code means at each provider, or at one, for a person: however its letters are written."""
     names = _tables() if provider is None else (provider,)
-    return [row for name in names if (row := lookup(name, code)) is not None]
+    return [row for name in names if (row := lookup(name, code) or _lookup_any_case(name, code)) is not None]
+
+
+def _lookup_any_case(provider: str, code: str) -> Code | None:
+    """As `lookup`. No two codes of one table differ by case alone."""
+    table = _tables().get(provider, _Table((), {}, ()))
+    folded = code.casefold()
+    found = next((row for row in table.rows if row.code.casefold() == folded), None)
+    return found or next((row for prefix, row in table.patterns if folded.startswith(prefix.casefold())), None)
 
 
 @cache

@@ -76,6 +76,17 @@ def test_explain_for_one_platform():
     assert [row["provider"] for row in json.loads(out)] == ["tencent"]
 
 
+def test_explain_says_what_a_code_means_at_every_platform_that_has_it():
+    """Huawei's 88, the last row of its table, was missing: Tencent's meaning stood there alone."""
+    code, out, _ = run("explain", "88")
+    assert code == 0
+    assert [line for line in out.splitlines() if not line.startswith(" ")] == ["huawei 88", "tencent 88"]
+
+
+def test_explain_takes_a_code_in_any_case():
+    assert run("explain", "e200027") == run("explain", "E200027")
+
+
 def test_explain_knows_patterns_and_forgives_blanks():
     _, out, _ = run("explain", " MA:9999 ", "--provider", "huawei", "--json")
     assert [row["code"] for row in json.loads(out)] == ["MA:*"]
