@@ -176,14 +176,13 @@ def _submission(request: str, item: Item) -> Submission:
 
 
 def outcome(report_status: str | None, code: str) -> tuple[Status, Reason | None]:
-    """The state and its reason: SUCCESS or FAIL decides, and the code says why."""
+    """The state and its reason: SUCCESS or FAIL decides, for good, and the code says why if it speaks of a failure."""
     if report_status == "SUCCESS":
         return Status.DELIVERED, None
-    status, reason = meaning(NAME, code)
     if report_status != "FAIL":
         return Status.UNKNOWN, None
-    failed = status not in (Status.UNKNOWN, Status.DELIVERED)
-    return (status, reason) if failed else (Status.UNDELIVERABLE, Reason.UNKNOWN)
+    status, reason = meaning(NAME, code)
+    return (status, reason) if reason else (Status.UNDELIVERABLE, Reason.UNKNOWN)
 
 
 def msisdn(calling_code: str | None, mobile: str | None) -> tuple[str | None, str | None]:
