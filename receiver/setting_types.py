@@ -15,6 +15,7 @@ MIN_TOKEN: Final = 16
 
 _URL_SCHEMES: Final = ("postgresql://", "postgres://")
 _HOST: Final = re.compile(r"(\[[^\s\[\]]*\]|[^\s:\[\]]*)(:\d{1,5})?")
+_NAME: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?\.?")
 _PATH_SAFE: Final = re.compile(r"[A-Za-z0-9._~-]+")
 _BEARER: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750, section 2.1
 
@@ -67,6 +68,15 @@ def _split_allowed(value: object) -> object:
     for name, _, network in pairs:
         allowed[name.strip()] = (*allowed.get(name.strip(), ()), network.strip())
     return allowed
+
+
+def _split_names(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    names = tuple(name for part in value.split(",") if (name := part.strip()))
+    if wrong := next((name for name in names if not _NAME.fullmatch(name)), None):
+        raise ValueError(f"{wrong} is no host name; write it without scheme and port")
+    return names
 
 
 def _split_paths(value: object) -> object:
@@ -154,6 +164,7 @@ Count = Annotated[int, Field(ge=1)]
 Bytes = Annotated[ByteSize, Field(gt=0)]
 RejectedBytes = Annotated[ByteSize, Field(ge=4 * 1024 * 1024)]
 Host = Annotated[str, Field(min_length=1)]
+HostNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_names)]
 DataDir = Annotated[Path, AfterValidator(_absolute)]
 DatabaseUrl = Annotated[SecretStr | None, AfterValidator(_check_url)]
 Tokens = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split_tokens), AfterValidator(_check_tokens)]

@@ -21,6 +21,7 @@ from receiver.setting_types import (
     DaysAhead,
     Files,
     Host,
+    HostNames,
     LogFormat,
     LogLevel,
     NamedFiles,
@@ -75,6 +76,11 @@ class Settings(BaseSettings):
     ops_token: Bearer = Field(
         None,
         description="Bearer token that the ops listener asks for, but for `/healthz` and `/readyz`. Unset: none.",
+    )
+    ops_allowed_hosts: HostNames = Field(
+        (),
+        description="Names by which an ops listener without a token is called, comma-separated, beside its address and "
+        "`localhost`; under others it answers 403, but for `/healthz` and `/readyz`.",
     )
     tls_certificate: Files = Field(
         (),

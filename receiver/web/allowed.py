@@ -1,19 +1,14 @@
 """Who may call which platform's URLs: networks, and presets that belong to the platforms."""
 
 from collections.abc import Iterable
-from time import monotonic
-from typing import Final
 
 from receiver.addresses import Networks
-from receiver.line_limit import LineLimit
 from receiver.logs import get_logger
 from receiver.providers import ORIGINS, PROVIDERS
 from receiver.report import ProviderName
 from receiver.settings import Settings, SettingsError, variable
 
 log = get_logger()
-
-_LINES_PER_SECOND: Final = 5
 
 
 def allow_lists(settings: Settings) -> dict[ProviderName, Networks]:
@@ -50,17 +45,3 @@ def _checked(platform: str, entry: str) -> str:
             f"{error}"
         ) from error
     return entry
-
-
-class Refusals:
-    """Tells the log who was turned away, in few lines."""
-
-    def __init__(self) -> None:
-        self._limit = LineLimit(_LINES_PER_SECOND)
-
-    def tell(self, provider: ProviderName, path: str, remote: str | None) -> None:
-        """One line, unless there were too many of late."""
-        left_out = self._limit.admit(provider, monotonic())
-        if left_out is not None:
-            more = {"suppressed": left_out} if left_out else {}
-            log.warning("address.refused", provider=provider, path=path, remote=remote, **more)

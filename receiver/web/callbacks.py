@@ -12,6 +12,7 @@ from aiohttp.typedefs import Handler
 
 from receiver.addresses import Networks
 from receiver.callback import Callback
+from receiver.limited_log import LimitedLog
 from receiver.logs import get_logger
 from receiver.metrics import Metrics
 from receiver.providers import ENDPOINTS, VERIFIERS, url_path
@@ -20,7 +21,6 @@ from receiver.report import ProviderName
 from receiver.store.intake import NOT_SIGNED, understand
 from receiver.store.keeper import CannotKeep, Keeper
 from receiver.store.record import record
-from receiver.web.allowed import Refusals
 from receiver.web.answers import Refused, answer
 from receiver.web.body import BodyLimits, content_type, read_body
 from receiver.web.connection import remote_of
@@ -44,7 +44,7 @@ class Callbacks:
     allowed: Mapping[ProviderName, Networks]
     room: Room
     is_vouched_for: Callable[[web.Request, ProviderName], bool]
-    refusals: Refusals = field(default_factory=Refusals)
+    lines: LimitedLog = field(default_factory=LimitedLog)
 
 
 def add_routes(app: web.Application, callbacks: Callbacks) -> None:
@@ -118,7 +118,7 @@ async def _take(request: web.Request, callback: Callback, endpoint: Endpoint, ca
 
 def _not_allowed(endpoint: Endpoint, callbacks: Callbacks, remote: str | None) -> Refused:
     callbacks.metrics.address_refused(endpoint.provider)
-    callbacks.refusals.tell(endpoint.provider, url_path(endpoint.path), remote)
+    callbacks.lines.warning("address.refused", endpoint.provider, path=url_path(endpoint.path), remote=remote)
     return Refused(Verdict.NOT_ALLOWED, "this address may not call")
 
 

@@ -1,4 +1,7 @@
-"""The bearer token of the ops listener (RFC 6750): asked for by all but what load balancers probe."""
+"""Who may ask the ops listener: who has its bearer token (RFC 6750); without one any program that reaches it.
+
+What load balancers probe is open to all.
+"""
 
 import hmac
 import ipaddress
@@ -9,6 +12,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from receiver.logs import get_logger
 from receiver.settings import Settings, variable
+from receiver.web import ops_origin
 
 _OPEN: Final = frozenset(("/healthz", "/readyz"))
 _SCHEME: Final = "bearer "
@@ -17,9 +21,9 @@ log = get_logger()
 
 
 def guards(settings: Settings) -> list[Middleware]:
-    """What stands before the ops listener's handlers: nothing, where no token is set."""
+    """What stands before the ops listener's handlers."""
     if settings.ops_token is None:
-        return []
+        return [ops_origin.guard(settings, _OPEN)]
     token = settings.ops_token.get_secret_value().encode()
 
     @web.middleware

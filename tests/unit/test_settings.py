@@ -91,6 +91,8 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch):
         ("TRUSTED_PROXIES", "10.0.0.1/8", "host bits"),
         ("TRUSTED_PROXIES", "::/0", "anyone could claim any address"),
         ("TRUSTED_PROXIES", " , ", "holds no network"),
+        ("OPS_ALLOWED_HOSTS", "http://receiver", "http://receiver is no host name"),
+        ("OPS_ALLOWED_HOSTS", "receiver,receiver:8081", "receiver:8081 is no host name"),
         ("ALLOWED_ADDRESSES", "10.0.0.0/8", "platform=network"),
         ("ALLOWED_ADDRESSES", "huawei=", "platform=network"),
         ("MAX_CONNECTIONS", "0", "greater than or equal to 1"),
