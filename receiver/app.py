@@ -24,6 +24,7 @@ from receiver.web.allowed import allow_lists
 from receiver.web.body import BodyLimits
 from receiver.web.listener import Listener, ops_guard, public_guard
 from receiver.web.room import Room
+from receiver.web.signatures import Signatures
 from receiver.web.tls import Tls
 
 _COLLECT_AFTER: Final = 50_000
@@ -93,8 +94,7 @@ async def _listen(
             keeper=keeper,
             metrics=ops_context.metrics,
             tokens=[token.get_secret_value().encode() for token in settings.callback_tokens],
-            push_keys=push_keys(settings),
-            keep_unsigned=settings.keep_unsigned,
+            signatures=Signatures(push_keys(settings), settings.keep_unsigned),
             limits=limits,
             allowed=allow_lists(settings),
             room=_room(settings, ops_context.metrics),

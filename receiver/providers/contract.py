@@ -67,8 +67,8 @@ class SignatureError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SignedRequest:
-    """A request as it came over the wire, before anybody decoded, sorted or merged anything.
+class SignedHead:
+    """What of a request comes before its body, as it came over the wire: nothing is decoded, sorted or merged.
 
     `raw_path` ends before the `?` and `raw_query` begins after it. Texts are the wire's bytes as UTF-8 with
     surrogateescape, as aiohttp has them. The repr has nothing of it: the path may end in a callback token.
@@ -78,11 +78,13 @@ class SignedRequest:
     raw_path: str = field(repr=False)
     raw_query: str = field(default="", repr=False)
     headers: Sequence[tuple[str, str]] = field(repr=False)
-    body: bytes = field(repr=False)
 
 
-Verify = Callable[[SignedRequest, Mapping[str, str], datetime], None]
-"""(request, secrets by access key, now): raises SignatureError unless one of the key pairs signed the request."""
+CheckBody = Callable[[bytes], None]
+"""Raises SignatureError unless this is the body that was signed."""
+
+Verify = Callable[[SignedHead, Mapping[str, str], datetime], CheckBody]
+"""(head, secrets by access key, now): what the body must pass. Raises SignatureError where no body can."""
 
 Parse = Callable[[bytes], Parsed]
 """Raises PayloadError where nothing of the body can be understood."""
@@ -123,8 +125,8 @@ class Provider:
     """One SMS platform.
 
     After `reporting_window_h` hours it reports no more. The rest is more than the least: `submissions` parses what its
-    send API answered, `traffic` is how `receiver simulate` plays it, `verify` checks the signature of a push, and
-    `origin` is the preset of its name for the list of who may call.
+    send API answered, `traffic` is how `receiver simulate` plays it, `verify` checks the signature of a push (its head,
+    then its body), and `origin` is the preset of its name for the list of who may call.
     """
 
     name: ProviderName

@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from receiver.providers.contract import SignatureError, SignedRequest
+from receiver.providers.contract import CheckBody, SignatureError, SignedHead
 
 ALGORITHM: Final = "SDK-HMAC-SHA256"
 WINDOW: Final = timedelta(minutes=15)
@@ -45,12 +45,13 @@ class _Claim:
     signature: str
 
 
-def verify(request: SignedRequest, keys: Mapping[str, str], now: datetime) -> None:
-    """Return if one of `keys` (Access to secret) signed the request within the window; else raise SignatureError.
+def verify(head: SignedHead, keys: Mapping[str, str], now: datetime) -> CheckBody:
+    """What tells whether one of `keys` (Access to secret) signed this head, within the window, with a body.
 
-    `now` is aware. The body always counts: a signature that leaves it out is not accepted.
+    `now` is aware. Raises SignatureError where the head alone says no: a stranger's body is not worth reading. The body
+    always counts: a signature that leaves it out is not accepted.
     """
-    headers = _by_name(request.headers)
+    headers = _by_name(head.headers)
     claim = _claim(_only(headers, "authorization"))
     signed = {name: _only(headers, name) for name in claim.signed_headers}
     if _DATE not in signed:
@@ -58,14 +59,18 @@ def verify(request: SignedRequest, keys: Mapping[str, str], now: datetime) -> No
         raise SignatureError(f"{_DATE} is not among the signed headers")
     _check_date(signed[_DATE], now)
     secret = _secret(keys, claim.access)
-    genuine = hmac.compare_digest(_signature(_string_to_sign(request, signed), secret), claim.signature)
     if not secret:
         raise SignatureError("no key pair has this Access")
-    if not genuine:
-        raise SignatureError(
-            "the signature does not fit: the secret is another one, or the path, the body or a signed header was "
-            "changed on the way"
-        )
+
+    def check(body: bytes) -> None:
+        text = _string_to_sign(head, signed, _body_hash(body, signed.get(_CONTENT_HASH)))
+        if not hmac.compare_digest(_signature(text, secret), claim.signature):
+            raise SignatureError(
+                "the signature does not fit: the secret is another one, or the path, the body or a signed header was "
+                "changed on the way"
+            )
+
+    return check
 
 
 def _by_name(headers: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
@@ -142,15 +147,15 @@ def _signature(string_to_sign: str, secret: str) -> str:
     return hmac.new(_wire(secret), _wire(string_to_sign), hashlib.sha256).hexdigest()
 
 
-def _string_to_sign(request: SignedRequest, signed: Mapping[str, str]) -> str:
+def _string_to_sign(head: SignedHead, signed: Mapping[str, str], body_hash: str) -> str:
     """The three lines that are signed. `signed` is in the order of SignedHeaders, which the signer chose."""
     canonical = (
-        request.method,
-        _canonical_path(request.raw_path),
-        _canonical_query(request.raw_query),
+        head.method,
+        _canonical_path(head.raw_path),
+        _canonical_query(head.raw_query),
         "".join(f"{name}:{value}\n" for name, value in signed.items()),
         ";".join(signed),
-        _body_hash(request.body, signed.get(_CONTENT_HASH)),
+        body_hash,
     )
     return "\n".join((ALGORITHM, signed[_DATE], hashlib.sha256(_wire("\n".join(canonical))).hexdigest()))
 

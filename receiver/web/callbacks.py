@@ -13,10 +13,9 @@ from aiohttp.typedefs import Handler
 from receiver.addresses import Networks
 from receiver.callback import Callback
 from receiver.limited_log import LimitedLog
-from receiver.logs import get_logger
 from receiver.metrics import Metrics
-from receiver.providers import ENDPOINTS, VERIFIERS, url_path
-from receiver.providers.contract import Endpoint, SignatureError, SignedRequest, Verdict
+from receiver.providers import ENDPOINTS, url_path
+from receiver.providers.contract import Endpoint, SignatureError, Verdict
 from receiver.report import ProviderName
 from receiver.store.intake import NOT_SIGNED, understand
 from receiver.store.keeper import CannotKeep, Keeper
@@ -25,8 +24,7 @@ from receiver.web.answers import Refused, answer
 from receiver.web.body import BodyLimits, content_type, read_body
 from receiver.web.connection import remote_of
 from receiver.web.room import Place, Room
-
-log = get_logger()
+from receiver.web.signatures import Signatures
 
 _request_ids = random.Random()  # noqa: S311 - names for the log, which nobody gains by guessing
 
@@ -38,8 +36,7 @@ class Callbacks:
     keeper: Keeper
     metrics: Metrics
     tokens: Sequence[bytes]
-    push_keys: Mapping[ProviderName, Mapping[str, str]]
-    keep_unsigned: bool
+    signatures: Signatures
     limits: BodyLimits
     allowed: Mapping[ProviderName, Networks]
     room: Room
@@ -93,6 +90,10 @@ async def _handle(request: web.Request, endpoint: Endpoint, callbacks: Callbacks
     if request.method != hdrs.METH_POST:
         raise Refused(Verdict.METHOD_NOT_ALLOWED, "use POST")
     received_at = datetime.now(UTC)
+    try:
+        check = callbacks.signatures.judge(request, endpoint.provider, received_at)
+    except SignatureError as error:
+        raise _not_signed(endpoint, callbacks, remote, error) from error
     with Place(callbacks.room) as place:
         callback = Callback(
             path=endpoint.path,
@@ -103,12 +104,17 @@ async def _handle(request: web.Request, endpoint: Endpoint, callbacks: Callbacks
             request_id=f"{_request_ids.getrandbits(64):016x}",
         )
         place.work()
+        try:
+            check(callback.body)
+        except SignatureError as error:
+            refusal = _not_signed(endpoint, callbacks, remote, error)
+            if callbacks.signatures.keep_unsigned:
+                await _keep_rejected(callback, callbacks, f"{NOT_SIGNED}: {error}")
+            raise refusal from error
         return await _take(request, callback, endpoint, callbacks)
 
 
 async def _take(request: web.Request, callback: Callback, endpoint: Endpoint, callbacks: Callbacks) -> web.Response:
-    if keys := callbacks.push_keys.get(endpoint.provider):
-        await _check_signature(request, callback, endpoint, callbacks, keys)
     encoding = request.headers.get(hdrs.CONTENT_ENCODING, "").strip().lower()
     if encoding not in ("", "identity"):
         await _keep_rejected(callback, callbacks, "the body is compressed")
@@ -118,7 +124,7 @@ async def _take(request: web.Request, callback: Callback, endpoint: Endpoint, ca
 
 def _not_allowed(endpoint: Endpoint, callbacks: Callbacks, remote: str | None) -> Refused:
     callbacks.metrics.address_refused(endpoint.provider)
-    callbacks.lines.warning("address.refused", endpoint.provider, path=url_path(endpoint.path), remote=remote)
+    callbacks.lines.warning("address.refused", provider=endpoint.provider, path=url_path(endpoint.path), remote=remote)
     return Refused(Verdict.NOT_ALLOWED, "this address may not call")
 
 
@@ -134,29 +140,13 @@ def _check_token(request: web.Request, tokens: Sequence[bytes]) -> None:
         raise Refused(Verdict.NOT_FOUND, "no such callback URL")
 
 
-async def _check_signature(
-    request: web.Request, callback: Callback, endpoint: Endpoint, callbacks: Callbacks, keys: Mapping[str, str]
-) -> None:
-    """Raise unless the platform signed these very bytes, before anything of them is parsed."""
-    path, _, query = request.raw_path.partition("?")
-    headers = tuple(request.headers.items())
-    signed = SignedRequest(method=request.method, raw_path=path, raw_query=query, headers=headers, body=callback.body)
-    try:
-        VERIFIERS[endpoint.provider](signed, keys, callback.received_at)
-    except SignatureError as error:
-        callbacks.metrics.payload_rejected(endpoint.provider, "signature")
-        log.warning(
-            "payload.not_signed",
-            provider=endpoint.provider,
-            path=url_path(callback.path),
-            error=str(error),
-            request_id=callback.request_id,
-            remote=callback.remote_addr,
-        )
-        if callbacks.keep_unsigned:
-            await _keep_rejected(callback, callbacks, f"{NOT_SIGNED}: {error}")
-        # One text for every cause: which access keys exist is nobody's business.
-        raise Refused(Verdict.NOT_SIGNED, "the signature does not fit") from error
+def _not_signed(endpoint: Endpoint, callbacks: Callbacks, remote: str | None, error: SignatureError) -> Refused:
+    callbacks.metrics.payload_rejected(endpoint.provider, "signature")
+    callbacks.lines.warning(
+        "payload.not_signed", provider=endpoint.provider, path=url_path(endpoint.path), error=str(error), remote=remote
+    )
+    # One text for every cause: which access keys exist is nobody's business.
+    return Refused(Verdict.NOT_SIGNED, "the signature does not fit")
 
 
 async def _keep_rejected(callback: Callback, callbacks: Callbacks, why: str) -> None:
@@ -171,7 +161,7 @@ async def _keep_rejected(callback: Callback, callbacks: Callbacks, why: str) -> 
 async def _keep(callback: Callback, endpoint: Endpoint, callbacks: Callbacks) -> web.Response:
     parsed, job = understand(callback)
     if parsed.sibling:
-        log.warning(
+        callbacks.lines.warning(
             "payload.wrong_url",
             provider=endpoint.provider,
             path=url_path(callback.path),
@@ -181,8 +171,12 @@ async def _keep(callback: Callback, endpoint: Endpoint, callbacks: Callbacks) ->
     try:
         kept = await callbacks.keeper.keep(job)
     except CannotKeep as error:
-        log.error(  # noqa: TRY400 - a state of the disks, not a fault in the code
-            "report.not_kept", provider=endpoint.provider, error=str(error), request_id=callback.request_id
+        callbacks.lines.error(
+            "report.not_kept",
+            provider=endpoint.provider,
+            path=url_path(callback.path),
+            error=str(error),
+            request_id=callback.request_id,
         )
         return answer(endpoint, Verdict.BUSY, "try again later", parsed.echo)
     record(job, kept, callbacks.metrics)

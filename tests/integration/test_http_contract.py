@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from support import service as services
 from support.capture import captured_log
-from support.cases import cases
+from support.cases import case, cases
 from support.dialects import ENDPOINT_PATHS, FORM, assert_bad, assert_good, content_type, good_body, own_name, stored
 from support.service import Service
 from support.shared import shared_service
@@ -146,6 +146,16 @@ async def test_a_body_at_a_siblings_url_is_stored_with_a_warning_that_names_the_
     assert warning["path"] == case.path
     assert warning["right_path"] == f"/callback/{case.expected['sibling']}"
     assert warning["request_id"] == log.events("report.stored", "reply.stored")[0]["request_id"]
+
+
+async def test_a_console_with_the_wrong_url_is_told_of_in_few_lines(service: Service) -> None:
+    batch = case("huawei/batch-vendor-sample-stray-bracket")
+    with captured_log() as log:
+        for _ in range(50):
+            assert (await service.post("/callback/huawei/report", batch.body, **batch.headers))[0] == 200
+    told = log.events("payload.wrong_url")
+    assert len(told) < 50
+    assert len(log.events("report.stored", "report.duplicate")) >= 50
 
 
 @every_url

@@ -1,16 +1,21 @@
 """Pushes that their platform signs: who has the key gets in, everybody else is told 401 and no more."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from support import service as services
+from support.capture import captured_log
 from support.cases import case
 from support.service import Service
+from support.wire import head, request, wire
 
 from receiver import app
 from receiver.providers.huawei_signer import push_headers
 from receiver.settings import Settings, SettingsError
+from receiver.web.room import SMALL
 
 KEYS = ("huawei:first-key:first-secret", "huawei:second-key:second-secret")
 SAMPLE = case("huawei/single-vendor-sample")
@@ -39,6 +44,11 @@ def headers(
         secret=secret,
         at=at or datetime.now(UTC),
     )
+
+
+def lines(sent: dict[str, str]) -> list[str]:
+    """Headers for a request by hand, which has a Host and a length of its own."""
+    return [f"{name}: {value}" for name, value in sent.items() if name not in {"Host", "Content-Length"}]
 
 
 @pytest.mark.parametrize("pair", KEYS)
@@ -93,6 +103,66 @@ async def test_unsigned_bodies_are_not_kept_unless_asked_for(make_settings: Call
         status, _ = await service.post(BATCH.path, BATCH.body)
         assert status == 401
         assert await service.rows("SELECT * FROM sms.rejected_payload") == []
+
+
+BY_THE_HEAD = {
+    "nothing": lambda _: {},
+    "no signature": lambda sent: {**sent, "Authorization": "SDK-HMAC-SHA256 Access=first-key"},
+    "an unknown key": lambda sent: {**sent, "Authorization": sent["Authorization"].replace("first-key", "nobodys")},
+    "an old date": lambda sent: {**sent, "X-Sdk-Date": "20260101T000000Z"},
+}
+
+
+@pytest.mark.parametrize("change", BY_THE_HEAD.values(), ids=BY_THE_HEAD)
+async def test_a_body_is_not_waited_for_where_its_head_is_not_signed(
+    make_settings: Callable[..., Settings], change: Callable[[dict[str, str]], dict[str, str]]
+) -> None:
+    async with services.running(make_settings(push_keys=KEYS[0])) as service, wire(service.url) as connection:
+        sent = change(headers(service))
+        await connection.send(head(SAMPLE.path, *lines(sent), f"Content-Length: {len(SAMPLE.body)}") + SAMPLE.body[:-9])
+        answer = await connection.answer()
+        assert (answer.status, answer.json["returnCode"]) == (401, 401)
+        await connection.send(SAMPLE.body[-9:])
+
+
+async def test_large_unsigned_bodies_take_no_room_of_a_signed_batch(make_settings: Callable[..., Settings]) -> None:
+    """Seventy-five of a megabyte once had all of it."""
+    room = 100_000
+    settings = make_settings(push_keys=KEYS[0], large_bodies_max_bytes=room, body_timeout_s=60.0)
+    async with services.running(settings) as service, AsyncExitStack() as stack:
+        strangers = [await stack.enter_async_context(wire(service.url)) for _ in range(5)]
+        for stranger in strangers:
+            await stranger.send(request(BATCH.path, b" " * (SMALL + room))[:-5])
+        for stranger in strangers:
+            assert (await stranger.answer()).status == 401
+        large = BATCH.body.ljust(SMALL + room // 2)
+        assert (await service.post(BATCH.path, large, **headers(service, large, BATCH.path)))[0] == 200
+
+
+async def test_who_sends_a_megabyte_before_reading_still_reads_the_answer(
+    make_settings: Callable[..., Settings],
+) -> None:
+    async with services.running(make_settings(push_keys=KEYS[0])) as service, wire(service.url) as connection:
+        await connection.send(request(BATCH.path, b" " * 1_000_000))
+        assert (await connection.answer()).status == 401
+        await connection.send(request(BATCH.path, b"", method="HEAD"))
+        assert (await connection.answer(without_body=True)).status == 200
+
+
+async def test_a_flood_of_unsigned_pushes_is_a_few_lines_and_all_of_it_is_counted(
+    make_settings: Callable[..., Settings],
+) -> None:
+    with captured_log() as log:
+        async with services.running(make_settings(push_keys=KEYS[0])) as service:
+            posts = [service.post(SAMPLE.path, SAMPLE.body) for _ in range(200)]
+            assert {status for status, _ in await asyncio.gather(*posts)} == {401}
+            async with service.client.get(service.ops_url + "/metrics") as response:
+                assert 'kind="signature",provider="huawei"} 200.0' in await response.text()
+    told = log.events("payload.not_signed")
+    assert 0 < len(told) < 100
+    assert {(line["provider"], line["path"], line["error"]) for line in told} == {
+        ("huawei", SAMPLE.path, "the header authorization is missing")
+    }
 
 
 async def test_a_key_pair_for_a_platform_that_signs_nothing_stops_the_start(

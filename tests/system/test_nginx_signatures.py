@@ -15,7 +15,7 @@ from support.cases import FOLDER
 from support.nginx import Front
 
 from receiver.providers import VERIFIERS
-from receiver.providers.contract import SignedRequest
+from receiver.providers.contract import SignedHead
 from receiver.report import ProviderName
 
 GENUINE = {
@@ -28,18 +28,15 @@ GENUINE = {
 @pytest.fixture(scope="module")
 async def arrived(
     program: Callable[..., list[str]], open_folder: Path
-) -> AsyncIterator[tuple[Front, list[SignedRequest]]]:
+) -> AsyncIterator[tuple[Front, list[tuple[SignedHead, bytes]]]]:
     """nginx, and what a server behind it was sent, read as the receiver reads it."""
-    requests: list[SignedRequest] = []
+    requests: list[tuple[SignedHead, bytes]] = []
 
     async def note(request: web.Request) -> web.Response:
         path, _, query = request.raw_path.partition("?")
         headers = tuple(request.headers.items())
-        requests.append(
-            SignedRequest(
-                method=request.method, raw_path=path, raw_query=query, headers=headers, body=await request.read()
-            )
-        )
+        head = SignedHead(method=request.method, raw_path=path, raw_query=query, headers=headers)
+        requests.append((head, await request.read()))
         return web.Response()
 
     command = program("nginx", *nginx.PACKAGES)
@@ -55,12 +52,13 @@ async def arrived(
 
 
 @pytest.mark.parametrize("name", GENUINE)
-async def test_the_signature_still_fits(arrived: tuple[Front, list[SignedRequest]], name: str) -> None:
+async def test_the_signature_still_fits(arrived: tuple[Front, list[tuple[SignedHead, bytes]]], name: str) -> None:
     front, requests = arrived
     story = GENUINE[name]
     answer = await front.send(on_the_wire(story))
     assert answer.status == 200
-    VERIFIERS[ProviderName("huawei")](requests[-1], story["keys"], datetime.fromisoformat(story["now"]))
+    head, body = requests[-1]
+    VERIFIERS[ProviderName("huawei")](head, story["keys"], datetime.fromisoformat(story["now"]))(body)
 
 
 def on_the_wire(story: dict[str, Any]) -> bytes:

@@ -1,0 +1,44 @@
+"""Pushes that their platform signs: judged by their heads before a byte of a body is read, by their bodies after it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from aiohttp import web
+
+from receiver.providers import VERIFIERS
+from receiver.providers.contract import CheckBody, SignatureError, SignedHead
+from receiver.report import ProviderName
+
+
+@dataclass(frozen=True, slots=True)
+class Signatures:
+    """The key pairs by platform; who `keep_unsigned` wants the bodies of the others too, to look at."""
+
+    keys: Mapping[ProviderName, Mapping[str, str]]
+    keep_unsigned: bool
+
+    def judge(self, request: web.Request, provider: ProviderName, now: datetime) -> CheckBody:
+        """What the body must pass. Raises SignatureError where there is no need to read it."""
+        keys = self.keys.get(provider)
+        if not keys:
+            return _anything
+        path, _, query = request.raw_path.partition("?")
+        head = SignedHead(method=request.method, raw_path=path, raw_query=query, headers=tuple(request.headers.items()))
+        try:
+            return VERIFIERS[provider](head, keys, now)
+        except SignatureError as error:
+            if self.keep_unsigned:
+                return _nothing(error)
+            raise
+
+
+def _anything(_body: bytes) -> None:
+    pass
+
+
+def _nothing(error: SignatureError) -> CheckBody:
+    def refuse(_body: bytes) -> None:
+        raise error
+
+    return refuse
