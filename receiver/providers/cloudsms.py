@@ -31,7 +31,6 @@ from receiver.providers.common import (
 )
 from receiver.providers.contract import Endpoint, Origin, Parsed, Provider, Verdict
 from receiver.providers.payload import (
-    OPTIONAL_TEXT,
     Item,
     OptionalCode,
     OptionalText,
@@ -42,8 +41,10 @@ from receiver.providers.payload import (
     as_list,
     as_object,
     each,
+    mending,
     parse_json,
     read,
+    scalar_text,
     text_of,
 )
 from receiver.report import DeliveryReport, ProviderName, Status, Submission
@@ -96,19 +97,20 @@ def parse(body: bytes) -> Parsed:
     serial, faults = _serial(fields.get("SERIAL"))
     reports: list[DeliveryReport] = []
     try:
-        reports = _reports(fields, faults)
+        reports = mending(partial(_reports, faults), fields, faults, "the packet: ")
     except PayloadError as error:
         faults.append(str(error))
     return Parsed(reports=reports, faults=faults, echo={"SERIAL": serial})
 
 
-def _reports(fields: Item, faults: list[str]) -> list[DeliveryReport]:
+def _reports(faults: list[str], fields: Item) -> list[DeliveryReport]:
+    envelope = {name: value for name, value in fields.items() if name != "SMS_RESULT_LIST"}
+    envelope_size = len(as_json_text(envelope))
     packet = read(Packet, fields)
     if packet.method != _METHOD or packet.type != "REQUEST":
         raise PayloadError(f"METHOD and TYPE are not {_METHOD} and REQUEST")
     results = as_list(fields.get("SMS_RESULT_LIST"), "SMS_RESULT_LIST")
-    envelope = {name: value for name, value in fields.items() if name != "SMS_RESULT_LIST"}
-    if len(results) * len(as_json_text(envelope)) > _MAX_COPIED:
+    if len(results) * envelope_size > _MAX_COPIED:
         raise PayloadError("the packet is too large beside its SMS_RESULT_LIST for so many results")
     correlation = context({"CUSTOMER_BODY": fields.get("CUSTOMER_BODY")})
 
@@ -122,11 +124,15 @@ def _reports(fields: Item, faults: list[str]) -> list[DeliveryReport]:
 def parse_submissions(body: bytes) -> Parsed:
     """The answer to an `SMS_SEND_REQUEST` (Response UIP Format), verbatim."""
     answer = as_object(parse_json(text_of(body)))
-    submitted_at = beijing_wall_clock(OPTIONAL_TEXT.validate_python(answer.get("TIME")))
     faults: list[str] = []
+    return Parsed(submissions=mending(partial(_submissions, faults), answer, faults, "the packet: "), faults=faults)
+
+
+def _submissions(faults: list[str], answer: Item) -> list[Submission]:
     request = as_json_text([answer.get("TIME"), answer.get("SERIAL")])
+    submitted_at = beijing_wall_clock(scalar_text(answer.get("TIME")))
     details = each(as_list(answer.get("DETAIL_LIST"), "DETAIL_LIST"), partial(_submission, request), faults)
-    return Parsed(submissions=[replace(one, submitted_at=submitted_at) for one in details], faults=faults)
+    return [replace(one, submitted_at=submitted_at) for one in details]
 
 
 def _submission(request: str, item: Item) -> Submission:

@@ -33,6 +33,7 @@ from receiver.providers.payload import (
     as_object,
     each,
     looks_like_json,
+    mending,
     parse_form,
     parse_json,
     read,
@@ -119,9 +120,10 @@ def _form(text: str) -> tuple[str, Parsed]:
 
 
 def _one(item: Item) -> tuple[str, Parsed]:
+    faults: list[str] = []
     if "status" not in item and "body" in item:
-        return UPLINK, Parsed(replies=[_reply(item)])
-    return REPORT, Parsed(reports=[_report(item)])
+        return UPLINK, Parsed(replies=[mending(_reply, item, faults)], faults=faults)
+    return REPORT, Parsed(reports=[mending(_report, item, faults)], faults=faults)
 
 
 def _report(item: Item) -> DeliveryReport:

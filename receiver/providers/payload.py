@@ -6,13 +6,14 @@ that quotes nothing of the body.
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, Final, NoReturn, TypeVar
 from urllib.parse import unquote_to_bytes
 
 import orjson
-from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError
 
 from receiver.report import MAX_SEGMENTS
 
@@ -43,37 +44,53 @@ class _Repeated(list[str]):
     """The different values of a form's field that stands more than once."""
 
 
+class UnstorableError(PayloadError):
+    """It holds a character that PostgreSQL has no room for: U+0000, or half of a UTF-16 surrogate pair."""
+
+
+class _Mended(str):
+    """A text that came with such a character and has U+FFFD in its place."""
+
+    __slots__ = ()
+
+
+class _Verbatim:
+    """Marks a field by which something is known: it stays as it came, or the item is refused."""
+
+
 class Wire(BaseModel):
     """A provider's item as it comes: numbers may be texts and texts numbers, and there may be more fields."""
 
     model_config = ConfigDict(coerce_numbers_to_str=True, extra="ignore", frozen=True)
 
 
-def _scalar_text(value: object) -> str | None:
+def scalar_text(value: object) -> str | None:
+    """A text or a number as text, None for anything else and for nothing."""
     if isinstance(value, str):
         return value.strip() or None
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _segment_number(value: object) -> int | None:
-    text = _scalar_text(value)
+    text = scalar_text(value)
     return _SEGMENT_NUMBERS.get(text) if text is not None and len(text) <= len("255") else None
 
 
 _SEGMENT_NUMBERS: Final = {f"{number:0{width}}": number for number in range(1, MAX_SEGMENTS + 1) for width in (1, 2, 3)}
 
 
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TEXT)]
-OptionalText = Annotated[str | None, BeforeValidator(_scalar_text)]
-OptionalCode = Annotated[Annotated[str, StringConstraints(max_length=MAX_TEXT)] | None, BeforeValidator(_scalar_text)]
-OPTIONAL_TEXT: Final[TypeAdapter[str | None]] = TypeAdapter(OptionalText)
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TEXT), _Verbatim()]
+OptionalText = Annotated[str | None, BeforeValidator(scalar_text)]
+OptionalCode = Annotated[
+    Annotated[str, StringConstraints(max_length=MAX_TEXT)] | None, BeforeValidator(scalar_text), _Verbatim()
+]
 SegmentNumber = Annotated[int | None, BeforeValidator(_segment_number)]
 
 
 def read(model: type[W], item: Item) -> W:
     """The item as its wire model; PayloadError names the fields that do not fit."""
-    if _Repeated in map(type, item.values()):
-        _refuse_repeated(model, item)
+    if not _MARKS.isdisjoint(map(type, item.values())):
+        _refuse_marked(model, item)
     try:
         return model.model_validate(item)
     except ValidationError as error:
@@ -81,23 +98,57 @@ def read(model: type[W], item: Item) -> W:
         raise PayloadError("; ".join(problems)) from None
 
 
-def _refuse_repeated(model: type[Wire], item: Item) -> None:
+_MARKS: Final = frozenset((_Repeated, _Mended))
+
+
+def _refuse_marked(model: type[Wire], item: Item) -> None:
     for name, field in model.model_fields.items():
-        if isinstance(item.get(field.alias or name), _Repeated):
+        value = item.get(field.alias or name)
+        if isinstance(value, _Repeated):
             raise PayloadError(f"{field.alias or name} stands twice with different values")
+        if isinstance(value, _Mended) and any(isinstance(mark, _Verbatim) for mark in field.metadata):
+            raise PayloadError(f"{field.alias or name} holds {_UNSTORABLE}")
 
 
 def as_json_text(value: object) -> str:
-    """The value as a JSON text that PostgreSQL's jsonb accepts, else PayloadError."""
+    """The value as a JSON text that PostgreSQL's jsonb accepts, else UnstorableError or another PayloadError."""
     if isinstance(value, dict | list):
         _check(value, MAX_DEPTH)
     try:
         text = orjson.dumps(value).decode()
     except orjson.JSONEncodeError as error:
-        raise PayloadError("it holds half of a UTF-16 surrogate pair, which is no character") from error
+        raise UnstorableError(f"it holds {_UNSTORABLE}") from error
     if "\\u0000" in text and _has_nul(value):
-        raise PayloadError("it holds the character U+0000, which PostgreSQL can't store")
+        raise UnstorableError(f"it holds {_UNSTORABLE}")
     return text
+
+
+_UNSTORABLE: Final = "U+0000 or half of a UTF-16 surrogate pair, which PostgreSQL can't store"
+_NO_CHARACTER: Final = re.compile("[\0\ud800-\udfff]")
+_REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
+
+
+def _mended(value: object, depth: int = 2 * MAX_DEPTH) -> object:
+    """The value with U+FFFD for each such character, in names too. What is nested deeper is refused anyway."""
+    if isinstance(value, str):
+        return _Mended(_NO_CHARACTER.sub(_REPLACEMENT, value)) if _NO_CHARACTER.search(value) else value
+    if isinstance(value, _Ambiguous) or depth == 0:
+        return value
+    if isinstance(value, dict):
+        return {str(_mended(name)): _mended(inner, depth - 1) for name, inner in value.items()}
+    if isinstance(value, list):
+        return type(value)(_mended(inner, depth - 1) for inner in value)
+    return value
+
+
+def mending(build: Callable[[Item], T], item: Item, faults: list[str], where: str = "") -> T:
+    """What is built of the item, mended if there is need: then `faults` tells of it, and the bytes are kept too."""
+    try:
+        return build(item)
+    except UnstorableError:
+        built = build(as_object(_mended(item)))
+    faults.append(f"{where}stored with U+FFFD for {_UNSTORABLE}")
+    return built
 
 
 def _check(value: dict[str, object] | list[object], depth: int) -> None:
@@ -232,6 +283,6 @@ def each(items: Iterable[object], build: Callable[[Item], T], faults: list[str])
     """What can be built of the items, each judged alone; what can't goes to `faults` with its position from 1."""
     for position, item in enumerate(items, start=1):
         try:
-            yield build(as_object(item))
+            yield mending(build, as_object(item), faults, f"item {position}: ")
         except PayloadError as error:
             faults.append(f"item {position}: {error}")

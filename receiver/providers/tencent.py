@@ -31,7 +31,6 @@ from receiver.providers.common import (
 from receiver.providers.contract import Parsed, Provider, Verdict, endpoints
 from receiver.providers.payload import (
     MAX_DIGITS,
-    OPTIONAL_TEXT,
     Item,
     OptionalCode,
     OptionalText,
@@ -41,8 +40,10 @@ from receiver.providers.payload import (
     as_list,
     as_object,
     each,
+    mending,
     parse_json,
     read,
+    scalar_text,
     text_of,
 )
 from receiver.providers.tencent_traffic import TRAFFIC
@@ -95,10 +96,10 @@ class ReplyPush(Wire):
 def parse(body: bytes, *, path: str) -> Parsed:
     """Reports or a reply, whichever the body is; `path` is where it came to."""
     value = parse_json(text_of(body))
+    faults: list[str] = []
     if isinstance(value, dict) and "sid" not in value and not _REPLY_FIELDS.isdisjoint(value):
-        kind, parsed = REPLY, Parsed(replies=[_reply(as_object(value))])
+        kind, parsed = REPLY, Parsed(replies=[mending(_reply, as_object(value), faults)], faults=faults)
     else:
-        faults: list[str] = []
         reports = list(each(as_list(value, "the body"), _report, faults))
         kind, parsed = REPORTS, Parsed(reports=reports, faults=faults)
     sibling = kind if kind != path and parsed.understood else None
@@ -150,7 +151,7 @@ def parse_submissions(body: bytes) -> Parsed:
     answer = as_object(answer.get("Response", answer))
     faults: list[str] = []
     statuses = as_list(answer.get("SendStatusSet"), "SendStatusSet")
-    request = OPTIONAL_TEXT.validate_python(answer.get("RequestId")) or ""
+    request = scalar_text(answer.get("RequestId")) or ""
     return Parsed(submissions=list(each(statuses, partial(_submission, request), faults)), faults=faults)
 
 

@@ -98,7 +98,7 @@ async def test_after_poison_the_same_report_can_be_stored(poisoned: Service):
 
 @pytest.mark.parametrize("poison", ["\x00", "\ud800"], ids=["U+0000", "half a surrogate pair"])
 async def test_a_text_that_postgresql_has_no_room_for_is_isolated(database, sql, poison: str):
-    """The adapters refuse such texts; should one come through, it must not take its neighbours with it."""
+    """The adapters mend such texts; should one come through, it must not take its neighbours with it."""
     bad, good = report(detail=f"bad{poison}", message_id="bad"), report(message_id="good")
     async with writing(database) as writer:
         receipts = await asyncio.gather(writer.write(job(bad)), writer.write(job(good)), writer.write(job(bad, good)))
