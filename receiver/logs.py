@@ -7,7 +7,6 @@ code that logs: a full disk under the log must not cost a report.
 
 import logging
 import os
-import re
 import sys
 from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ import structlog
 from receiver.line_limit import LineLimit
 from receiver.log_output import Output
 from receiver.masking import HIDDEN_KEYS, MANY_DIGITS, STARS, Scrub, clean, format_exception, scrub_error, scrubber
+from receiver.visible import visible, visible_json_line
 
 LogFormat = Literal["json", "console"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
@@ -135,13 +135,10 @@ def _exception(exc_info: object) -> BaseException | None:
 
 def _render_json(_method: str, event: Event) -> bytes:
     try:
-        return orjson.dumps(event, default=str, option=orjson.OPT_APPEND_NEWLINE)
+        line = orjson.dumps(event, default=str, option=orjson.OPT_APPEND_NEWLINE)
     except TypeError:  # lone surrogates, integers beyond 64 bits
-        return dumps(event, default=str, skipkeys=True).encode() + b"\n"
-
-
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""What could move a terminal's cursor; line ends and tabs, which a traceback has, are not among them."""
+        line = dumps(event, default=str, skipkeys=True).encode() + b"\n"
+    return visible_json_line(line)
 
 
 def _console_renderer(*, colors: bool) -> Render:
@@ -152,10 +149,15 @@ def _console_renderer(*, colors: bool) -> Render:
     def render(method: str, event: Event) -> bytes:
         for key, value in event.items():
             if isinstance(value, str):
-                event[key] = _CONTROL.sub(lambda match: ascii(match[0])[1:-1], value)
+                event[key] = _traceback(value) if key == "exception" else visible(value)
         return f"{pretty(None, method, event)}\n".encode(errors="backslashreplace")
 
     return render
+
+
+def _traceback(text: str) -> str:
+    """Indented, so that no line of it can pass for an event's."""
+    return visible(f"  {text}", keep="\n\t").replace("\n", "\n  ")
 
 
 class _Handler(logging.Handler):

@@ -15,6 +15,9 @@ STARS: Final = "****"
 MAX_TEXT: Final = 4_000
 """Characters of one text that are looked at and kept: a driver's error can quote a whole batch."""
 
+MAX_ERROR: Final = 4 * MAX_TEXT
+"""Characters of an error that are looked at for what it quotes, for that may be long and hide what comes behind it."""
+
 MAX_ITEMS: Final = 50
 MAX_DEPTH: Final = 4
 """How much of a container is kept."""
@@ -86,13 +89,14 @@ _PATH_TOKEN: Final = re.compile(r"(?i)(/callback/[\w-]+/[\w-]+/)[^\s/?#\"'<>\\]+
 _PASSWORD: Final = re.compile(r"(?i)(postgres(?:ql)?://[^\s:/@]*:)[^\s/]*@")
 
 # What libraries quote of a payload in their errors: pydantic the value, the driver the argument, PostgreSQL the
-# row. Each goes on to the end of the text, for a value can hold anything, line ends too.
+# row. Each goes on to the end of the text, for a value can hold anything, line ends too: what is found is never looked
+# at again, so that the work grows with the text alone.
 _QUOTED: Final = (
-    re.compile(r"(input_value=).*?(, input_type=)", re.DOTALL),
+    re.compile(r"(input_value=).*?(, input_type=|\Z)", re.DOTALL),
     re.compile(r"(invalid input for query argument \$\d+: ).*()", re.DOTALL),
     re.compile(r"(\bDETAIL: +).*?(\nHINT: |\Z)", re.DOTALL),
     re.compile(r"(Failing row contains ).*()", re.DOTALL),
-    re.compile(r"(invalid input syntax for [\w ]+: ).*()", re.DOTALL),
+    re.compile(r"(invalid input syntax for [\w ]{1,80}: ).*()", re.DOTALL),
 )
 
 
@@ -133,6 +137,8 @@ def scrubber(tokens: Iterable[str] = ()) -> Scrub:
 
 def scrub_error(text: str, scrub: Scrub = scrub) -> str:
     """The text of an exception, without the values that libraries quote in theirs."""
+    if len(text) > MAX_ERROR:  # at a blank, so that no secret is cut in two and not known for one
+        text = f"{text[:MAX_ERROR].rsplit(None, 1)[0]}…"
     for quoted in _QUOTED:
         text = quoted.sub(_hide, text)
     return scrub(text)
@@ -162,7 +168,7 @@ def format_exception(error: BaseException, scrub: Scrub = scrub) -> str:
             return scrub_error(text, scrub)
         said = "".join(traceback.format_exception_only(one)).rstrip()
         text = text.replace(said, scrub_error(said, scrub))
-    return "\n".join(map(scrub, text.splitlines()))
+    return "\n".join(map(scrub, text.split("\n")))
 
 
 def _chain(error: BaseException) -> list[BaseException]:
