@@ -1,6 +1,6 @@
 #!/bin/sh
 # Run by the image of PostgreSQL when its folder is made: the three roles and a login in each, named as
-# deploy/postgresql/setup.sql names them.
+# deploy/postgresql/setup.sql names them. They get into this database and into no other.
 set -eu
 psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --username="$POSTGRES_USER" --dbname="$POSTGRES_DB" \
     --set=database="$POSTGRES_DB" --set=owner="$OWNER_PASSWORD" --set=writer="$WRITER_PASSWORD" \
@@ -15,6 +15,6 @@ ALTER ROLE sms_dashboard SET default_transaction_read_only = on;
 ALTER ROLE sms_dashboard SET statement_timeout = '60s';
 ALTER ROLE sms_dashboard SET idle_in_transaction_session_timeout = '60s';
 ALTER DATABASE :"database" OWNER TO sms_owner;
-REVOKE CONNECT, TEMPORARY ON DATABASE :"database" FROM PUBLIC;
+REVOKE CONNECT, TEMPORARY ON DATABASE :"database", postgres, template1 FROM PUBLIC;
 GRANT CONNECT ON DATABASE :"database" TO sms_writer, sms_reader;
 SQL

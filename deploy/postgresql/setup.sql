@@ -54,3 +54,6 @@ ALTER ROLE :"dashboard" SET idle_in_transaction_session_timeout = '60s';
 -- Nobody can put a function of his own into anybody's way (a default since PostgreSQL 15).
 \connect :"database"
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+
+-- What every login may call that writes.
+\ir functions.sql

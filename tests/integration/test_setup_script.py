@@ -53,11 +53,12 @@ def as_role(url: str, role: str, database: str = "sms") -> str:
     return with_database(url, database).replace("//postgres@", f"//{role}@").replace("///", "//")
 
 
-def psql(script: str, url: str) -> None:
+def psql(script: str, url: str) -> str:
     program = binaries._bin(binaries._site_folder()) / "psql"
     command = [program, "-X", "-q", "-f", FOLDER / script, url]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, ""), done
+    return done.stdout
 
 
 async def test_from_nothing_to_a_service_that_runs_as_the_writer(bare: str, tmp_path: Path) -> None:
@@ -136,3 +137,43 @@ async def test_who_may_create_roles_needs_no_script(bare: str, tmp_path: Path) -
         assert (await receiver("migrate", folder=tmp_path, database_url=as_role(bare, "admin"))).code == 0
     async with connected(as_role(bare, "admin")) as connection:
         assert await connection.fetch(NOT_THE_OWNERS) == []
+
+
+WRITING = (
+    "SELECT lo_create(0)",
+    "SELECT lo_creat(-1)",
+    "SELECT lo_from_bytea(0, 'x')",
+    "SELECT lo_put(1, 0, 'x')",
+    "SELECT lo_unlink(1)",
+    "SELECT lo_open(1, 131072)",
+    "SELECT lowrite(0, 'x')",
+    "SELECT pg_logical_emit_message(false, 'x', 'y')",
+    "SELECT pg_logical_emit_message(true, 'x', 'y'::bytea)",
+    "SELECT pg_advisory_lock(1)",
+    "SELECT pg_try_advisory_lock_shared(1, 2)",
+    "SELECT pg_advisory_xact_lock(1)",
+    "CREATE TEMPORARY TABLE mine (id int)",
+)
+EXECUTABLE = """
+SELECT oid::regprocedure::text FROM pg_proc
+ WHERE proname ~ '^lo_|advisory|emit_message' AND has_function_privilege($1, oid, 'EXECUTE')
+"""
+
+
+async def test_no_login_fills_the_disk_or_holds_up_a_migration(bare: str, tmp_path: Path) -> None:
+    """A dashboard could write large objects and WAL without end, and hold the lock that `receiver migrate` takes."""
+    for _ in range(2):
+        assert psql("setup.sql", with_database(bare, "postgres")) == ""
+    assert (await receiver("migrate", folder=tmp_path, database_url=as_role(bare, "sms_migrate"))).code == 0
+    for role in ("sms_dashboard", "sms_receiver"):
+        async with connected(as_role(bare, role)) as connection:
+            await connection.execute("SET default_transaction_read_only = off")
+            for statement in WRITING:
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await connection.execute(statement)
+            assert await connection.fetch(EXECUTABLE, role) == []
+
+
+def test_who_is_no_superuser_is_told_what_stays_open(bare: str) -> None:
+    told = psql("setup.sql", as_role(bare, "admin", "postgres"))
+    assert told.startswith("Not a superuser: every login may still write large objects and WAL")

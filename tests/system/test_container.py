@@ -175,6 +175,8 @@ async def test_the_database_script_makes_logins_that_do_their_part_and_no_more(o
         done = await asyncio.to_thread(subprocess.run, command, env=environ, capture_output=True, timeout=60)
         assert (done.returncode, done.stderr) == (0, b"")
         url = with_database(server.url, "postgres")
+        async with connected(url) as sql:
+            assert not await sql.fetchval("SELECT has_database_privilege('sms_dashboard', 'template1', 'CONNECT')")
         logins = ("sms_migrate", "sms_receiver", "sms_dashboard")
         owner, writer, reader = (url.replace(f"//{parts.username}@", f"//{login}@") for login in logins)
         await migrate.upgrade(owner)
