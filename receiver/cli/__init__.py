@@ -8,12 +8,13 @@ from receiver.cli.explain import explain
 from receiver.cli.pull import pull
 from receiver.cli.rejected import rejected
 from receiver.cli.schema import database_url, maintain, migrate
+from receiver.cli.shown import Shown
 from receiver.cli.spool import spool
 from receiver.pull import wiring
 from receiver.simulate.command import simulate
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Shown, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="delivery-report-receiver", prog_name="receiver")
 def main() -> None:
     """Receive SMS delivery reports and keep every one of them.

@@ -15,6 +15,7 @@ from receiver.cli.common import errors, quiet_settings, run, with_database
 from receiver.store import rejected as store
 from receiver.store.partitions import connected
 from receiver.store.rejected import Filter, Rejected
+from receiver.visible import visible, visible_json
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -59,31 +60,35 @@ def list_command(*, limit: int, as_json: bool, **wanted: Any) -> None:  # noqa: 
     """Show what was rejected and why, oldest first."""
     payloads = _do(lambda connection: store.find(connection, Filter(**wanted), limit))
     if as_json:
-        click.echo(json.dumps([_summary(payload) for payload in payloads], indent=2))
+        click.echo(visible_json(json.dumps([_summary(payload) for payload in payloads], indent=2)))
         return
     for payload in payloads:
         replayed = "  replayed" if payload.replayed_at else ""
         click.echo(f"{str(payload.rejected_id)[:8]}  {payload.received_at:%Y-%m-%d %H:%M:%S}  {payload.path}{replayed}")
-        click.echo(f"          {payload.error}")
+        click.echo(f"          {visible(payload.error)}")
 
 
 @rejected.command()
 @click.argument("rejected_id")
-@click.option("--raw", is_flag=True, help="Write the body's bytes and nothing else.")
+@click.option("--raw", is_flag=True, help="Write the body's bytes as they came, and nothing else.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; the body is in base64.")
 def show(rejected_id: str, *, raw: bool, as_json: bool) -> None:
-    """Show one payload, body and all. REJECTED_ID may be the first characters of the id."""
+    """Show one payload, body and all. REJECTED_ID may be the first characters of the id.
+
+    What a terminal would obey is shown as an escape; --raw gives the bytes.
+    """
     payload, body = _one(rejected_id)
     if raw:
         sys.stdout.buffer.write(body)
         return
     if as_json:
-        click.echo(json.dumps(_summary(payload) | {"body": base64.b64encode(body).decode()}, indent=2))
+        whole = _summary(payload) | {"body": base64.b64encode(body).decode()}
+        click.echo(visible_json(json.dumps(whole, indent=2)))
         return
     for name, value in _summary(payload).items():
-        click.echo(f"{name:<13} {'-' if value is None else value}")
+        click.echo(f"{name:<13} {'-' if value is None else visible(str(value))}")
     click.echo()
-    click.echo(body.decode(errors="backslashreplace"))
+    click.echo(visible(body.decode(errors="backslashreplace"), keep="\n\t"))
 
 
 @rejected.command()
@@ -105,10 +110,11 @@ def replay(rejected_id: str | None, *, limit: int, dry_run: bool, as_json: bool,
             {"rejected_id": str(r.rejected_id), "understood": r.understood, "stored": r.stored, "error": r.error}
             for r in done
         ]
-        click.echo(json.dumps(rows, indent=2))
+        click.echo(visible_json(json.dumps(rows, indent=2)))
         return
     for one in done:
-        click.echo(f"{str(one.rejected_id)[:8]}  understood {one.understood}, stored {one.stored}  {one.error or ''}")
+        why = visible(one.error or "")
+        click.echo(f"{str(one.rejected_id)[:8]}  understood {one.understood}, stored {one.stored}  {why}")
     whole = sum(one.error is None for one in done)
     click.echo(f"{len(done)} read again, {whole} wholly understood{' (dry run)' if dry_run else ''}.")
 

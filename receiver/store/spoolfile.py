@@ -21,6 +21,7 @@ import orjson
 from receiver.callback import Callback
 from receiver.logs import get_logger
 from receiver.providers import url_path
+from receiver.visible import visible_json_line
 
 MIN_FREE_BYTES: Final = 64 * 1024 * 1024
 """Free disk that the spool leaves to others, first of all to an embedded PostgreSQL that has to come up again."""
@@ -281,4 +282,4 @@ def as_line(number: int, callback: Callback) -> bytes:
         "refusal": c.refusal,
         "body": base64.b64encode(c.body).decode(),
     }
-    return orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
+    return visible_json_line(orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE))

@@ -3,6 +3,7 @@
 from base64 import b64decode
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unicodedata import category
 from uuid import UUID
 
 import asyncpg
@@ -11,6 +12,7 @@ from support.command import receiver
 from support.databases import connected
 
 SAMPLE = case("huawei/single-vendor-sample")
+OBEYED = ("Cc", "Cf", "Zl", "Zp", "Cs")
 BEFORE = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
 INSERT = """
@@ -85,6 +87,25 @@ async def test_show_gives_the_bytes_and_purge_takes_them(database: str, tmp_path
         )
         assert gone.out == "2 deleted.\n"
         assert await sql.fetchval("SELECT count(*) FROM sms.rejected_payload") == 0
+
+
+async def test_nothing_that_a_terminal_would_obey_is_shown_of_a_stranger(database: str, tmp_path: Path) -> None:
+    obeyed = "\x1b[2J\x1b]0;title\x07\r\x9b31m\x7f\u202e\u2028"
+    body = f'{{"first": "{obeyed}退订",\n\t"second": 2}}'.encode() + b"\x9b\xff"
+    async with connected(database) as sql:
+        short = await reject(sql, 1, body, f"no field {obeyed}")
+        await sql.execute("UPDATE sms_data.rejected_payload SET content_type = $1", f"text/{obeyed}")
+        commands = [("show", short), ("show", "--json", short), ("list",), ("list", "--json"), ("replay", "--dry-run")]
+        for command in commands:
+            ended = await receiver("rejected", *command, folder=tmp_path, database_url=database)
+            assert ended.code == 0
+            assert [one for one in ended.out if one not in "\n\t" and category(one) in OBEYED] == []
+        shown = await receiver("rejected", "show", short, folder=tmp_path, database_url=database)
+        assert r"\x1b[2J\x1b]0;title\x07\r\x9b31m\x7f\u202e\u2028退订" in shown.out
+        assert '\n\t"second": 2' in shown.out
+        as_json = await receiver("rejected", "show", "--json", short, folder=tmp_path, database_url=database)
+        assert as_json.json["error"] == f"no field {obeyed}"
+        assert b64decode(as_json.json["body"]) == body
 
 
 async def test_a_replayed_submission_keeps_what_the_application_said_of_it(database: str, tmp_path: Path) -> None:
