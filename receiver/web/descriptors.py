@@ -12,17 +12,21 @@ _OTHERS: Final = 512
 log = get_logger()
 
 
-def room_for(connections: int) -> int:
-    """How many connections there can be, so many at most; the soft limit is raised for them where that is allowed."""
+def room_for(connections: int, *, entering: int = 0) -> int:
+    """How many connections there can be, so many at most; the soft limit is raised for them where that is allowed.
+
+    `entering` are accepted but not let in yet (`receiver.web.door.places`): fewer where there are fewer connections.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections + connections // BURST + _OTHERS
+    sockets = connections + connections // BURST + entering
+    wanted = sockets + _OTHERS
     if _holds(soft, wanted):
         return connections
     if _holds(hard, wanted):
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         return connections
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    possible = max(hard - _OTHERS, hard // 2) * BURST // (BURST + 1)
+    possible = max(hard - _OTHERS, hard // 2) * connections // sockets
     log.warning("connections.limited", wanted=connections, possible=possible, descriptors=hard)
     return possible
 

@@ -7,7 +7,7 @@ timer, and a request that comes in one piece costs nothing here.
 import asyncio
 import heapq
 from dataclasses import dataclass
-from time import perf_counter
+from time import thread_time
 from typing import Final, Protocol
 
 from receiver.addresses import Networks, neighbourhood
@@ -25,18 +25,21 @@ BURST: Final = 8
 _MOMENT_S: Final = 0.02
 _TICK_S: Final = 0.5
 _SHARE: Final = 10
-"""A look at all connections is taken when this many times what the last one took has gone by: a tenth of the time."""
+"""A look at all connections is taken when this many times what the last one cost has gone by: a tenth of our CPU.
+
+Not of the clock: on a busy machine a look takes long that costs little, and nobody could be let in meanwhile.
+"""
 
 _STALE_S: Final = 1.0
 _AT_ONCE: Final = 256
-"""How many are found in one look at all connections, to give way one after another."""
+_PART_AT_ONCE: Final = 4
+"""How many are found in one look at all connections, to give way one after another: so many, or a part of them all."""
 
 
 class Held(Protocol):
     """A connection."""
 
     peer: str | None
-    proxied: bool
 
     def standing(self, now: float) -> tuple[int, float] | None:
         """How soon it should give way, the least first: a rank, and since when. None while it works on a request."""
@@ -66,7 +69,7 @@ class Guard:
         self.limits = limits
         self.metrics = metrics
         self._held: dict[Held, None] = {}
-        self._by_address: dict[str, int] = {}
+        self._by_client: dict[str, int] = {}
         self._givers: list[Held] = []
         self._thinning = False
         self._stale_at = 0.0
@@ -77,7 +80,8 @@ class Guard:
 
     def admit(self, connection: Held, now: float) -> bool:
         """Whether it may stay; who stays must `leave`."""
-        if self._is_one_too_many(connection):
+        client = self.client_of(connection.peer)
+        if client is not None and self.is_full_for(client):
             self.metrics.connection_ended("full_for_address")
             return False
         over = len(self._held) - self.limits.connections
@@ -88,14 +92,23 @@ class Guard:
             self._thinning = True
             asyncio.get_running_loop().call_later(_MOMENT_S, self._thin)
         self._held[connection] = None
-        self._count(connection, +1)
+        self._count(client, +1)
         return True
+
+    def client_of(self, peer: str | None) -> str | None:
+        """Whose connections are counted together; None where they are not: a trusted proxy's are many clients'."""
+        return None if peer is None or self.limits.trusted.has(peer) else neighbourhood(peer)
+
+    def is_full_for(self, client: str, entering: int = 0) -> bool:
+        """Whether it has as many connections as one may have, with those that are not let in yet."""
+        most = self.limits.per_address
+        return most is not None and self._by_client.get(client, 0) + entering >= most
 
     def leave(self, connection: Held) -> None:
         """It is gone; it may have been let go before."""
         if connection in self._held:
             del self._held[connection]
-            self._count(connection, -1)
+            self._count(self.client_of(connection.peer), -1)
 
     def end(self, connection: Held, cause: Ended) -> None:
         """End it, and free its place at once."""
@@ -150,25 +163,19 @@ class Guard:
 
     def _look(self, now: float) -> None:
         """Find who may give way."""
-        began = perf_counter()
+        began = thread_time()
         ranked = [(standing, id(held), held) for held in self._held if (standing := held.standing(now))]
-        self._givers = [held for _, _, held in heapq.nsmallest(_AT_ONCE, ranked)]
+        most = max(_AT_ONCE, len(self._held) // _PART_AT_ONCE)
+        self._givers = [held for _, _, held in heapq.nsmallest(most, ranked)]
         self._givers.reverse()
         self._stale_at = now + _STALE_S
-        self._next_look = now + _SHARE * (perf_counter() - began)
+        self._next_look = now + _SHARE * (thread_time() - began)
 
-    def _is_one_too_many(self, connection: Held) -> bool:
-        most = self.limits.per_address
-        if most is None or connection.peer is None or connection.proxied:
-            return False
-        return self._by_address.get(neighbourhood(connection.peer), 0) >= most
-
-    def _count(self, connection: Held, by: int) -> None:
-        if self.limits.per_address is None or connection.peer is None or connection.proxied:
+    def _count(self, client: str | None, by: int) -> None:
+        if self.limits.per_address is None or client is None:
             return
-        key = neighbourhood(connection.peer)
-        number = self._by_address.get(key, 0) + by
+        number = self._by_client.get(client, 0) + by
         if number:
-            self._by_address[key] = number
+            self._by_client[client] = number
         else:
-            del self._by_address[key]
+            del self._by_client[client]

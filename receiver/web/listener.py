@@ -12,7 +12,7 @@ from receiver.metrics import Metrics, follow
 from receiver.settings import Settings
 from receiver.web.connection import Connection
 from receiver.web.descriptors import room_for
-from receiver.web.door import Door, bind
+from receiver.web.door import Door, bind, places
 from receiver.web.guard import Guard, Limits
 
 _OPS_CONNECTIONS: Final = 256
@@ -58,7 +58,7 @@ class Listener:
         try:
             sockets = await bind(self._host, self._port, reuse_port=reuse_port)
             self._port = sockets[0].getsockname()[1]
-            self._door = Door(sockets, self._connection, self._tls, self._guard.metrics)
+            self._door = Door(sockets, self._connection, self._tls, self._guard)
             self._door.open()
             yield
         finally:
@@ -95,7 +95,9 @@ class Listener:
 
 def public_guard(settings: Settings, metrics: Metrics) -> Guard:
     """For the listener of the callback URLs: strangers knock there."""
-    limits = _limits(settings, room_for(settings.max_connections), settings.max_connections_per_address)
+    entering = sum(places(settings.max_connections)) if settings.tls_certificate else 0
+    connections = room_for(settings.max_connections, entering=entering)
+    limits = _limits(settings, connections, settings.max_connections_per_address)
     guard = Guard(limits, metrics)
     follow(metrics.connections, lambda: len(guard))
     return guard

@@ -140,6 +140,11 @@ class ServiceProcess:
         """What it keeps in memory."""
         return float(psutil.Process(self.pid).memory_info().rss) / 2**20
 
+    def cpu_s(self) -> float:
+        """Seconds of a core that it has used."""
+        used = psutil.Process(self.pid).cpu_times()
+        return float(used.user + used.system)
+
     def tail(self, lines: int = 30) -> str:
         """The end of its log, without the lines that tell of single reports."""
         told = [line for line in self.output if '"event":"report.' not in line]
