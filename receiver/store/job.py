@@ -63,16 +63,18 @@ class Job:
 class Receipt:
     """What is in the database now. `stored` are new; `refused` says of which rows the database wanted none, and why.
 
-    What is in neither was there before.
+    What is in neither was there before. `dropped` where something was rejected and there was no room to keep it.
     """
 
     stored: set[RowId] = field(default_factory=set)
     refused: dict[RowId, str] = field(default_factory=dict)
+    dropped: bool = False
 
     def add(self, other: "Receipt") -> None:
         """Take in what another flush of the same callback did."""
         self.stored |= other.stored
         self.refused |= other.refused
+        self.dropped |= other.dropped
 
 
 class Place(StrEnum):

@@ -85,7 +85,7 @@ class Keeper:
             self._wanted.set()
         if not job.ids and self._spool.has_room and not self._spool.has_room_for_rejected:
             self._rejected.drop()
-            return Kept(Place.NOWHERE, Receipt())
+            return Kept(Place.NOWHERE, Receipt(dropped=True))
         try:
             async with asyncio.timeout_at(deadline):
                 await self._spool.put(job.callback)
@@ -126,12 +126,12 @@ class Keeper:
     async def _reject(self, job: Job, receipt: Receipt, write: Write) -> None:
         if receipt.refused:
             reasons = "; ".join(sorted(set(receipt.refused.values())))
-            await self._write_admitted(job.rejection(reasons), write)
+            receipt.dropped |= (await self._write_admitted(job.rejection(reasons), write)).dropped
 
     async def _write_admitted(self, job: Job, write: Write) -> Receipt:
         """Write the job, without what is rejected in it where there is too much of that already."""
-        receipt = Receipt()
         with self._rejected.admitted(job) as admitted:
+            receipt = Receipt(dropped=admitted.error != job.error)
             for part in _parts(admitted):  # one after the other, so that the small callbacks of others come between
                 receipt.add(await write(part))
         return receipt

@@ -1,5 +1,6 @@
 """One log line and one count for each report, once it is known where it is kept (design, section 6)."""
 
+from receiver.limited_log import LimitedLog
 from receiver.logs import get_logger
 from receiver.masking import mask_msisdn
 from receiver.metrics import Metrics
@@ -8,6 +9,7 @@ from receiver.report import Reason, Reply, RowId, Status, Submission
 from receiver.store.job import Job, Kept, Place
 
 log = get_logger()
+dropped = LimitedLog()
 
 
 def record(job: Job, kept: Kept, metrics: Metrics) -> None:
@@ -19,7 +21,7 @@ def record(job: Job, kept: Kept, metrics: Metrics) -> None:
     for submission in job.submissions:
         _submission(job, submission, kept, metrics)
     if job.error is not None and kept.place is not Place.SPOOL:
-        _rejected(job, job.error, metrics)
+        _rejected(job, job.error, kept, metrics)
 
 
 def _reports(job: Job, kept: Kept, metrics: Metrics) -> None:
@@ -29,7 +31,7 @@ def _reports(job: Job, kept: Kept, metrics: Metrics) -> None:
     told: set[RowId] = set()
     for report in job.reports:
         if report.report_id in kept.receipt.refused:
-            _rejected(job, kept.receipt.refused[report.report_id], metrics)
+            _rejected(job, kept.receipt.refused[report.report_id], kept, metrics)
             continue
         happened = report.happened_at
         lag_s = round((callback.received_at - happened).total_seconds(), 3) if happened else None
@@ -78,7 +80,7 @@ def _reply(job: Job, reply: Reply, kept: Kept, metrics: Metrics) -> None:
 def _submission(job: Job, submission: Submission, kept: Kept, metrics: Metrics) -> None:
     stored = submission.submission_id in kept.receipt.stored
     if why := kept.receipt.refused.get(submission.submission_id):
-        _rejected(job, why, metrics)
+        _rejected(job, why, kept, metrics)
         return
     if stored:
         metrics.submission_stored(submission.provider, submission.status)
@@ -96,9 +98,11 @@ def _submission(job: Job, submission: Submission, kept: Kept, metrics: Metrics) 
     )
 
 
-def _rejected(job: Job, error: str, metrics: Metrics) -> None:
+def _rejected(job: Job, error: str, kept: Kept, metrics: Metrics) -> None:
+    """A line for each that is kept to be looked at; of what is dropped, which a flood is, a few."""
     metrics.payload_rejected(job.provider, "item" if job.ids else "payload")
-    log.warning(
+    tell = dropped.warning if kept.receipt.dropped else log.warning
+    tell(
         "payload.rejected",
         provider=job.provider,
         path=url_path(job.callback.path),

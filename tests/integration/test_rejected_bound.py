@@ -80,6 +80,19 @@ async def test_a_flood_pushes_out_the_oldest_and_no_report(make_settings, monkey
             await eventually(all_are_kept_or_counted)
 
 
+async def test_what_is_not_kept_is_told_of_in_few_lines_and_all_of_it_is_counted(make_settings, monkeypatch):
+    """One line for each that is kept: a flood beyond the bound leaves nothing to look at, and must not fill the log."""
+    monkeypatch.setattr(rejected_bound, "_PAUSE_S", 60.0)
+    with captured_log() as log:
+        async with services.running(make_settings(**SMALL, database_timeout_s=20.0, answer_deadline_s=30.0)) as service:
+            assert await flood(service, range(200)) == {400}
+            metrics = await scrape(service)
+            kept = await service.sql.fetchval("SELECT count(*) FROM sms.rejected_payload")
+    assert 'receiver_rejected_payloads_total{kind="payload",provider="huawei"} 200.0' in metrics
+    assert dropped(metrics) > 100
+    assert kept <= len(log.events("payload.rejected")) < 150
+
+
 async def test_four_instances_flooded_at_the_same_time_keep_to_one_bound(database, sql, tmp_path):
     """None of them looks at the sizes: what each may keep until then is small enough for all of them."""
     allowances = [Allowance(build("test"), MOST) for _ in range(4)]
