@@ -14,14 +14,12 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from receiver.callback import Callback
-from receiver.logs import get_logger
+from receiver.limited_log import LimitedLog
 from receiver.store.spoolfile import REJECTED_SHARE, Depth, SpoolFile, SpoolFull
 
 T = TypeVar("T")
 
 _MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
-
-log = get_logger()
 
 
 class SpoolError(Exception):
@@ -39,6 +37,7 @@ class Spool:
         self._waiting_bytes = 0
         self._work = threading.Condition()
         self._closing = False
+        self._lines = LimitedLog()
         self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
         self._thread.start()
 
@@ -134,7 +133,7 @@ class Spool:
         try:
             self._file.append(callback for callback, _ in puts)
         except SpoolFull as error:
-            log.error("spool.full", error=str(error), callbacks=len(puts))  # noqa: TRY400 - no traceback: not a bug
+            self._lines.error("spool.full", error=str(error), callbacks=len(puts))
             for _, done in puts:
                 done.set_exception(error)
             return
