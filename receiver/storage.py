@@ -58,16 +58,24 @@ async def opened(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Ops]:
 
 @asynccontextmanager
 async def background(stop: asyncio.Event, *coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Tasks that run beside the block; the last one given is cancelled first. Raises what one of them died of."""
+    """Tasks that run beside the block; the last one given is cancelled first. Raises what one of them died of.
+
+    Cancelled while it waits for one of them to end, it waits for none.
+    """
     tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
     for task in tasks:
         task.add_done_callback(lambda _: stop.set())
     try:
         yield
     finally:
-        for task in reversed(tasks):
-            task.cancel()
-            await asyncio.wait([task])
+        try:
+            for task in reversed(tasks):
+                task.cancel()
+                await asyncio.wait([task])
+        except asyncio.CancelledError:
+            for task in tasks:
+                task.cancel()
+            raise
     for task in tasks:
         if not task.cancelled() and (error := task.exception()):
             raise error

@@ -2,12 +2,13 @@
 
 import click
 
-from receiver import logs, settings
-from receiver.cli.common import errors, run
+from receiver import settings
+from receiver.cli.common import errors
 from receiver.cli.explain import explain
 from receiver.cli.pull import pull
 from receiver.cli.rejected import rejected
 from receiver.cli.schema import database_url, maintain, migrate
+from receiver.cli.serving import run_service
 from receiver.cli.shown import Shown
 from receiver.cli.spool import spool
 from receiver.pull import wiring
@@ -26,19 +27,8 @@ def main() -> None:
 @main.command()
 def serve() -> None:
     """Serve the callback URLs until SIGTERM."""
-    from receiver.app import serve as run_service  # noqa: PLC0415 - the other commands start faster without it
-
     with errors():
-        config = settings.load()
-        platforms = wiring.configured()
-        tokens = [token.get_secret_value() for token in config.callback_tokens]
-        tokens += [config.ops_token.get_secret_value()] if config.ops_token else []
-        tokens += [key.get_secret_value().rpartition(":")[2] for key in config.push_keys]
-        tokens += [secret for platform in platforms for secret in platform.secrets]
-        logs.configure(config.log_format, config.log_level, tokens=tokens)
-        for name in settings.unknown_variables(known=wiring.VARIABLES):
-            logs.get_logger().warning("settings.unknown", variable=name)
-        run(run_service(config, platforms))
+        run_service(settings.load(), wiring.configured(), listen=True)
 
 
 for command in (migrate, database_url, explain, simulate, pull, rejected, spool, maintain):

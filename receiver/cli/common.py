@@ -11,6 +11,7 @@ import click
 
 from receiver import logs
 from receiver.settings import Settings, SettingsError, load
+from receiver.signals import Interrupted, interruptible
 from receiver.store import embedded
 from receiver.store.embedded import EmbeddedError
 from receiver.store.migrate import MigrationError, SchemaBehindError
@@ -22,12 +23,16 @@ T = TypeVar("T")
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """The coroutine's result, on the fastest loop there is."""
-    if sys.platform == "win32":
-        return asyncio.run(coroutine)
-    import uvloop  # noqa: PLC0415 - not on every platform
+    """The coroutine's result, on the fastest loop there is. A signal that ends it is told in the exit code."""
+    work = interruptible(coroutine)
+    try:
+        if sys.platform == "win32":
+            return asyncio.run(work)
+        import uvloop  # noqa: PLC0415 - not on every platform
 
-    return uvloop.run(coroutine)
+        return uvloop.run(work)
+    except Interrupted as error:
+        raise SystemExit(error.exit_code) from None
 
 
 @contextmanager

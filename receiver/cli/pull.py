@@ -10,10 +10,11 @@ from typing import Final, TextIO
 
 import click
 
-from receiver import logs, metrics, settings
+from receiver import metrics, settings
 from receiver.callback import Callback
 from receiver.cli.common import errors, quiet_settings, run, with_database
-from receiver.pull import by_number, standalone
+from receiver.cli.serving import run_service
+from receiver.pull import by_number
 from receiver.pull.by_number import Found
 from receiver.pull.settings import variable
 from receiver.pull.source import Opened, Platform, PullFailed
@@ -70,11 +71,7 @@ def pull(
             )
         wanted = _wanted(numbers, numbers_from)
         if wanted is None:
-            config = settings.load()
-            tokens = [*opened.secrets, *(token.get_secret_value() for token in config.callback_tokens)]
-            tokens += [config.ops_token.get_secret_value()] if config.ops_token else []
-            logs.configure(config.log_format, config.log_level, tokens=tokens)
-            run(standalone.serve(config, [opened]))
+            run_service(settings.load(), [opened], listen=False)
             return
         now = datetime.now(UTC)
         found = _look_up(opened, wanted, since or now - _REACH, until or now)

@@ -10,6 +10,7 @@ from receiver.callback import Callback
 from receiver.logs import get_logger
 from receiver.pull.loop import as_callback
 from receiver.pull.source import Handed, Lookup, PullFailed
+from receiver.pull.thread import in_thread
 
 Store = Callable[[Callback], Awaitable[int]]
 """Commits an answer. How much in it was new."""
@@ -62,9 +63,13 @@ async def _patiently(lookup: Lookup, number: str, since: datetime, until: dateti
     pause = _FIRST_PAUSE_S
     for _ in range(_TRIES - 1):
         try:
-            return await asyncio.to_thread(lookup.fetch, number, since, until)
+            return await _ask(lookup, number, since, until)
         except PullFailed as error:
             log.warning("pull.failed", source=lookup.path, code=error.code, advice=error.advice, detail=error.detail)
         await asyncio.sleep(pause)
         pause *= 2
-    return await asyncio.to_thread(lookup.fetch, number, since, until)
+    return await _ask(lookup, number, since, until)
+
+
+async def _ask(lookup: Lookup, number: str, since: datetime, until: datetime) -> Handed:
+    return await in_thread(lambda: lookup.fetch(number, since, until), lookup.path, lookup.timeout_s)

@@ -2,9 +2,7 @@
 
 import asyncio
 import secrets
-import threading
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Final, Literal, TypeVar
 
@@ -12,6 +10,7 @@ from receiver.callback import Callback
 from receiver.logs import get_logger
 from receiver.pull.hand import Hand
 from receiver.pull.source import Handed, PullFailed, Source
+from receiver.pull.thread import in_thread
 from receiver.pull.trouble import Trouble
 from receiver.report import ProviderName
 
@@ -73,7 +72,7 @@ async def _resume(source: Source, keep: Keep, hand: Hand) -> None:
 
 async def _step(source: Source, keep: Keep, hand: Hand, note: Note) -> int:
     """One call, and the keeping of its answer. How many items it handed out. Raises PullFailed."""
-    called = await _in_thread(lambda: _call(source, hand), source)
+    called = await in_thread(lambda: _call(source, hand), source.path, source.timeout_s)
     if called is None:
         note("empty", 0)
         return 0
@@ -137,26 +136,6 @@ async def _keep_for_certain(callback: Callback, keep: Keep) -> None:
             delay = min(2 * delay, _KEEP_MOST_S)
         else:
             return
-
-
-async def _in_thread(function: Callable[[], T], source: Source) -> T:
-    """The result of a function that blocks. A cancelled wait leaves the thread to end its work by itself."""
-    done: Future[T] = Future()
-
-    def run() -> None:
-        done.set_running_or_notify_cancel()
-        try:
-            result = function()
-        except BaseException as error:  # noqa: BLE001 - it is raised again where the result is awaited
-            done.set_exception(error)
-        else:
-            done.set_result(result)
-
-    threading.Thread(target=run, name=source.path, daemon=True).start()
-    waiting = asyncio.wrap_future(done)
-    while not (await asyncio.wait([waiting], timeout=source.timeout_s))[0]:
-        log.warning("pull.slow", source=source.path)
-    return waiting.result()
 
 
 async def _to_the_end(work: Awaitable[T], source: Source) -> T:

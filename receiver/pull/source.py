@@ -54,6 +54,7 @@ class Lookup:
     path: str
     limit: int
     gap_s: float
+    timeout_s: float
     fetch: Callable[[str, datetime, datetime], Handed]
 
 

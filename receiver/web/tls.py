@@ -1,7 +1,6 @@
 """TLS of the callback listener: certificates, suites, and a renewed certificate that gets in without a restart."""
 
 import asyncio
-import signal
 import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -92,15 +91,14 @@ class Tls:
     def _expires(self, number: int) -> float:
         return self._in_use.certificates[number].expires_at.timestamp()
 
+    def reload(self) -> None:
+        """Read the files again, changed or not."""
+        self._asked.set()
+
     async def watch(self) -> None:
-        """Reload when the files have changed, and on SIGHUP. Never ends."""
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, self._asked.set)
-        try:
-            while True:
-                await self._look()
-        finally:
-            loop.remove_signal_handler(signal.SIGHUP)
+        """Reload when the files have changed, or somebody asks for it. Never ends."""
+        while True:
+            await self._look()
 
     async def _look(self) -> None:
         with suppress(TimeoutError):

@@ -15,7 +15,7 @@ from support.dialects import ENDPOINT_PATHS, FORM, assert_bad, assert_good, cont
 from support.service import Service
 from support.shared import shared_service
 
-from receiver import app
+from receiver import service as lifecycle
 from receiver.settings import Settings
 
 MAX_BODY = 20_000
@@ -240,7 +240,7 @@ async def test_when_nothing_can_keep_it_the_provider_is_asked_to_come_again(
     )
     large = good_body(path, "busy") + b" " * 400_000
     with captured_log() as log:
-        async with app.running(settings, asyncio.Event()) as listeners, aiohttp.ClientSession() as client:
+        async with lifecycle.running(settings, asyncio.Event()) as listeners, aiohttp.ClientSession() as client:
             for headers in ({}, {"Content-Encoding": "gzip"}):
                 url = f"{listeners.public.url}/callback/{path}"
                 async with client.post(url, data=large, headers=headers) as response:
@@ -258,7 +258,7 @@ async def test_without_the_database_a_report_is_spooled_and_the_answer_is_good(
     make_settings: Callable[..., Settings], service: Service
 ) -> None:
     settings = make_settings(database_url=f"postgresql://nobody@127.0.0.1:{closed_port()}/none")
-    async with app.running(settings, asyncio.Event()) as listeners:
+    async with lifecycle.running(settings, asyncio.Event()) as listeners:
         away = services.Service(listeners.public.url, "", service.client, service.sql, settings, asyncio.Event())
         for path in ENDPOINT_PATHS:
             status, answer = await away.post(f"/callback/{path}", good_body(path, "spooled"))

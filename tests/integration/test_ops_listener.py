@@ -15,7 +15,7 @@ from support.dialects import ENDPOINT_PATHS, good_body
 from support.service import Service
 from support.wire import DEADLINE_S
 
-from receiver import app
+from receiver import service as lifecycle
 from receiver.providers import ENDPOINTS, PROVIDERS
 from receiver.settings import Settings
 
@@ -168,7 +168,7 @@ async def test_without_the_database_it_is_ready_on_the_spool_and_warns(
     make_settings: Callable[..., Settings],
 ) -> None:
     async with (
-        app.running(make_settings(database_url=NOT_HERE), asyncio.Event()) as listeners,
+        lifecycle.running(make_settings(database_url=NOT_HERE), asyncio.Event()) as listeners,
         aiohttp.ClientSession() as client,
     ):
         async with client.post(
@@ -190,7 +190,7 @@ async def test_it_says_that_it_stops_before_it_stops(make_settings: Callable[...
     """A load balancer has to see it, while what still comes on open connections is answered."""
     async with aiohttp.ClientSession() as client, AsyncExitStack() as stack:
         settings = make_settings(drain_delay_s=3.0)
-        listeners = await stack.enter_async_context(app.running(settings, asyncio.Event()))
+        listeners = await stack.enter_async_context(lifecycle.running(settings, asyncio.Event()))
         callback = f"{listeners.public.url}/callback/huawei/report"
         async with client.post(callback, data=good_body("huawei/report", "before")) as response:
             assert response.status == 200

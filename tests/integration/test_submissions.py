@@ -18,7 +18,7 @@ from support.submissions import Answer, answer, answers, hand_over, huawei
 from support.waiting import eventually
 from support.writers import writing
 
-from receiver import app
+from receiver import service as lifecycle
 from receiver.callback import Callback
 from receiver.metrics import build
 from receiver.providers import SUBMISSIONS, url_path
@@ -180,7 +180,7 @@ async def test_while_the_database_is_down_it_is_spooled_and_drained_with_its_cor
     make_settings: Callable[..., Settings], service: Service
 ) -> None:
     settings = make_settings(database_url=NOWHERE, data_dir=service.settings.data_dir / "away")
-    async with app.running(settings, asyncio.Event()) as listeners:
+    async with lifecycle.running(settings, asyncio.Event()) as listeners:
         away = services.Service(
             listeners.public.url, listeners.ops.url, service.client, service.sql, settings, asyncio.Event()
         )
@@ -209,7 +209,7 @@ async def test_a_push_with_a_wrong_signature_never_becomes_a_report_by_way_of_th
     sample = case("huawei/single-vendor-sample")
     given = {"push_keys": "huawei:key:secret", "keep_unsigned": True}
     settings = make_settings(database_url=NOWHERE, data_dir=service.settings.data_dir / "away", **given)
-    async with app.running(settings, asyncio.Event()) as listeners:
+    async with lifecycle.running(settings, asyncio.Event()) as listeners:
         url = listeners.public.url + sample.path
         async with service.client.post(url, data=sample.body, headers=sample.headers) as response:
             assert response.status == 401

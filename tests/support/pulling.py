@@ -12,13 +12,12 @@ from typing import Any
 import asyncpg
 import pytest
 
-from receiver.pull import standalone
 from receiver.pull.hand import Hand
 from receiver.pull.loop import Keep, run_pull
 from receiver.pull.source import Opened, Source
 from receiver.pull.sources import PLATFORMS
+from receiver.service import Runtime, running
 from receiver.settings import PREFIX, Settings
-from receiver.web.ops import Ops
 from support.cluster import free_port
 from support.command import CHECKOUT
 from support.tencent_api import Api, Item
@@ -35,9 +34,9 @@ def opened(monkeypatch: pytest.MonkeyPatch, api: Api, **changes: object) -> Open
     return platform
 
 
-def pulling(settings: Settings, platform: Opened) -> AbstractAsyncContextManager[Ops]:
+def pulling(settings: Settings, platform: Opened) -> AbstractAsyncContextManager[Runtime]:
     """`receiver pull` within this process."""
-    return standalone.running(settings, [platform], asyncio.Event())
+    return running(settings, asyncio.Event(), [platform], listen=False)
 
 
 class PullProcess:
@@ -45,7 +44,8 @@ class PullProcess:
 
     def __init__(self, folder: Path, **settings: object) -> None:
         self._folder = folder
-        given = {"data_dir": folder / "data", "ops_port": free_port(), "log_format": "json"}
+        self.ops_port = free_port()
+        given = {"data_dir": folder / "data", "ops_port": self.ops_port, "log_format": "json"}
         self._settings = given | settings
         self._process: asyncio.subprocess.Process | None = None
 
@@ -56,7 +56,12 @@ class PullProcess:
         self._folder.mkdir(parents=True, exist_ok=True)
         with (self._folder / "log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, *(program or SCRIPT), "tencent", cwd=self._folder, env=environ, stdout=log, stderr=log
+                *(sys.executable, *(program or SCRIPT), "tencent"),
+                cwd=self._folder,
+                env=environ,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # a terminal would change what SIGHUP means
             )
 
     async def signal(self, number: int) -> None:

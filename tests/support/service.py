@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import asyncpg
 
-from receiver import app
+from receiver import service as lifecycle
 from receiver.settings import Settings
 
 
@@ -39,7 +39,7 @@ class Service:
 async def running(settings: Settings) -> AsyncIterator[Service]:
     stop = asyncio.Event()
     async with (
-        app.running(settings, stop) as listeners,
+        lifecycle.running(settings, stop) as listeners,
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as client,
     ):
         sql = await asyncpg.connect(settings.database_url.get_secret_value())

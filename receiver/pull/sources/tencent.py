@@ -86,7 +86,13 @@ def _lookup(settings: TencentPull, path: str, action: str, list_name: str) -> Lo
         span = {"BeginTime": int(since.timestamp()), "EndTime": int(until.timestamp())}
         return ask(span | {"PhoneNumber": number, "Offset": 0, "Limit": MAX_ITEMS})
 
-    return Lookup(path=path, limit=MAX_ITEMS, gap_s=1 / min(settings.max_calls_per_s, _LOOKUPS_PER_S), fetch=fetch)
+    return Lookup(
+        path=path,
+        limit=MAX_ITEMS,
+        gap_s=1 / min(settings.max_calls_per_s, _LOOKUPS_PER_S),
+        timeout_s=2 * settings.timeout_s,
+        fetch=fetch,
+    )
 
 
 def _asker(settings: TencentPull, action: str, list_name: str) -> Ask:

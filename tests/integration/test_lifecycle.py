@@ -1,0 +1,214 @@
+"""How a service ends, by whatever signal: in good order, with what was acknowledged stored, and nothing left running.
+
+Real processes in real terminals, each with an embedded PostgreSQL of its own.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import aiohttp
+import pytest
+import trustme
+from support import tencent_api
+from support.certificates import issue
+from support.command import receiver
+from support.databases import connected
+from support.dialects import good_body
+from support.embedded import open_folder
+from support.pulling import PullProcess, ids, stored
+from support.tencent_api import Api, report
+from support.terminal import CTRL_C, InTerminal
+from support.waiting import eventually
+
+from receiver.store import embedded
+from receiver.store.embedded.layout import layout_of
+from receiver.store.embedded.processes import processes_of
+
+pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcfromtimestamp:DeprecationWarning")
+"""The SDK's, from Python 3.12 on."""
+
+COMMANDS = {"serve": ("serve",), "pull": ("pull", "tencent")}
+Make = Callable[..., InTerminal]
+
+
+@pytest.fixture
+def base() -> AsyncIterator[Path]:
+    with open_folder() as folder:
+        yield folder
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[Api]:
+    async with tencent_api.running() as running:
+        yield running
+
+
+@pytest.fixture
+async def make(base: Path, api: Api) -> AsyncIterator[Make]:
+    """A command in a terminal of its own. It is gone after the test."""
+    async with AsyncExitStack() as stack:
+
+        def one(name: str, **settings: object) -> InTerminal:
+            pulled = api.settings | {"database_timeout_s": 20} if name == "pull" else {}
+            terminal = InTerminal(base / name, *COMMANDS[name], **(pulled | {"drain_delay_s": 0.1} | settings))
+            stack.push_async_callback(terminal.gone)
+            return terminal
+
+        yield one
+
+
+async def kept(data_dir: Path) -> list[str]:
+    async with embedded.running(data_dir) as server, connected(server.url) as connection:
+        return [row[0] for row in await connection.fetch("SELECT message_id FROM sms.delivery_report ORDER BY 1")]
+
+
+def postgres(terminal: InTerminal) -> list[object]:
+    return list(processes_of(layout_of(terminal.data_dir).pgdata))
+
+
+async def acknowledged(terminal: InTerminal, until: asyncio.Event) -> list[str]:
+    """Send reports, one after the other, until nobody answers; those that were answered as good."""
+    good: list[str] = []
+    async with aiohttp.ClientSession() as client:
+        while not until.is_set() or terminal.alive:
+            name = f"report-{len(good):04}"
+            url = f"http://127.0.0.1:{terminal.port}/callback/huawei/report"
+            try:
+                async with client.post(url, data=good_body("huawei/report", name)) as answer:
+                    if answer.status == 200:
+                        good.append(name)
+            except aiohttp.ClientError:
+                return good
+    return good
+
+
+class TestAClosedTerminal:
+    @pytest.mark.parametrize("wrapper", [(), ("sh", "-c", '"$@"; true', "sh")], ids=["itself", "under a shell"])
+    async def test_stops_the_service_in_good_order(self, make: Make, wrapper: tuple[str, ...]) -> None:
+        terminal, closed = make("serve"), asyncio.Event()
+        terminal.start(*wrapper)
+        await terminal.told("callback.listening")
+        sending = asyncio.create_task(acknowledged(terminal, closed))
+        await asyncio.sleep(0.3)  # for some reports to be under way
+        terminal.close()
+        closed.set()
+        good = await asyncio.wait_for(sending, 60)
+        await terminal.ended()
+        await eventually(lambda: not postgres(terminal))
+        assert good
+        found = " ".join(await kept(terminal.data_dir))
+        assert [name for name in good if name not in found] == []
+
+    async def test_is_no_reason_to_reload_certificates(self, make: Make, tmp_path: Path) -> None:
+        pair = issue(trustme.CA(), tmp_path, "server")
+        terminal = make("serve", tls_certificate=pair.certificate, tls_key=pair.key)
+        terminal.start()
+        await terminal.told("callback.listening")
+        terminal.close()
+        assert await terminal.ended() >= 0, "it ended by itself"
+        assert not postgres(terminal)
+
+    async def test_stops_a_pull_with_the_answer_in_hand_kept(self, make: Make, api: Api) -> None:
+        terminal = make("pull")
+        api.give(report(number) for number in range(5))
+        api.gate.clear()
+        terminal.start()
+        await eventually(api.handed)
+        terminal.close()
+        await asyncio.sleep(0.3)  # for the signal to come before the answer
+        api.gate.set()
+        assert await terminal.ended() >= 0, "it ended by itself"
+        assert not postgres(terminal)
+        assert await kept(terminal.data_dir) == ids(api.handed())
+
+    @pytest.mark.parametrize("name", COMMANDS)
+    async def test_is_outlived_under_nohup(self, make: Make, name: str) -> None:
+        terminal = make(name)
+        terminal.start("nohup")
+        output = terminal.data_dir.parent / "nohup.out"
+        await eventually(lambda: output.exists() and "ops.listening" in output.read_text())
+        terminal.close()
+        await asyncio.sleep(0.5)
+        os.kill(terminal.pid, signal.SIGTERM)
+        assert await terminal.ended() == 0, terminal.output
+        assert output.read_text().count("service.asked_to_stop") == 1
+        assert not postgres(terminal)
+
+
+class TestCtrlC:
+    @pytest.mark.parametrize("name", COMMANDS)
+    async def test_stops_in_good_order(self, make: Make, name: str) -> None:
+        terminal = make(name)
+        terminal.start()
+        await terminal.told("ops.listening")
+        terminal.type(CTRL_C)
+        assert await terminal.ended() == 0, terminal.output
+        assert "service.stopped" in terminal.output
+        assert "Traceback" not in terminal.output
+        assert not postgres(terminal)
+
+    async def test_while_it_starts_ends_the_start(self, make: Make) -> None:
+        terminal = make("serve")
+        terminal.start()
+        await eventually(lambda: list(terminal.data_dir.glob("postgresql.init-*")))
+        terminal.type(CTRL_C)
+        assert await terminal.ended() == 0, terminal.output
+        assert "callback.listening" not in terminal.output
+        assert "Traceback" not in terminal.output
+        assert not postgres(terminal)
+        assert not list(terminal.data_dir.glob("postgresql.init-*"))
+
+    async def test_again_waits_no_more_for_what_is_under_way_and_leaves_nothing_running(
+        self, make: Make, api: Api
+    ) -> None:
+        terminal = make("pull")
+        api.give([report(1)])
+        api.gate.clear()
+        terminal.start()
+        await eventually(api.handed)
+        terminal.type(CTRL_C)
+        await terminal.told("service.stopping")
+        await asyncio.sleep(1)  # or it would count as the first one, come twice
+        terminal.type(CTRL_C)
+        assert await terminal.ended() == 130
+        assert "service.hurried" in terminal.output
+        assert "Traceback" not in terminal.output
+        assert not postgres(terminal)
+
+
+class TestWithoutATerminal:
+    async def test_a_hangup_stops_no_pull(self, api: Api, database: str, tmp_path: Path) -> None:
+        """Where nothing can be read again, it says nothing to a daemon."""
+        process = PullProcess(tmp_path, database_url=database, database_timeout_s=20, **api.settings)
+        try:
+            await process.start()
+            await eventually(lambda: "ops.listening" in process.log)
+            await process.signal(signal.SIGHUP)
+            api.give([report(1)])
+            await eventually(lambda: stored(database))
+            await process.signal(signal.SIGTERM)
+            assert await process.ended() == 0
+        finally:
+            await process.gone()
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+    async def test_a_command_that_is_ended_takes_its_database_with_it(self, base: Path, api: Api, number: int) -> None:
+        api.gate.clear()
+        data_dir = base / "data"
+        asked = ("pull", "tencent", "--number", report(1)["PhoneNumber"])
+        migrated = await receiver("migrate", folder=base, data_dir=data_dir)
+        assert migrated.code == 0, migrated
+        command = asyncio.create_task(receiver(*asked, folder=base, data_dir=data_dir, **api.settings))
+        await eventually(lambda: api.calls)
+        pgdata = layout_of(data_dir).pgdata
+        (postmaster,) = {one.ppid() for one in processes_of(pgdata)} & {one.pid for one in processes_of(pgdata)}
+        (parent,) = [one.ppid() for one in processes_of(pgdata) if one.pid == postmaster]
+        os.kill(parent, number)
+        ended = await command
+        assert ended.code == 128 + number, ended
+        assert "Traceback" not in ended.err
+        assert processes_of(pgdata) == []
