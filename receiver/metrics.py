@@ -115,6 +115,7 @@ class Metrics:
     spool_bytes: Gauge
     spool_max_bytes: Gauge
     spool_oldest_age_seconds: Gauge
+    spool_quarantined: Gauge
     spool_writes: Counter
     spool_drained: Counter
     breaker: Enum
@@ -224,6 +225,7 @@ def build(version: str) -> Metrics:
         spool_bytes=gauge("spool_bytes", "Size of the spool's files."),
         spool_max_bytes=gauge("spool_max_bytes", "Size at which the spool is full."),
         spool_oldest_age_seconds=gauge("spool_oldest_age_seconds", "Age of the spool's oldest request; 0: empty."),
+        spool_quarantined=gauge("spool_quarantined", "Spooled requests that PostgreSQL refuses to take in time."),
         spool_writes=counter("spool_writes", "Requests written to the spool."),
         spool_drained=counter("spool_drained", "Requests brought from the spool to PostgreSQL."),
         breaker=Enum(

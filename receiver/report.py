@@ -70,6 +70,24 @@ class Reason(StrEnum):
     UNKNOWN = "unknown"
 
 
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What one packet says of all its reports: stored once, and shown in each of them.
+
+    `raw` is a JSON object, the fields beside the reports; `context` is as in DeliveryReport.
+    """
+
+    raw: str
+    context: str | None
+
+    envelope_id: RowId = field(init=False)
+    """The identity of its content."""
+
+    def __post_init__(self) -> None:
+        """Once, and not for each report."""
+        object.__setattr__(self, "envelope_id", content_id(self.raw))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryReport:
     """One report about one segment of one message, as its provider's adapter understood it.
@@ -78,7 +96,8 @@ class DeliveryReport:
     provider does not say enough. `recipient_key` is part of the message's identity: the recipient as the provider
     wrote it where one message id spans several recipients, else the empty string. `happened_at` is aware, or None
     where the provider's time is missing or malformed; `happened_at_text` is then what stood in its place.
-    `context` and `raw` are JSON texts that PostgreSQL's jsonb accepts.
+    `context` and `raw` are JSON texts that PostgreSQL's jsonb accepts; with an `envelope`, `raw` is the object that
+    completes the envelope's.
     """
 
     provider: ProviderName
@@ -87,6 +106,7 @@ class DeliveryReport:
     status: Status
     reason: Reason | None
     raw: str
+    envelope: Envelope | None = None
     recipient_key: str = ""
     recipient: str | None = None
     country: str | None = None

@@ -12,9 +12,11 @@ from receiver.metrics import Metrics, follow
 from receiver.providers import PROVIDERS
 from receiver.settings import Settings, SettingsError, variable
 from receiver.store import embedded, migrate, reporting
+from receiver.store.drain import Drain
 from receiver.store.keeper import Keeper
 from receiver.store.partitions import Maintenance, follow_days_left
 from receiver.store.preparation import prepared, until_prepared
+from receiver.store.quarantine import Quarantine
 from receiver.store.rejected_bound import Allowance, RejectedBound
 from receiver.store.spool import Spool
 from receiver.store.writer import Writer
@@ -42,6 +44,9 @@ async def opened(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Ops]:
         )
         allowance = Allowance(metrics, settings.rejected_max_bytes)
         keeper = Keeper(writer, spool, metrics, deadline_s=settings.answer_deadline_s, rejected=allowance)
+        quarantine = Quarantine(url, keeper, spool, metrics, timeout_s=settings.database_timeout_s)
+        stack.push_async_callback(quarantine.close)
+        drain = Drain(keeper, writer, spool, metrics, quarantine)
         bound = RejectedBound(
             url, metrics, allowance, max_bytes=settings.rejected_max_bytes, days=rejected_days(settings)
         )
@@ -52,7 +57,7 @@ async def opened(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Ops]:
         _follow(metrics, spool, maintenance)
         rounds = (maintenance.run, partial(reporting.keep_fresh, url, windows_h(settings)), bound.run)
         maintaining = _maintain(url, rounds, is_prepared=is_prepared)
-        await stack.enter_async_context(background(stop, writer.run(), keeper.run(), maintaining))
+        await stack.enter_async_context(background(stop, writer.run(), drain.run(), maintaining))
         yield Ops(keeper=keeper, metrics=metrics, maintenance=maintenance, spool=spool)
 
 

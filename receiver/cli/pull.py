@@ -109,9 +109,9 @@ async def _store_all(
     writing = asyncio.create_task(writer.run())
 
     async def store(callback: Callback) -> int:
-        job = understand(callback).job
+        _, job = await understand(callback)
         receipt = await writer.retry(job)
-        record(job, Kept(Place.DATABASE, receipt), counts)
+        await record(job, Kept(Place.DATABASE, receipt), counts)
         return len(receipt.stored)
 
     try:

@@ -9,8 +9,7 @@ Times are wall clock in UTC+8. `TIME` is the time of the push and `SERIAL` a cou
 anything about the message, so neither is part of a report's identity.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -35,6 +34,7 @@ from receiver.providers.payload import (
     OptionalCode,
     OptionalText,
     PayloadError,
+    ShortText,
     Text,
     Wire,
     as_json_text,
@@ -47,7 +47,7 @@ from receiver.providers.payload import (
     scalar_text,
     text_of,
 )
-from receiver.report import DeliveryReport, ProviderName, Status, Submission
+from receiver.report import DeliveryReport, Envelope, ProviderName, Status, Submission, content_id
 
 NAME: Final = ProviderName("cloudsms")
 
@@ -55,8 +55,8 @@ REPORT: Final = "cloudsms/report"
 
 _METHOD: Final = "SMS_PUSH_REPORT"
 _MAX_SERIAL: Final = 65_535
-_MAX_COPIED: Final = 16 * 1024 * 1024
-"""Bytes of the envelope over all results: every report's `raw` has it, and one packet must not fill the memory."""
+_MAX_COPIED: Final = 8 * 1024
+"""Bytes of the envelope, over all results, that are copied into the rows of the reports; beyond it is stored once."""
 
 
 class Packet(Wire):
@@ -65,8 +65,8 @@ class Packet(Wire):
     method: Text = Field(alias="METHOD")
     type: Text = Field(alias="TYPE")
     message_id: Text = Field(alias="SMS_UID")
-    sender: OptionalText = Field(None, alias="SOURCE_MSISDN")
-    report_time: OptionalText = Field(None, alias="REPORT_TIME")
+    sender: ShortText = Field(None, alias="SOURCE_MSISDN")
+    report_time: ShortText = Field(None, alias="REPORT_TIME")
 
 
 class Destination(Wire):
@@ -95,7 +95,7 @@ def parse(body: bytes) -> Parsed:
     """The reports of one packet. A strange SERIAL costs no report, and is kept as a fault."""
     fields = as_object(parse_json(text_of(body)))
     serial, faults = _serial(fields.get("SERIAL"))
-    reports: list[DeliveryReport] = []
+    reports: Iterable[DeliveryReport] = ()
     try:
         reports = mending(partial(_reports, faults), fields, faults, "the packet: ")
     except PayloadError as error:
@@ -103,22 +103,19 @@ def parse(body: bytes) -> Parsed:
     return Parsed(reports=reports, faults=faults, echo={"SERIAL": serial})
 
 
-def _reports(faults: list[str], fields: Item) -> list[DeliveryReport]:
-    envelope = {name: value for name, value in fields.items() if name != "SMS_RESULT_LIST"}
-    envelope_size = len(as_json_text(envelope))
+def _reports(faults: list[str], fields: Item) -> Iterator[DeliveryReport]:
+    beside = {name: value for name, value in fields.items() if name != "SMS_RESULT_LIST"}
+    raw = as_json_text(beside)
     packet = read(Packet, fields)
     if packet.method != _METHOD or packet.type != "REQUEST":
         raise PayloadError(f"METHOD and TYPE are not {_METHOD} and REQUEST")
     results = as_list(fields.get("SMS_RESULT_LIST"), "SMS_RESULT_LIST")
-    if len(results) * envelope_size > _MAX_COPIED:
-        raise PayloadError("the packet is too large beside its SMS_RESULT_LIST for so many results")
     correlation = context({"CUSTOMER_BODY": fields.get("CUSTOMER_BODY")})
-
-    def report(result: Item) -> DeliveryReport:
-        raw = as_json_text({**envelope, "SMS_RESULT_LIST": [result]})
-        return _report(packet, read(Result, result), correlation, raw)
-
-    return list(each(results, report, faults))
+    if len(results) > 1 and len(results) * len(raw) > _MAX_COPIED:
+        build = partial(_report, packet, {}, None, Envelope(raw, correlation))
+    else:
+        build = partial(_report, packet, beside, correlation, None)
+    return each(results, build, faults)
 
 
 def parse_submissions(body: bytes) -> Parsed:
@@ -128,14 +125,13 @@ def parse_submissions(body: bytes) -> Parsed:
     return Parsed(submissions=mending(partial(_submissions, faults), answer, faults, "the packet: "), faults=faults)
 
 
-def _submissions(faults: list[str], answer: Item) -> list[Submission]:
+def _submissions(faults: list[str], answer: Item) -> Iterator[Submission]:
     request = as_json_text([answer.get("TIME"), answer.get("SERIAL")])
-    submitted_at = beijing_wall_clock(scalar_text(answer.get("TIME")))
-    details = each(as_list(answer.get("DETAIL_LIST"), "DETAIL_LIST"), partial(_submission, request), faults)
-    return [replace(one, submitted_at=submitted_at) for one in details]
+    build = partial(_submission, content_id(request), beijing_wall_clock(scalar_text(answer.get("TIME"))))
+    return each(as_list(answer.get("DETAIL_LIST"), "DETAIL_LIST"), build, faults)
 
 
-def _submission(request: str, item: Item) -> Submission:
+def _submission(request: str, submitted_at: datetime | None, item: Item) -> Submission:
     raw = as_json_text(item)
     wire = read(Detail, item)
     recipient, country = _msisdn(wire)
@@ -153,6 +149,7 @@ def _submission(request: str, item: Item) -> Submission:
         status=status,
         reason=reason,
         detail=wire.description,
+        submitted_at=submitted_at,
         raw=raw,
     )
 
@@ -166,7 +163,12 @@ def _serial(value: object) -> tuple[object, list[str]]:
     return echo, ["SERIAL is missing" if value is None else "SERIAL is not a whole number"]
 
 
-def _report(packet: Packet, result: Result, correlation: str | None, raw: str) -> DeliveryReport:
+def _report(
+    packet: Packet, beside: Item, correlation: str | None, envelope: Envelope | None, item: Item
+) -> DeliveryReport:
+    """`beside` and `correlation` are copied into the report, the `envelope` is shared with others."""
+    raw = as_json_text({**beside, "SMS_RESULT_LIST": [item]})
+    result = read(Result, item)
     status, reason = meaning(NAME, result.state)
     recipient, country = _msisdn(result)
     return DeliveryReport(
@@ -185,6 +187,7 @@ def _report(packet: Packet, result: Result, correlation: str | None, raw: str) -
         happened_at=beijing_wall_clock(packet.report_time),
         happened_at_text=packet.report_time or "",
         raw=raw,
+        envelope=envelope,
     )
 
 

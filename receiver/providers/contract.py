@@ -44,22 +44,18 @@ HTTP_STATUS: Final[dict[Verdict, int]] = {
 class Parsed:
     """What an adapter made of one body.
 
-    `faults` says why something in it was not understood, one sentence an item; the body is then kept as rejected.
-    `sibling` is the path that this body belongs to when it came to the wrong one. `echo` is what the answer repeats
-    of the request.
+    The items of a batch may be built while they are read, once: a large one is worked on with breaks for others.
+    `faults` says why something in it was not understood, one sentence an item, as far as the items are read; the body
+    is then kept as rejected. `sibling` is the path that this body belongs to when it came to the wrong one. `echo` is
+    what the answer repeats of the request.
     """
 
-    reports: list[DeliveryReport] = field(default_factory=list)
-    replies: list[Reply] = field(default_factory=list)
-    submissions: list[Submission] = field(default_factory=list)
+    reports: Iterable[DeliveryReport] = ()
+    replies: Iterable[Reply] = ()
+    submissions: Iterable[Submission] = ()
     faults: list[str] = field(default_factory=list)
     sibling: str | None = None
     echo: Mapping[str, object] = field(default_factory=dict)
-
-    @property
-    def understood(self) -> bool:
-        """Whether there is anything to store."""
-        return bool(self.reports or self.replies or self.submissions)
 
 
 class SignatureError(Exception):

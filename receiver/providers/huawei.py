@@ -103,7 +103,7 @@ def parse(body: bytes, *, path: str) -> Parsed:
     """A report, a batch or an uplink message, whichever of them the body is; `path` is where it came to."""
     text = text_of(body)
     kind, parsed = _json(text) if looks_like_json(text) else _form(text)
-    return replace(parsed, sibling=kind) if kind != path and parsed.understood else parsed
+    return replace(parsed, sibling=kind) if kind != path else parsed
 
 
 def _json(text: str) -> tuple[str, Parsed]:
@@ -112,7 +112,7 @@ def _json(text: str) -> tuple[str, Parsed]:
         return _one(value)
     faults: list[str] = []
     items = as_list(value["statusReportList"], "statusReportList")
-    return REPORTS, Parsed(reports=list(each(items, _report, faults)), faults=faults)
+    return REPORTS, Parsed(reports=each(items, _report, faults), faults=faults)
 
 
 def _form(text: str) -> tuple[str, Parsed]:
@@ -177,7 +177,7 @@ def parse_submissions(body: bytes) -> Parsed:
     if not messages:
         raise PayloadError("result has no message in it")
     faults: list[str] = []
-    return Parsed(submissions=list(each(messages, _submission, faults)), faults=faults)
+    return Parsed(submissions=each(messages, _submission, faults), faults=faults)
 
 
 def _submission(item: Item) -> Submission:

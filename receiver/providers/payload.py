@@ -71,6 +71,11 @@ def scalar_text(value: object) -> str | None:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
+def _short_text(value: object) -> str | None:
+    text = scalar_text(value)
+    return text if text is not None and len(text) <= MAX_TEXT else None
+
+
 def _segment_number(value: object) -> int | None:
     text = scalar_text(value)
     return _SEGMENT_NUMBERS.get(text) if text is not None and len(text) <= len("255") else None
@@ -84,6 +89,8 @@ OptionalText = Annotated[str | None, BeforeValidator(scalar_text)]
 OptionalCode = Annotated[
     Annotated[str, StringConstraints(max_length=MAX_TEXT)] | None, BeforeValidator(scalar_text), _Verbatim()
 ]
+ShortText = Annotated[str | None, BeforeValidator(_short_text)]
+"""What is copied from a packet into each of its reports: None where it is longer than any that is meant so."""
 SegmentNumber = Annotated[int | None, BeforeValidator(_segment_number)]
 
 

@@ -11,6 +11,7 @@ A push that is not answered well is sent two more times.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
@@ -100,10 +101,9 @@ def parse(body: bytes, *, path: str) -> Parsed:
     if isinstance(value, dict) and "sid" not in value and not _REPLY_FIELDS.isdisjoint(value):
         kind, parsed = REPLY, Parsed(replies=[mending(_reply, as_object(value), faults)], faults=faults)
     else:
-        reports = list(each(as_list(value, "the body"), _report, faults))
+        reports = each(as_list(value, "the body"), _report, faults)
         kind, parsed = REPORTS, Parsed(reports=reports, faults=faults)
-    sibling = kind if kind != path and parsed.understood else None
-    return Parsed(reports=parsed.reports, replies=parsed.replies, faults=parsed.faults, sibling=sibling)
+    return replace(parsed, sibling=kind) if kind != path else parsed
 
 
 def _report(item: Item) -> DeliveryReport:
@@ -151,8 +151,9 @@ def parse_submissions(body: bytes) -> Parsed:
     answer = as_object(answer.get("Response", answer))
     faults: list[str] = []
     statuses = as_list(answer.get("SendStatusSet"), "SendStatusSet")
-    request = scalar_text(answer.get("RequestId")) or ""
-    return Parsed(submissions=list(each(statuses, partial(_submission, request), faults)), faults=faults)
+    # Its hash, because it stands in the identity of each refused one.
+    request = content_id(scalar_text(answer.get("RequestId")) or "")
+    return Parsed(submissions=each(statuses, partial(_submission, request), faults), faults=faults)
 
 
 def _submission(request: str, item: Item) -> Submission:

@@ -71,15 +71,13 @@ class PulledReply(Wire):
 def parse_reports(body: bytes) -> Parsed:
     """The reports of one answer. Raises PayloadError."""
     faults: list[str] = []
-    reports = list(each(_items(body, REPORT_LIST), _report, faults))
-    return Parsed(reports=reports, faults=faults)
+    return Parsed(reports=each(_items(body, REPORT_LIST), _report, faults), faults=faults)
 
 
 def parse_replies(body: bytes) -> Parsed:
     """The replies of one answer. Raises PayloadError."""
     faults: list[str] = []
-    replies = list(each(_items(body, REPLY_LIST), _reply, faults))
-    return Parsed(replies=replies, faults=faults)
+    return Parsed(replies=each(_items(body, REPLY_LIST), _reply, faults), faults=faults)
 
 
 def _items(body: bytes, name: str) -> list[object]:

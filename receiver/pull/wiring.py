@@ -48,8 +48,8 @@ def keeping(keeper: Keeper, metrics: Metrics) -> Keep:
     """Keep an answer the way that callbacks are kept."""
 
     async def keep(callback: Callback) -> None:
-        job = understand(callback).job
-        record(job, await keeper.keep(job), metrics)
+        _, job = await understand(callback)
+        await record(job, await keeper.keep(job), metrics)
 
     return keep
 

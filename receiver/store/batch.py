@@ -5,9 +5,10 @@ they are written (`sms_data.store_reports`), replies here: concurrent statements
 """
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -19,6 +20,7 @@ from receiver.store.job import Job
 
 Key = tuple[str, str, str]
 Columns = list[tuple[Any, ...]]
+S = TypeVar("S", bound=str)
 
 
 @dataclass(slots=True)
@@ -35,6 +37,7 @@ class _Message:
     sender: str | None
     context: str | None
     submitted_at: datetime | None
+    envelope_id: RowId | None
 
 
 @dataclass(slots=True)
@@ -46,11 +49,17 @@ class Batch:
     replies: dict[RowId, tuple[Reply, Callback]] = field(default_factory=dict)
     submissions: dict[RowId, tuple[Submission, Callback]] = field(default_factory=dict)
     rejected: dict[RowId, Job] = field(default_factory=dict)
+    has_envelopes: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not (self.messages or self.replies or self.rejected)
 
     @property
     def reports_alone(self) -> bool:
         """Whether it holds delivery reports and nothing else, as nearly every batch does."""
-        return bool(self.reports) and not (self.replies or self.submissions or self.rejected)
+        return bool(self.reports) and not (self.replies or self.submissions or self.rejected or self.has_envelopes)
 
 
 def arrange(jobs: Iterable[Job]) -> Batch:
@@ -61,7 +70,9 @@ def arrange(jobs: Iterable[Job]) -> Batch:
             if report.report_id not in batch.reports:
                 batch.reports[report.report_id] = (report, job.callback)
                 segment, part = part_of(report)
-                _tell(batch, report, report.report_id, {segment: part}, job.callback)
+                batch.has_envelopes |= report.envelope is not None
+                envelope_id = report.envelope.envelope_id if report.envelope else None
+                _tell(batch, report, report.report_id, {segment: part}, job.callback, envelope_id=envelope_id)
         for reply in job.replies:
             batch.replies.setdefault(reply.reply_id, (reply, job.callback))
         for submission in job.submissions:
@@ -81,7 +92,7 @@ def _add_submission(batch: Batch, submission: Submission, callback: Callback) ->
     batch.submissions[submission_id] = (submission, callback)
     status, reason = submission.status, submission.reason or ""
     part = Part(RANK[status], submitted_at.astimezone(UTC).isoformat(), submission.code, status.value, reason)
-    _tell(batch, submission, submission_id, {SUBMITTED: part}, callback, submitted_at)
+    _tell(batch, submission, submission_id, {SUBMITTED: part}, callback, submitted_at=submitted_at)
 
 
 def _tell(
@@ -90,7 +101,9 @@ def _tell(
     row_id: RowId,
     parts: dict[int, Part],
     callback: Callback,
+    *,
     submitted_at: datetime | None = None,
+    envelope_id: RowId | None = None,
 ) -> None:
     """Merge what one report or submission tells into its message."""
     key = (one.message_id, one.provider, one.recipient_key)
@@ -107,6 +120,7 @@ def _tell(
             one.sender,
             one.context,
             submitted_at,
+            envelope_id,
         )
         return
     known.parts = merge_parts(known.parts, parts)
@@ -118,6 +132,7 @@ def _tell(
     known.country = _greatest(known.country, one.country)
     known.sender = _greatest(known.sender, one.sender)
     known.context = _greatest(known.context, one.context)
+    known.envelope_id = _greatest(known.envelope_id, envelope_id)
     known.submitted_at = min(filter(None, (known.submitted_at, submitted_at)), default=None)
 
 
@@ -125,7 +140,7 @@ def _arrival(callback: Callback) -> float:
     return callback.received_at.timestamp()
 
 
-def _greatest(one: str | None, other: str | None) -> str | None:
+def _greatest(one: S | None, other: S | None) -> S | None:
     """As SQL's greatest(): which of two answers is kept must not depend on their order."""
     return max(filter(None, (one, other)), default=None)
 
@@ -137,7 +152,7 @@ def message_rows(batch: Batch) -> bytes:
 
 def _message(key: Key, m: _Message) -> dict[str, object]:
     state = message_state(m.parts, m.segments)
-    return {
+    row: dict[str, object] = {
         "message_id": key[0],
         "provider": key[1],
         "recipient_key": key[2],
@@ -157,6 +172,9 @@ def _message(key: Key, m: _Message) -> dict[str, object]:
         "parts": {str(segment): [*part] for segment, part in m.parts.items()},
         "seen": m.ids,
     }
+    if m.envelope_id:
+        row["envelope_id"] = m.envelope_id
+    return row
 
 
 def report_rows(batch: Batch) -> bytes:
@@ -165,7 +183,7 @@ def report_rows(batch: Batch) -> bytes:
 
 
 def _report(r: DeliveryReport, callback: Callback) -> dict[str, object]:
-    return {
+    row: dict[str, object] = {
         "report_id": r.report_id,
         "message_id": r.message_id,
         "provider": r.provider,
@@ -186,6 +204,20 @@ def _report(r: DeliveryReport, callback: Callback) -> dict[str, object]:
         "remote_addr": callback.remote_addr,
         "raw": orjson.Fragment(r.raw),
     }
+    if r.envelope:
+        row["envelope_id"] = r.envelope.envelope_id
+    return row
+
+
+def envelope_columns(batch: Batch, stored: AbstractSet[RowId]) -> Columns:
+    """The columns of `sql.INSERT_ENVELOPES`: each once that a new report names, sorted by key."""
+    rows = {}
+    for report_id in batch.reports.keys() & stored:
+        r, callback = batch.reports[report_id]
+        if r.envelope:
+            key = (r.message_id, r.provider, r.envelope.envelope_id)
+            rows[key] = (*key, callback.received_at, r.envelope.context, r.envelope.raw)
+    return list(zip(*(rows[key] for key in sorted(rows)), strict=True))
 
 
 def reply_columns(batch: Batch) -> Columns:

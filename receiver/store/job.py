@@ -1,6 +1,6 @@
 """What is to be stored of one callback, and what came of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple
@@ -58,6 +58,28 @@ class Job:
             *([replace(alone, error=self.error)] if self.error is not None else []),
         ]
 
+    def parts(self, rows: int, size: int) -> "Iterator[Job]":
+        """The job as smaller ones, each of so many rows and bytes at most; a larger row is one by itself."""
+        if self.size <= rows and len(self.callback.body) <= size:
+            if self.size:
+                yield self
+            return
+        first = taken = 0
+        alone = replace(self, replies=(), submissions=(), error=None)
+        for at, report in enumerate(self.reports):
+            weight = len(report.raw) + 2 * len(report.context or "")
+            if at > first and (at - first >= rows or taken + weight > size):
+                yield replace(alone, reports=self.reports[first:at])
+                first, taken = at, 0
+            taken += weight
+        if self.reports:
+            yield replace(alone, reports=self.reports[first:])
+        alone = replace(alone, reports=())
+        for at in range(0, len(self.submissions), rows):
+            yield replace(alone, submissions=self.submissions[at : at + rows])
+        if self.replies or self.error is not None:
+            yield replace(self, reports=(), submissions=())
+
 
 @dataclass(slots=True)
 class Receipt:
@@ -90,3 +112,14 @@ class Kept(NamedTuple):
 
     place: Place
     receipt: Receipt
+
+    def is_good(self, job: Job) -> bool:
+        """Whether the answer is the good one: something of the body was understood, and is not all refused.
+
+        The same row may stand in a body more than once, so rows are counted by their identity.
+        """
+        return not self.receipt.refused.keys() >= set(job.ids)
+
+    def why_not(self, job: Job) -> str:
+        """What the answer says where it is not good."""
+        return job.error or "; ".join(sorted(set(self.receipt.refused.values())))

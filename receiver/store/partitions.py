@@ -132,7 +132,7 @@ async def _delete_messages(connection: "asyncpg.Connection[asyncpg.Record]", cut
     """The states of messages whose reports are all gone, in small transactions: they change, so no day has them."""
     deleted = 0
     midnight = datetime.combine(cutoff, time.min, UTC)  # asyncpg would take a bare date for the machine's own midnight
-    for statement in (sql.DELETE_OLD_MESSAGES, sql.DELETE_OLD_REPLY_KEYS):
+    for statement in (sql.DELETE_OLD_MESSAGES, sql.DELETE_OLD_ENVELOPES, sql.DELETE_OLD_REPLY_KEYS):
         while True:
             count = int((await connection.execute(statement, midnight, _DELETE_AT_ONCE)).split()[-1])
             deleted += count

@@ -16,6 +16,7 @@ from receiver.store import connecting, sql
 from receiver.store.batch import (
     Batch,
     arrange,
+    envelope_columns,
     message_rows,
     rejected_columns,
     reply_columns,
@@ -115,10 +116,14 @@ async def _transaction(session: Session, batch: Batch, patience_ms: int) -> Rece
 
 async def _statements(session: Session, batch: Batch, patience_ms: int) -> Receipt:
     receipt = Receipt()
+    if batch.is_empty:
+        await session.connection.execute(sql.PROBE)
     if batch.messages:
         receipt = await _store_reports(session, batch, patience_ms)
         if submissions := receipt.stored & batch.submissions.keys():
             await session.connection.execute(sql.INSERT_SUBMISSIONS, *submission_columns(batch, submissions))
+        if batch.has_envelopes and (columns := envelope_columns(batch, receipt.stored)):
+            await session.connection.execute(sql.INSERT_ENVELOPES, *columns)
     if batch.replies:
         rows = await session.connection.fetch(sql.INSERT_REPLIES, *reply_columns(batch))
         receipt.stored.update(row["reply_id"] for row in rows)

@@ -1,35 +1,44 @@
 """One log line and one count for each report, once it is known where it is kept (design, section 6)."""
 
+import asyncio
+from collections.abc import Sequence
+
 from receiver.limited_log import LimitedLog
 from receiver.logs import get_logger
 from receiver.masking import mask_msisdn
 from receiver.metrics import Metrics
 from receiver.providers import url_path
-from receiver.report import Reason, Reply, RowId, Status, Submission
+from receiver.report import DeliveryReport, Reason, Reply, RowId, Status, Submission
+from receiver.store.intake import TURN
 from receiver.store.job import Job, Kept, Place
 
 log = get_logger()
 dropped = LimitedLog()
 
 
-def record(job: Job, kept: Kept, metrics: Metrics) -> None:
+async def record(job: Job, kept: Kept, metrics: Metrics) -> None:
     """Tell of every report, reply and rejected payload of the job what became of it."""
-    if job.reports:
-        _reports(job, kept, metrics)
+    told: set[RowId] = set()
+    for at in range(0, len(job.reports), TURN):
+        if at:
+            await asyncio.sleep(0)  # the callbacks of others come between
+        _reports(job, job.reports[at : at + TURN], kept, metrics, told)
     for reply in job.replies:
         _reply(job, reply, kept, metrics)
-    for submission in job.submissions:
-        _submission(job, submission, kept, metrics)
+    for at, submission in enumerate(job.submissions, start=1):
+        _submission(job, submission, kept, metrics, told)
+        if at % TURN == 0:
+            await asyncio.sleep(0)
     if job.error is not None and kept.place is not Place.SPOOL:
         _rejected(job, job.error, kept, metrics)
 
 
-def _reports(job: Job, kept: Kept, metrics: Metrics) -> None:
+def _reports(job: Job, reports: Sequence[DeliveryReport], kept: Kept, metrics: Metrics, told: set[RowId]) -> None:
+    """`told` are those that were told of as stored: the same report may stand in the same body again."""
     callback = job.callback
     tell = log.bind().info
     stored: dict[tuple[Status, Reason | None], int] = {}
-    told: set[RowId] = set()
-    for report in job.reports:
+    for report in reports:
         if report.report_id in kept.receipt.refused:
             _rejected(job, kept.receipt.refused[report.report_id], kept, metrics)
             continue
@@ -39,7 +48,7 @@ def _reports(job: Job, kept: Kept, metrics: Metrics) -> None:
             event = "report.spooled"
         elif report.report_id in kept.receipt.stored and report.report_id not in told:
             event = "report.stored"
-            told.add(report.report_id)  # the same report may stand in the same body again
+            told.add(report.report_id)
             stored[report.status, report.reason] = stored.get((report.status, report.reason), 0) + 1
             if lag_s is not None:
                 metrics.report_lag(report.provider, lag_s)
@@ -77,12 +86,13 @@ def _reply(job: Job, reply: Reply, kept: Kept, metrics: Metrics) -> None:
     )
 
 
-def _submission(job: Job, submission: Submission, kept: Kept, metrics: Metrics) -> None:
-    stored = submission.submission_id in kept.receipt.stored
+def _submission(job: Job, submission: Submission, kept: Kept, metrics: Metrics, told: set[RowId]) -> None:
+    stored = submission.submission_id in kept.receipt.stored and submission.submission_id not in told
     if why := kept.receipt.refused.get(submission.submission_id):
         _rejected(job, why, kept, metrics)
         return
     if stored:
+        told.add(submission.submission_id)
         metrics.submission_stored(submission.provider, submission.status)
     spooled = kept.place is Place.SPOOL
     log.info(

@@ -129,7 +129,7 @@ async def _replay(connection: "asyncpg.Connection[asyncpg.Record]", payload: Rej
         # Nobody who could not sign it then can have it believed now.
         refusal=payload.error if payload.error.startswith(NOT_SIGNED) else None,
     )
-    _, job = understand(callback)
+    _, job = await understand(callback)
     if dry_run or not job.ids:
         return Replayed(payload.rejected_id, len(job.ids), 0, job.error)
     understood = replace(job, error=None)

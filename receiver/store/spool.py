@@ -7,7 +7,7 @@ import asyncio
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
@@ -67,9 +67,9 @@ class Spool:
             self._work.notify()
         await asyncio.wrap_future(done)
 
-    async def oldest(self, limit: int, after: int = 0) -> list[tuple[int, Callback]]:
-        """The first callbacks in the order of their arrival, with their numbers. Raises SpoolError."""
-        return await self._call(lambda: self._file.read(limit, after))
+    async def oldest(self, limit: int, after: int = 0, but: Container[int] = ()) -> list[tuple[int, Callback]]:
+        """The first callbacks in the order of their arrival, with their numbers, but for some. Raises SpoolError."""
+        return await self._call(lambda: self._file.read(limit, after, but))
 
     async def remove(self, numbers: Sequence[int]) -> None:
         """Forget callbacks that are committed in PostgreSQL. Raises SpoolError."""

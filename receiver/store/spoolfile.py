@@ -9,7 +9,7 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -135,11 +135,13 @@ class SpoolFile:
             raise SpoolFull(str(error)) from error
         self._callbacks += len(rows)
 
-    def read(self, limit: int, after: int = 0) -> list[tuple[int, Callback]]:
-        """The first callbacks behind number `after`, in order of arrival; fewer where they are large."""
+    def read(self, limit: int, after: int = 0, but: Container[int] = ()) -> list[tuple[int, Callback]]:
+        """The first callbacks behind number `after`, but for some, in order of arrival; fewer where they are large."""
         found: list[tuple[int, Callback]] = []
         size = 0
         for number, *columns in self._db.execute(_SELECT, (after,)):
+            if number in but:
+                continue
             callback = _callback(*columns)
             found.append((number, callback))
             size += len(callback.body)

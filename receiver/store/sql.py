@@ -28,6 +28,15 @@ SELECT translate(row_id::text, '-', '') AS row_id, known FROM sms_data.store_rep
 $3 is how many reports and submissions are given, $4 MAX_REPORTS_A_MESSAGE, $5 how long to wait for a lock (ms).
 """
 
+PROBE: Final = "UPDATE sms_data.probe SET probed_at = now()"
+"""A change, because a standby that is not there, or a disk that is full, shows when one is committed."""
+
+INSERT_ENVELOPES: Final = """
+INSERT INTO sms_data.envelope (message_id, provider, envelope_id, received_at, context, raw)
+SELECT * FROM unnest($1::text[], $2::text[], $3::uuid[], $4::timestamptz[], $5::jsonb[], $6::jsonb[])
+ON CONFLICT DO NOTHING
+"""
+
 INSERT_SUBMISSIONS: Final = """
 INSERT INTO sms_data.submission (
     submission_id, message_id, provider, recipient, country, sender, segments, fee, status, reason, code, detail,
@@ -99,6 +108,16 @@ WHERE (message_id, provider, recipient_key) IN (
     WHERE first_received_at < $1 AND last_received_at < $1
     LIMIT $2)
 """
+
+DELETE_OLD_ENVELOPES: Final = """
+DELETE FROM sms_data.envelope WHERE (message_id, provider, envelope_id) IN (
+    SELECT message_id, provider, envelope_id FROM sms_data.envelope AS e
+    WHERE received_at < $1
+          AND NOT EXISTS (SELECT FROM sms_data.message AS m
+                          WHERE m.message_id = e.message_id AND m.provider = e.provider)
+    LIMIT $2)
+"""
+"""Behind the messages that name them: one about which a report came later is kept, and its envelope with it."""
 
 DELETE_OLD_REPLY_KEYS: Final = """
 DELETE FROM sms_data.reply_key

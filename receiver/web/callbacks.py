@@ -151,16 +151,16 @@ def _not_signed(endpoint: Endpoint, callbacks: Callbacks, remote: str | None, er
 
 async def _keep_rejected(callback: Callback, callbacks: Callbacks, why: str) -> None:
     """Keep the bytes of a body that is refused unread. Nobody documents compressed pushes: unpacking is a risk."""
-    _, job = understand(replace(callback, refusal=why))
+    _, job = await understand(replace(callback, refusal=why))
     try:
-        record(job, await callbacks.keeper.keep(job), callbacks.metrics)
+        await record(job, await callbacks.keeper.keep(job), callbacks.metrics)
     except CannotKeep as error:
         raise Refused(Verdict.BUSY, "try again later") from error
 
 
 async def _keep(callback: Callback, endpoint: Endpoint, callbacks: Callbacks) -> web.Response:
-    parsed, job = understand(callback)
-    if parsed.sibling:
+    parsed, job = await understand(callback)
+    if parsed.sibling and job.ids:
         callbacks.lines.warning(
             "payload.wrong_url",
             provider=endpoint.provider,
@@ -179,8 +179,7 @@ async def _keep(callback: Callback, endpoint: Endpoint, callbacks: Callbacks) ->
             request_id=callback.request_id,
         )
         return answer(endpoint, Verdict.BUSY, "try again later", parsed.echo)
-    record(job, kept, callbacks.metrics)
-    if parsed.understood and len(kept.receipt.refused) < len(job.ids):
+    await record(job, kept, callbacks.metrics)
+    if kept.is_good(job):
         return answer(endpoint, Verdict.GOOD, echo=parsed.echo)
-    why = job.error or "; ".join(sorted(set(kept.receipt.refused.values())))
-    return answer(endpoint, Verdict.NOT_UNDERSTOOD, why, parsed.echo)
+    return answer(endpoint, Verdict.NOT_UNDERSTOOD, kept.why_not(job), parsed.echo)

@@ -72,14 +72,14 @@ async def _handle(request: web.Request, path: str, submissions: Submissions) -> 
         request_id=secrets.token_hex(8),
         correlation=_correlation(request),
     )
-    parsed, job = understand(callback)
+    _, job = await understand(callback)
     try:
         kept = await submissions.keeper.keep(job)
     except CannotKeep as error:
         raise Refused(Verdict.BUSY, "nothing can keep this now; try again later") from error
-    record(job, kept, submissions.metrics)
-    if not parsed.understood or len(kept.receipt.refused) == len(set(job.ids)):
-        raise Refused(Verdict.NOT_UNDERSTOOD, job.error or "; ".join(sorted(set(kept.receipt.refused.values()))))
+    await record(job, kept, submissions.metrics)
+    if not kept.is_good(job):
+        raise Refused(Verdict.NOT_UNDERSTOOD, kept.why_not(job))
     stored = len(kept.receipt.stored)
     return {
         "kept_in": kept.place.value,

@@ -7,10 +7,9 @@ import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from time import perf_counter
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
-import asyncpg
 import uvloop
 
 from receiver.callback import Callback
@@ -22,26 +21,24 @@ _COPIED_AT_ONCE: Final = 2_000
 _PLAIN: Final = "CREATE TABLE plain (LIKE sms_data.report)"
 _KEY: Final = "ALTER TABLE plain ADD PRIMARY KEY (message_id, received_at, report_id)"
 
-Connection = Any
-Write = Callable[[Connection, list[Job]], Awaitable[float]]
+Write = Callable[[postgres.Session, list[Job]], Awaitable[float]]
 
 
-def jobs(count: int) -> list[Job]:
+async def jobs(count: int) -> list[Job]:
     """Callbacks of one report each, as they leave the adapter."""
     form = "sequence=1&total=1&orgCode=000&updateTime=2026-11-20T06%3A31%3A46Z&source=2&smsMsgId={}_1&status=DELIVRD"
-    return [
-        understand(
-            Callback(
-                path="huawei/report",
-                body=form.format(uuid4()).encode(),
-                content_type=None,
-                received_at=datetime.now(UTC),
-                remote_addr="127.0.0.1",
-                request_id="0123456789abcdef",
-            )
-        ).job
+    callbacks = [
+        Callback(
+            path="huawei/report",
+            body=form.format(uuid4()).encode(),
+            content_type=None,
+            received_at=datetime.now(UTC),
+            remote_addr="127.0.0.1",
+            request_id="0123456789abcdef",
+        )
         for _ in range(count)
     ]
+    return [(await understand(callback)).job for callback in callbacks]
 
 
 def row(job: Job) -> tuple[object, ...]:
@@ -49,21 +46,21 @@ def row(job: Job) -> tuple[object, ...]:
     c, (r,) = job.callback, job.reports
     first = (r.report_id, r.message_id, r.provider, r.recipient, r.country, r.sender, r.segment, r.segments)
     second = (r.status.value, r.reason and r.reason.value, r.code, r.detail, r.operator_code, r.reported_by, r.context)
-    return (*first, *second, r.happened_at, c.received_at, c.remote_addr, r.raw)
+    return (*first, *second, r.happened_at, c.received_at, c.remote_addr, r.raw, None)
 
 
-async def copy(connection: Connection, some: list[Job]) -> float:
+async def copy(session: postgres.Session, some: list[Job]) -> float:
     """COPY into a plain table: no partitions, no duplicate check, no state."""
     records = [row(job) for job in some]
     started = perf_counter()
-    await connection.copy_records_to_table("plain", records=records)
+    await session.connection.copy_records_to_table("plain", records=records)
     return perf_counter() - started
 
 
-async def write(connection: Connection, some: list[Job]) -> float:
-    """The receiver's own transaction."""
+async def write(session: postgres.Session, some: list[Job]) -> float:
+    """The receiver's own transaction, on a session like the writer's."""
     started = perf_counter()
-    await postgres.write(postgres.Session(connection), some, 60.0)
+    await postgres.write(session, some, 60.0)
     return perf_counter() - started
 
 
@@ -79,15 +76,15 @@ HOW: Final[dict[str, tuple[Write, int, tuple[str, ...]]]] = {
 async def rate(how: str, url: str, seconds: float) -> float:
     """Rows a second of the time that the writing took; making the rows is not in it."""
     do, at_once, first = HOW[how]
-    connection = await asyncpg.connect(url)
+    session = await postgres.connect(url, 60.0, 60.0)
     for statement in first:
-        await connection.execute(statement)
-    await do(connection, jobs(at_once))
+        await session.connection.execute(statement)
+    await do(session, await jobs(at_once))
     spent, rows = 0.0, 0
     while spent < seconds:
-        spent += await do(connection, jobs(at_once))
+        spent += await do(session, await jobs(at_once))
         rows += at_once
-    await connection.close()
+    await session.connection.close()
     return rows / spent
 
 

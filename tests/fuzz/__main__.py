@@ -53,7 +53,7 @@ def main() -> int:
     echo(f"{options.seconds:.0f} s of fuzzing, seed {seed}")
     logs.configure("json", "CRITICAL", stream=sys.stderr.buffer)
     inputs = Inputs(seed)
-    tried, found = parsers.run(inputs, options.seconds / 2)
+    tried, found = asyncio.run(parsers.run(inputs, options.seconds / 2))
     echo(f"adapters: {tried} bodies")
     with tempfile.TemporaryDirectory(prefix="receiver-fuzz-") as name:
         folder = Path(name).resolve()

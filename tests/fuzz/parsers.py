@@ -13,7 +13,7 @@ from receiver.store.intake import understand
 OWN_FAULT = "a fault of the receiver's own"
 
 
-def fault_of(given: Given) -> str | None:
+async def fault_of(given: Given) -> str | None:
     """What is wrong with what the adapters make of it."""
     callback = Callback(
         path=given.path,
@@ -23,12 +23,12 @@ def fault_of(given: Given) -> str | None:
         remote_addr="203.0.113.7",
         request_id="fuzz",
     )
-    parsed, job = understand(callback)
+    parsed, job = await understand(callback)
     if OWN_FAULT in (job.error or ""):
         return str(job.error)
-    if not parsed.understood and not job.error:
+    rows = [*job.reports, *job.replies, *job.submissions]
+    if not rows and not job.error:
         return "neither understood nor told why not"
-    rows = [*parsed.reports, *parsed.replies, *parsed.submissions]
     for row in rows:
         json.loads(row.raw)
     texts = [str(getattr(row, name)) for row in rows for name in _stored(row) if isinstance(getattr(row, name), str)]
@@ -40,13 +40,13 @@ def fault_of(given: Given) -> str | None:
     return None
 
 
-def run(inputs: Inputs, seconds: float) -> tuple[int, list[str]]:
+async def run(inputs: Inputs, seconds: float) -> tuple[int, list[str]]:
     """How many were tried in that time, and what was found."""
     ends, number, found = time.monotonic() + seconds, 0, []
     while time.monotonic() < ends:
         number += 1
         given = inputs.given(inputs.dice("parsers", number), list(INTAKES))
-        if fault := fault_of(given):
+        if fault := await fault_of(given):
             found.append(f"parsers, case {number}, {given.path}: {fault}: {given.body[:300]!r}")
     return number, found
 

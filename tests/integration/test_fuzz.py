@@ -14,8 +14,8 @@ SEED = 20_261_120
 SECONDS = 3.0
 
 
-def test_no_mutated_payload_surprises_an_adapter() -> None:
-    tried, found = parsers.run(Inputs(SEED), SECONDS)
+async def test_no_mutated_payload_surprises_an_adapter() -> None:
+    tried, found = await parsers.run(Inputs(SEED), SECONDS)
     assert found == []
     assert tried
 

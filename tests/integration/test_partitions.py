@@ -11,7 +11,7 @@ from support.reports import job, report
 from support.writers import writing
 
 from receiver.metrics import build
-from receiver.report import ProviderName, Reply, content_id
+from receiver.report import Envelope, ProviderName, Reply, content_id
 from receiver.store import partitions
 from receiver.store.job import Job
 from receiver.store.partitions import Done, Maintenance, follow_days_left
@@ -122,6 +122,17 @@ async def test_a_message_lives_as_long_as_its_youngest_report(database, sql):
         await partitions.maintain(database, days_ahead=0, retention_days=30)
         assert not (await writer.write(job(delivered, received_at=noon(TODAY)))).stored
     assert [tuple(row) for row in await sql.fetch("SELECT message_id, status FROM sms.message")] == [("m", "delivered")]
+
+
+async def test_an_envelope_lives_as_long_as_the_messages_that_name_it(database, sql):
+    cutoff = TODAY - timedelta(days=30)
+    old, kept = (report(message_id=name, envelope=Envelope('{"a":1}', None)) for name in ("old", "kept"))
+    async with writing(database) as writer:
+        await writer.write(job(old, kept, received_at=noon(cutoff - timedelta(days=1))))
+        await writer.write(job(report("ACCEPTD", message_id="kept"), received_at=noon(TODAY)))
+    assert await sql.fetchval("SELECT count(*) FROM sms_data.envelope") == 2
+    await partitions.maintain(database, days_ahead=0, retention_days=30)
+    assert [row[0] for row in await sql.fetch("SELECT message_id FROM sms_data.envelope")] == ["kept"]
 
 
 @pytest.mark.parametrize("zone", ["America/Los_Angeles", "Asia/Shanghai"])

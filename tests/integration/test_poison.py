@@ -8,6 +8,7 @@ import orjson
 import pytest
 from support import service as services
 from support.capture import captured_log
+from support.draining import drained, draining
 from support.reports import job, report
 from support.service import Service
 from support.writers import writing
@@ -137,13 +138,8 @@ async def test_poison_in_the_spool_does_not_block_what_comes_after_it(database, 
     for n in range(24):
         body = f"smsMsgId=m-{n}&status={'POISON' if n % 2 else 'DELIVRD'}".encode()
         await spool.put(job(body=body).callback)
-    async with writing(database, metrics, timeout_s=1.0) as writer:
-        draining = asyncio.create_task(Keeper(writer, spool, metrics, deadline_s=20.0).run())
-        async with asyncio.timeout(30):
-            while spool.depth.callbacks:
-                await asyncio.sleep(0.02)
-        draining.cancel()
-        await asyncio.wait([draining])
+    async with writing(database, metrics, timeout_s=1.0) as writer, draining(database, writer, spool, metrics):
+        await drained(spool)
     await spool.close()
     assert await stored(sql) == {f"m-{n}" for n in range(0, 24, 2)}
     assert await sql.fetchval("SELECT count(*) FROM sms.rejected_payload") == 12

@@ -12,6 +12,7 @@ import pytest
 from support import service as services
 from support.capture import captured_log
 from support.cases import case
+from support.draining import drained, draining
 from support.reports import NOON, callback, job, report
 from support.service import Service
 from support.writers import writing
@@ -70,12 +71,12 @@ async def test_a_job_larger_than_a_group_is_a_group(database, sql):
 
 async def test_large_bodies_are_not_all_in_one_group(database):
     metrics = build("test")
-    body = bytes(6 << 20)
+    body = bytes(800 << 10)
     jobs = [replace(job(report(message_id=f"m-{n}")), callback=callback(body=body)) for n in range(6)]
     async with writing(database, metrics) as writer:
         await asyncio.gather(*map(writer.write, jobs))
     assert metrics.registry.get_sample_value("receiver_flush_reports_sum") == 6
-    assert metrics.registry.get_sample_value("receiver_flush_reports_count") == 3, "two in each have 16 MiB"
+    assert metrics.registry.get_sample_value("receiver_flush_reports_count") == 3, "two in each have 2 MiB"
 
 
 async def test_the_commit_is_durable_whatever_the_databases_own_setting(database, sql):
@@ -204,6 +205,16 @@ async def test_two_writers_with_the_same_messages_in_any_order_neither_deadlock_
     assert [row["status"] for row in states] == ["delivered"]
 
 
+async def test_what_a_full_message_refuses_is_refused_as_often_as_it_stands_in_a_body(patient):
+    """The same report twice in one body was answered as good, with nothing stored."""
+    items = [{"smsMsgId": "m-1", "status": f"S{n}"} for n in range(MAX_REPORTS_A_MESSAGE)]
+    assert (await patient.post(BATCH, batch(*items), **JSON))[0] == 200
+    one_more = {"smsMsgId": "m-1", "status": "ONE-MORE"}
+    assert (await patient.post(BATCH, batch(one_more), **JSON))[0] == 400
+    assert (await patient.post(BATCH, batch(one_more, one_more), **JSON))[0] == 400
+    assert (await patient.post(BATCH, batch(one_more, items[0]), **JSON))[0] == 200, "a duplicate is good"
+
+
 async def test_a_queue_that_is_full_refuses_and_one_that_is_empty_takes_any_size(database):
     metrics = build("test")
     writer = Writer(database, metrics, timeout_s=20.0, max_queue=10, max_flush=100)
@@ -240,12 +251,10 @@ async def test_a_spool_with_more_than_the_queue_holds_drains_all_the_same(databa
     for n in range(20):
         items = [{"smsMsgId": f"m-{n}-{i}", "status": "DELIVRD"} for i in range(20)]
         await spool.put(job(body=batch(*items)).callback)
-    async with writing(database, metrics, max_queue=50, max_flush=100) as writer:
-        draining = asyncio.create_task(Keeper(writer, spool, metrics, deadline_s=20.0).run())
-        async with asyncio.timeout(30):
-            while spool.depth.callbacks:
-                await asyncio.sleep(0.02)
-        draining.cancel()
-        await asyncio.wait([draining])
+    async with (
+        writing(database, metrics, max_queue=50, max_flush=100) as writer,
+        draining(database, writer, spool, metrics),
+    ):
+        await drained(spool)
     await spool.close()
     assert await count(sql) == 400

@@ -274,7 +274,7 @@ async def test_a_message_with_too_many_submissions_refuses_the_next_one_aloud(
         await connection.execute("SELECT sms_data.create_partitions('2026-11-20')")
         keeper = Keeper(writer, spool, build("test"), deadline_s=20.0)
         for code in ("000000", "E200041"):
-            _, job = understand(_callback(huawei("m-1", code)))
+            _, job = await understand(_callback(huawei("m-1", code)))
             kept = await keeper.keep(job)
         assert list(kept.receipt.refused) == job.ids
         assert await connection.fetchval("SELECT path FROM sms.rejected_payload") == "/submissions/huawei"

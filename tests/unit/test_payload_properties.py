@@ -10,9 +10,10 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from support.cases import cases
 from support.dialects import ENDPOINT_PATHS, good_body
+from support.parsing import parse, parsed
 
 from receiver.providers import ENDPOINTS, common
-from receiver.providers.contract import Parsed, Verdict
+from receiver.providers.contract import Verdict
 from receiver.providers.payload import PayloadError, Wire, as_json_text, parse_form, parse_json, text_of
 from receiver.report import DeliveryReport, Reply
 
@@ -35,14 +36,6 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=12),
     max_leaves=30,
 )
-
-
-def parsed(path: str, body: bytes) -> Parsed:
-    """Like the listener: what is no PayloadError goes on."""
-    try:
-        return ENDPOINTS[path].parse(body)
-    except PayloadError as error:
-        return Parsed(faults=[str(error)])
 
 
 def assert_storable(text: str | None) -> None:
@@ -183,7 +176,7 @@ FORM = parse_form(good_body("huawei/report", "form").decode()) | {"sequence": "1
 
 def one_id(path: str, value: Any) -> object:
     body = urlencode(value) if path == "huawei/report" else json.dumps(value)
-    (report,) = ENDPOINTS[path].parse(body.encode()).reports
+    (report,) = parse(path, body.encode()).reports
     return report.report_id
 
 
@@ -240,15 +233,8 @@ def test_finding_the_key_that_stands_twice_does_not_take_minutes() -> None:
 
 
 def test_a_reply_whose_time_is_thousands_of_digits_is_stored_without_one() -> None:
-    (reply,) = ENDPOINTS["tencent/reply"].parse(b'{"text":"TD","time":"%s1"}' % (b"0" * 5_000)).replies
+    (reply,) = parse("tencent/reply", b'{"text":"TD","time":"%s1"}' % (b"0" * 5_000)).replies
     assert reply.sent_at is None
-
-
-def test_a_large_envelope_over_many_results_is_refused_before_it_fills_the_memory() -> None:
-    fat = PACKET | {"CUSTOMER_BODY": {"x": "y" * 700_000}, "SMS_RESULT_LIST": PACKET["SMS_RESULT_LIST"] * 4_000}
-    got = parsed("cloudsms/report", json.dumps(fat).encode())
-    assert not got.reports
-    assert got.faults == ["the packet is too large beside its SMS_RESULT_LIST for so many results"]
 
 
 def test_text_of_takes_a_byte_order_mark_away() -> None:

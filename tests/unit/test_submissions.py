@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.parsing import parsed, understood
 from support.submissions import FOLDER, Answer, answer, answers
 
 from receiver.providers import PROVIDERS, SUBMISSIONS
-from receiver.providers.contract import Parsed
-from receiver.providers.payload import PayloadError
 from receiver.report import Status, Submission
 
 every_provider = pytest.mark.parametrize("path", sorted(SUBMISSIONS))
@@ -26,14 +25,6 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KNOWN) | TEXTS, inner, max_size=8),
     max_leaves=25,
 )
-
-
-def parsed(path: str, body: bytes) -> Parsed:
-    """What is no PayloadError goes on."""
-    try:
-        return SUBMISSIONS[path](body)
-    except PayloadError as error:
-        return Parsed(faults=[str(error)])
 
 
 def column(row: Submission, name: str) -> Any:
@@ -76,7 +67,7 @@ def test_adapter_makes_of_it_what_the_fixture_says(case: Answer) -> None:
         assert got.faults == []
     else:
         assert case.expected["rejected"] in "; ".join(got.faults).lower()
-    assert got.understood == (case.expected["http_status"] == 200)
+    assert understood(got) == (case.expected["http_status"] == 200)
 
 
 def test_every_provider_has_answers_that_it_understands_refused_messages_and_answers_that_it_does_not() -> None:

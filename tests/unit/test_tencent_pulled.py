@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support import tc3
+from support.parsing import parse
 from support.tencent_api import pushed, pushed_reply, reply, report
 
 from receiver.callback import Callback
@@ -37,7 +38,7 @@ def answer(path, *items):
 
 
 def pulled(path, *items):
-    return SOURCES[path].parse(answer(path, *items))
+    return parse(path, answer(path, *items))
 
 
 def one(path, item):
@@ -48,13 +49,13 @@ def one(path, item):
 
 
 def push(path, body):
-    parsed = ENDPOINTS[path].parse(json.dumps(body).encode())
+    parsed = parse(path, json.dumps(body).encode())
     (row,) = parsed.reports or parsed.replies
     return row
 
 
 def test_the_vendors_sample_is_understood():
-    (row,) = SOURCES[PULLED_REPORTS].parse(VENDOR_SAMPLE).reports
+    (row,) = parse(PULLED_REPORTS, VENDOR_SAMPLE).reports
     assert (row.message_id, row.status, row.code) == (
         "5000:1045710669157053657849499619",
         Status.DELIVERED,
@@ -112,7 +113,7 @@ def test_one_bad_item_costs_the_others_nothing():
 
 def test_the_list_alone_is_understood_too():
     body = json.dumps([report(1), report(2)]).encode()
-    assert len(SOURCES[PULLED_REPORTS].parse(body).reports) == 2
+    assert len(parse(PULLED_REPORTS, body).reports) == 2
 
 
 @pytest.mark.parametrize(
@@ -132,10 +133,10 @@ def test_the_list_alone_is_understood_too():
 )
 def test_what_is_no_answer_is_said_to_be_none(body):
     with pytest.raises(PayloadError):
-        SOURCES[PULLED_REPORTS].parse(body)
+        parse(PULLED_REPORTS, body)
 
 
-def test_it_is_kept_and_replayed_like_a_callback_but_no_url_leads_to_it():
+async def test_it_is_kept_and_replayed_like_a_callback_but_no_url_leads_to_it():
     assert SOURCES.keys().isdisjoint(ENDPOINTS)
     callback = Callback(
         path=PULLED_REPORTS,
@@ -145,7 +146,7 @@ def test_it_is_kept_and_replayed_like_a_callback_but_no_url_leads_to_it():
         remote_addr=None,
         request_id="r",
     )
-    job = understand(callback).job
+    _, job = await understand(callback)
     assert job.provider == "tencent"
     assert len(job.reports) == 1
     assert job.error.startswith("item 2")

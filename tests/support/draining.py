@@ -1,0 +1,35 @@
+"""The drain at work, without a service around it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from receiver.metrics import Metrics
+from receiver.store.drain import Drain
+from receiver.store.keeper import Keeper
+from receiver.store.quarantine import Quarantine
+from receiver.store.spool import Spool
+from receiver.store.writer import Writer
+
+
+@asynccontextmanager
+async def draining(
+    url: str, writer: Writer, spool: Spool, metrics: Metrics, *, timeout_s: float = 20.0
+) -> AsyncIterator[Keeper]:
+    """A keeper whose spool is drained while the block runs."""
+    keeper = Keeper(writer, spool, metrics, deadline_s=20.0)
+    quarantine = Quarantine(url, keeper, spool, metrics, timeout_s=timeout_s)
+    running = asyncio.create_task(Drain(keeper, writer, spool, metrics, quarantine).run())
+    try:
+        yield keeper
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+        await quarantine.close()
+
+
+async def drained(spool: Spool, *, timeout_s: float = 30.0) -> None:
+    """Return once nothing is spooled."""
+    async with asyncio.timeout(timeout_s):
+        while spool.depth.callbacks:
+            await asyncio.sleep(0.02)
