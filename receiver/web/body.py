@@ -61,6 +61,22 @@ def _too_large(limits: BodyLimits) -> Refused:
     return Refused(Verdict.TOO_LARGE, f"the body is larger than {limits.max_bytes} bytes")
 
 
+def is_coded(request: web.Request) -> bool:
+    """Whether the body is compressed, or in any other coding than chunked alone, which its parser has undone.
+
+    aiohttp takes whatever comes before chunked (`gzip, chunked`) for nothing.
+    """
+    headers = request.headers
+    if hdrs.CONTENT_ENCODING in headers and not _codings(request, hdrs.CONTENT_ENCODING) <= {"", "identity"}:
+        return True
+    return hdrs.TRANSFER_ENCODING in headers and headers[hdrs.TRANSFER_ENCODING].strip(" \t").lower() != "chunked"
+
+
+def _codings(request: web.Request, header: str) -> set[str]:
+    """Several lines are one list (RFC 9110, section 5.3)."""
+    return {one.strip(" \t").lower() for line in request.headers.getall(header) for one in line.split(",")}
+
+
 def content_type(request: web.Request) -> str | None:
     """The header as it came, as far as text goes."""
     header = request.headers.get(hdrs.CONTENT_TYPE)

@@ -21,7 +21,7 @@ from receiver.store.intake import NOT_SIGNED, understand
 from receiver.store.keeper import CannotKeep, Keeper
 from receiver.store.record import record
 from receiver.web.answers import Refused, answer
-from receiver.web.body import BodyLimits, content_type, read_body
+from receiver.web.body import BodyLimits, content_type, is_coded, read_body
 from receiver.web.connection import remote_of
 from receiver.web.room import Place, Room
 from receiver.web.signatures import Signatures
@@ -115,8 +115,7 @@ async def _handle(request: web.Request, endpoint: Endpoint, callbacks: Callbacks
 
 
 async def _take(request: web.Request, callback: Callback, endpoint: Endpoint, callbacks: Callbacks) -> web.Response:
-    encoding = request.headers.get(hdrs.CONTENT_ENCODING, "").strip().lower()
-    if encoding not in ("", "identity"):
+    if is_coded(request):
         await _keep_rejected(callback, callbacks, "the body is compressed")
         raise Refused(Verdict.COMPRESSED, "send the body uncompressed")
     return await _keep(callback, endpoint, callbacks)

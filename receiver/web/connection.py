@@ -2,9 +2,7 @@
 
 aiohttp bounds an idle connection and leaves the rest to a proxy in front: a head may drip in for the whole keep-alive
 time, an answer that nobody reads is waited for without end. How far a head or a body has come is seen here from what
-aiohttp's parser made of each piece. The names with an underscore that we use of aiohttp's `RequestHandler` (3.14)
-are its count and its queue of requests, and its wait for the next one with the time when that is over;
-tests/integration/test_limits.py tells when they mean something else.
+aiohttp's parser made of each piece.
 """
 
 import asyncio
@@ -16,6 +14,7 @@ from multidict import CIMultiDictProxy
 
 from receiver.addresses import socket_address
 from receiver.metrics import Ended
+from receiver.web.aiohttp_private import RequestProtocol
 from receiver.web.client_address import client_address
 from receiver.web.guard import FRESH_S, SLOW_S, Guard, Limits
 
@@ -32,6 +31,9 @@ _FAREWELLS: Final[dict[Ended, bytes]] = {
     "large_head": _FAREWELL % b"431 Request Header Fields Too Large",
 }
 
+_SERVER: Final = "receiver"
+"""aiohttp would tell its version and Python's."""
+
 _LINGER_S: Final = 2.0
 """How long the rest of a body that was refused is read, so that the client gets to read the answer."""
 
@@ -43,7 +45,7 @@ _SLOW, _IDLE, _YOUNG = 0, 1, 2
 read; then the idle; then what may just have begun."""
 
 
-class Connection(web.RequestHandler):
+class Connection(RequestProtocol):
     """`peer` is the address at the other end of the socket, `proxied` whether a trusted proxy is there."""
 
     __slots__ = (
@@ -87,11 +89,11 @@ class Connection(web.RequestHandler):
         self.peer = socket_address(transport.get_extra_info("peername"))
         self.proxied = self._guard.limits.trusted.has(self.peer)
         self._stream = cast("asyncio.Transport", transport)
-        now = self._head_since = self._loop.time()
+        now = self._head_since = self.loop.time()
         if self._guard.admit(self, now):
             super().connection_made(transport)
         else:
-            self._force_close = True
+            self.take_nothing()
             self._part(self._stream, _NO_ROOM)
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -101,7 +103,7 @@ class Connection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self._request_count == self._seen:
+        if self.heads_parsed == self._seen:
             self._piece_came(data)
         else:
             self._note_requests()
@@ -109,23 +111,22 @@ class Connection(web.RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """What stood behind an upgrade that is declined is parsed in here, and not as data that came."""
+        """What stood behind an upgrade that is declined is parsed in here, and not as data that came.
+
+        Every answer that aiohttp makes comes through here, to what is no HTTP too.
+        """
+        resp.headers[hdrs.SERVER] = _SERVER
         try:
             return await super().finish_response(request, resp, start_time)
         finally:
-            if self._request_count != self._seen:
+            if self.heads_parsed != self._seen:
                 self._note_requests()
 
-    @property
-    def has_more(self) -> bool:
-        """Whether the next request is there already."""
-        return bool(self._messages)
-
     def _note_requests(self) -> None:
-        self._seen = self._request_count
+        self._seen = self.heads_parsed
         self._head_since, self._body = 0.0, None
-        if self._messages and not (body := self._messages[-1][1]).is_eof():
-            self._body, self._body_since = body, self._loop.time()
+        if self.has_queued and not (body := self.last_queued_body).is_eof():
+            self._body, self._body_since = body, self.loop.time()
 
     def _piece_came(self, data: bytes) -> None:
         """No head ended with it: it is of a body, or of a head that is not there yet."""
@@ -134,13 +135,13 @@ class Connection(web.RequestHandler):
                 self._body = None
             return
         if data and not self._head_since:
-            self._head_since, self._head_bytes = self._loop.time(), 0
+            self._head_since, self._head_bytes = self.loop.time(), 0
         self._head_bytes += len(data)
         if self._head_bytes > MAX_HEAD:
             self._guard.end(self, "large_head")
 
     def pause_writing(self) -> None:
-        self._paused_since = self._loop.time()
+        self._paused_since = self.loop.time()
         super().pause_writing()
 
     def resume_writing(self) -> None:
@@ -164,7 +165,7 @@ class Connection(web.RequestHandler):
 
     def _idle(self, now: float) -> tuple[int, float] | None:
         """Its last answer may be on its way out of this process still."""
-        since = self._next_keepalive_close_time - self._keepalive_timeout
+        since = self.last_answer_at
         unsent = self._stream is None or self._stream.get_write_buffer_size() > 0
         return None if unsent and now - since < SLOW_S else (_IDLE, since)
 
@@ -212,7 +213,7 @@ class Connection(web.RequestHandler):
 
     def _at_work(self) -> bool:
         """Whether aiohttp's loop over the requests does anything but wait for the next one; or has yet to notice it."""
-        return self._waiter is None or bool(self._messages)
+        return not self.waits_for_request or self.has_queued
 
     def _is_closing(self, now: float) -> bool:
         """Whether it only waits for its last bytes to be taken."""
@@ -224,7 +225,7 @@ class Connection(web.RequestHandler):
     def _part(self, stream: asyncio.Transport, farewell: bytes) -> None:
         stream.write(farewell)
         stream.close()
-        self._loop.call_later(_LAST_WORDS_S, stream.abort)
+        self.loop.call_later(_LAST_WORDS_S, stream.abort)
 
 
 def remote_of(request: web.BaseRequest) -> str | None:

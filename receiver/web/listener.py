@@ -85,7 +85,7 @@ class Listener:
 
     async def _say_farewell(self, request: web.Request, response: web.StreamResponse) -> None:
         """Or the client's next request would meet a connection that is being closed: lost, for who does not resend."""
-        if cast("Connection", request.protocol).has_more:
+        if cast("Connection", request.protocol).has_queued:
             # Thousands of pipelined requests must not be one turn of the loop (they are, from Python 3.12 on).
             await asyncio.sleep(0)
         if self._draining:

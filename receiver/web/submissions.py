@@ -22,7 +22,7 @@ from receiver.store.intake import understand
 from receiver.store.keeper import CannotKeep, Keeper
 from receiver.store.record import record
 from receiver.web.answers import HEADERS, Refused
-from receiver.web.body import BodyLimits, content_type, read_body
+from receiver.web.body import BodyLimits, content_type, is_coded, read_body
 from receiver.web.connection import remote_of
 
 _MAX_CORRELATION: Final = 256
@@ -63,6 +63,8 @@ def _handler(path: str, submissions: Submissions) -> Callable[[web.Request], Awa
 
 async def _handle(request: web.Request, path: str, submissions: Submissions) -> dict[str, object]:
     """How many messages are new, how many were known, and what was not understood."""
+    if is_coded(request):
+        raise Refused(Verdict.COMPRESSED, "send the body uncompressed")
     callback = Callback(
         path=path,
         body=await read_body(request, submissions.limits),

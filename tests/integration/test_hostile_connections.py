@@ -1,5 +1,6 @@
 """What is no HTTP at all: the service answers the next honest request, and its log stays short and clean."""
 
+import re
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
@@ -15,6 +16,9 @@ PATH = "huawei/report"
 URL = f"/callback/{PATH}"
 SECRET = "a-piece-of-the-body-13912345678"
 BODY = f"smsMsgId={SECRET}&status=DELIVRD".encode()
+VERSIONS = re.compile(rb"aiohttp|Python|/\d+\.\d+\.\d")
+"""What a `Server` header tells by default, which is for attackers alone."""
+
 _numbers = count()
 
 
@@ -107,6 +111,7 @@ async def test_garbage_on_the_line_harms_nobody(service: Service, log: Captured,
         said = await connection.rest()
     assert b"HTTP/1.1 5" not in said
     assert b"HTTP/1.0 5" not in said
+    assert VERSIONS.findall(said) == []
     await honest_request(service)
     assert "Traceback" not in log.text
     assert SECRET not in log.text
@@ -114,6 +119,28 @@ async def test_garbage_on_the_line_harms_nobody(service: Service, log: Captured,
     assert [line for line in log.lines if line["level"] in {"error", "critical"}] == []
     (row,) = await service.rows("SELECT count(*) AS n FROM sms.delivery_report WHERE message_id LIKE $1", f"%{SECRET}%")
     assert row["n"] == 0
+
+
+ANSWERED = {
+    "a good one": (request(URL, BODY), 200),
+    "a bad one": (request(URL, b"?"), 400),
+    "a HEAD": (head(URL, method="HEAD"), 200),
+    "a GET": (head(URL, method="GET"), 405),
+    "a path that is not there": (head("/elsewhere", method="GET"), 404),
+    "what is expected of nobody": (request(URL, BODY, "Expect: miracles"), 417),
+    "what is no HTTP": (b"what?\r\n\r\n", 400),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERED)
+@pytest.mark.parametrize("listener", ["url", "ops_url"])
+async def test_no_answer_tells_which_versions_run(service: Service, name: str, listener: str) -> None:
+    sent, status = ANSWERED[name]
+    async with wire(getattr(service, listener)) as connection:
+        await connection.send(sent.replace(b"receiver.test", b"localhost"))
+        answer = await connection.answer(without_body=name == "a HEAD")
+    assert answer.status == status or listener == "ops_url"
+    assert VERSIONS.findall(answer.headers.get("server", "").encode() + answer.body) == []
 
 
 async def test_a_flood_of_garbage_does_not_flood_the_log(service: Service, log: Captured) -> None:
