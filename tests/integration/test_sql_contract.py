@@ -98,6 +98,7 @@ CONTRACT = {
         "shutdown_error_count": "bigint",
         "black_list_count": "bigint",
         "frequency_limit_count": "bigint",
+        "other_failure_count": "bigint",
     },
     "send_statistics": {
         "hour": TIME,
