@@ -147,6 +147,10 @@ async def test_the_writer_destroys_nothing(login: As):
         "TRUNCATE sms_data.rejected_payload_slot_0",
         "UPDATE sms_data.rejected_ring SET slot = 1",
         "UPDATE sms_data.report SET code = 'other'",
+        "UPDATE sms_data.message SET status = 'delivered'",
+        "INSERT INTO sms_data.message SELECT * FROM sms_data.message",
+        "INSERT INTO sms_data.report SELECT * FROM sms_data.report",
+        "SELECT 1 FROM sms_data.message FOR KEY SHARE",
         "UPDATE sms_data.report_20260301 SET code = 'other'",
         "ALTER TABLE sms_data.report DETACH PARTITION sms_data.report_20260301",
         "DROP TABLE sms_data.report_20260301",
@@ -206,7 +210,7 @@ async def test_everything_is_the_owners_and_nothing_everybodys(sql: asyncpg.Conn
 async def test_what_runs_with_the_owners_rights_cannot_be_led_astray(sql: asyncpg.Connection):
     """By an object of the caller's that is found before the one that is meant."""
     functions = await sql.fetch("SELECT proname, proconfig FROM pg_proc WHERE prosecdef AND proowner <> 10")
-    assert {row["proname"] for row in functions} == {"create_partitions", "make_room_for_rejected"}
+    assert {row["proname"] for row in functions} == {"create_partitions", "make_room_for_rejected", "store_reports"}
     assert all("search_path=pg_catalog, pg_temp" in row["proconfig"] for row in functions)
 
 
@@ -219,6 +223,7 @@ async def test_a_function_that_the_owner_makes_is_nobody_elses(sql: asyncpg.Conn
 ADVISORY = ("sms_data.create_partitions", "sms_data.rejected_ring", "sms_data.code")
 """What any login may lock: nothing may wait for it."""
 LOCKED_BY_FUNCTIONS = ("partitioned_table", "rejected_ring")
+WRITTEN_BY_FUNCTIONS = ("message", "report")
 IN_THE_WAY = (
     "ROW EXCLUSIVE",
     "SHARE UPDATE EXCLUSIVE",
@@ -247,7 +252,7 @@ async def test_a_dashboard_that_holds_advisory_locks_stops_nothing(login: As, sq
 
 
 async def test_nobody_else_can_hold_the_locks_that_are_waited_for(login: As):
-    functions = [f"sms_data.{table}" for table in LOCKED_BY_FUNCTIONS]
+    functions = [f"sms_data.{table}" for table in (*LOCKED_BY_FUNCTIONS, *WRITTEN_BY_FUNCTIONS)]
     await refuses(login("ingest"), lock(functions))
     await refuses(login("dashboard"), lock([*functions, "sms_data.code", "sms.code", "sms.rejected_payload"]))
 

@@ -82,14 +82,16 @@ async def test_large_bodies_are_not_all_in_one_group(database):
 async def test_the_commit_is_durable_whatever_the_databases_own_setting(database, sql):
     name = await sql.fetchval("SELECT current_database()")
     await sql.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
-    await sql.execute("CREATE TABLE seen AS SELECT ''::text AS setting WITH NO DATA")
     await sql.execute("""
+        CREATE TABLE seen AS SELECT ''::text AS setting WITH NO DATA;
+        GRANT INSERT ON seen TO PUBLIC;
         CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
-        $$BEGIN INSERT INTO seen VALUES (current_setting('synchronous_commit')); RETURN NEW; END$$""")
-    await sql.execute("CREATE TRIGGER note BEFORE INSERT ON sms_data.message FOR EACH ROW EXECUTE FUNCTION note()")
+        $$BEGIN INSERT INTO public.seen VALUES (current_setting('synchronous_commit')); RETURN NULL; END$$;
+        CREATE CONSTRAINT TRIGGER note AFTER INSERT ON sms_data.message INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION note()""")
     async with writing(database) as writer:
         await writer.write(job(report()))
-    assert set(await sql.fetch("SELECT DISTINCT setting FROM seen")) == {("on",)}
+    assert set(await sql.fetch("SELECT DISTINCT setting FROM seen")) == {("on",)}, "at the commit, behind the function"
 
 
 async def test_a_report_twice_in_one_body_is_stored_once(patient: Service):

@@ -1,0 +1,8 @@
+-- The service writes states and reports by the function alone. Whoever may update a table may lock it against everybody,
+-- and could write any state of a message by hand.
+
+ALTER FUNCTION sms_data.store_reports(json, json, integer, integer, integer)
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
+
+REVOKE INSERT, UPDATE ON sms_data.message FROM sms_writer;
+REVOKE INSERT ON sms_data.report FROM sms_writer;
