@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.dialects import ENDPOINT_PATHS, good_body
+from support.parsing import parse, parsed
 from support.tencent_api import pushed_reply, reply
 
-from receiver.providers import ENDPOINTS, SOURCES
-from receiver.providers.contract import Parsed
-from receiver.providers.payload import PayloadError, as_json_text, mending, parse_form, parse_json
+from receiver.providers import SOURCES
+from receiver.providers.payload import as_json_text, mending, parse_form, parse_json
 from receiver.providers.tencent_pulled import REPLIES as PULLED_REPLIES
 
 KNOWN_BY = {
@@ -28,13 +28,6 @@ KNOWN_BY = {
 
 CHARACTERS = {"U+0000": "\0", "the first half of a pair": "\ud83d", "the other half": "\ude00"}
 BAD = pytest.mark.parametrize("bad", CHARACTERS.values(), ids=CHARACTERS)
-
-
-def parsed(path: str, body: bytes) -> Parsed:
-    try:
-        return ENDPOINTS[path].parse(body)
-    except PayloadError as error:
-        return Parsed(faults=[str(error)])
 
 
 def spoilt(path: str, bad: str) -> Iterator[tuple[str, bytes]]:
@@ -86,7 +79,7 @@ def test_what_comes_again_is_the_same_again(path: str, bad: str) -> None:
 def test_a_pulled_reply_is_the_pushed_one() -> None:
     item = reply(1, ReplyContent="a\0b")
     (pulled,) = SOURCES[PULLED_REPLIES].parse(json.dumps([item]).encode()).replies
-    (pushed,) = ENDPOINTS["tencent/reply"].parse(json.dumps(pushed_reply(item)).encode()).replies
+    (pushed,) = parse("tencent/reply", json.dumps(pushed_reply(item)).encode()).replies
     assert (pulled.body, pulled.reply_id) == ("a\ufffdb", pushed.reply_id)
 
 
