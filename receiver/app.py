@@ -26,7 +26,8 @@ async def listening_for_ops(settings: Settings, kept: ops.Ops, *, takes_submissi
     if takes_submissions:
         given = submissions.Submissions(keeper=kept.keeper, metrics=kept.metrics, limits=_body_limits(settings))
         submissions.add_routes(app, given)
-    listener = Listener(app, settings, ops_guard(settings, kept.metrics), settings.ops_host, settings.ops_port)
+    guard = ops_guard(settings, kept.metrics)
+    listener = Listener(app, settings, guard, settings.ops_host, settings.ops_port, name="ops_host")
     async with listener.open(reuse_port=False):
         yield listener
 

@@ -104,11 +104,11 @@ async def running(
 
 
 def _tell(settings: Settings, ops: Listener, callbacks: Listener | None, platforms: Sequence[Opened]) -> None:
-    log.info("ops.listening", url=ops.url)
+    log.info("ops.listening", url=ops.url, bound=ops.bound)
     ops_token.warn_if_open(settings)
     if callbacks is not None:
         for path in app.paths(settings):
-            log.info("callback.listening", url=callbacks.url + path)
+            log.info("callback.listening", url=callbacks.url + path, bound=callbacks.bound)
     for source in (source for platform in platforms for source in platform.sources):
         log.info("pull.started", source=source.path)
 

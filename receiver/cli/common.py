@@ -18,6 +18,7 @@ from receiver.store.migrate import MigrationError, SchemaBehindError
 from receiver.store.partitions import NotRetired
 from receiver.store.postgres import TRANSIENT
 from receiver.store.spoolfile import SpoolInUse
+from receiver.web.bind import ListenError
 
 T = TypeVar("T")
 
@@ -41,6 +42,8 @@ def errors() -> Iterator[None]:
     try:
         yield
     except (SettingsError, EmbeddedError, MigrationError, SchemaBehindError, NotRetired, SpoolInUse) as error:
+        raise click.ClickException(str(error)) from error
+    except ListenError as error:
         raise click.ClickException(str(error)) from error
     except (*TRANSIENT, aiohttp.ClientError) as error:
         raise click.ClickException(f"{type(error).__name__}: {error}") from error

@@ -19,16 +19,13 @@ from receiver.logs import get_logger
 from receiver.web.eviction_pool import EvictionPool
 from receiver.web.guard import Guard
 
-_BACKLOG: Final = 4_096
-"""What the kernel keeps until we come to it; it may have a lower limit of its own (`net.core.somaxconn`)."""
-
 _AT_ONCE: Final = 64
 """Connections that are accepted in one turn."""
 
 _PAUSE_S: Final = 0.5
 
 _SPEAKS_S: Final = 0.5
-"""In this time an honest client's first byte is there, from the other side of the world and with a packet lost."""
+"""In this time an honest client's first byte is there, from the other side of the world too."""
 
 _SHAKES_HANDS_S: Final = 1.0
 """In this time its handshake is done."""
@@ -37,37 +34,6 @@ _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 """SO_LINGER: on, for no time. Who never said anything must not be remembered by the kernel for a minute."""
 
 log = get_logger()
-
-
-async def bind(host: str, port: int, *, reuse_port: bool) -> list[socket.socket]:
-    """A listening socket for each address of the host. Raises OSError."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    opened: list[socket.socket] = []
-    try:
-        for family, kind, protocol, _, address in dict.fromkeys(found):
-            one = socket.socket(family, kind, protocol)
-            opened.append(one)
-            _listen(one, address, reuse_port=reuse_port)
-    except BaseException:
-        for one in opened:
-            one.close()
-        raise
-    return opened
-
-
-def _listen(one: socket.socket, address: Any, *, reuse_port: bool) -> None:  # noqa: ANN401 - as the socket module has it
-    one.settimeout(0)
-    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if reuse_port:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    if one.family == socket.AF_INET6:
-        one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-    try:
-        one.bind(address)
-    except OSError as error:
-        raise OSError(error.errno, f"cannot listen on {address[0]}, port {address[1]}: {error.strerror}") from error
-    one.listen(_BACKLOG)
 
 
 def places(connections: int) -> tuple[int, int]:

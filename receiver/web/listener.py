@@ -10,9 +10,10 @@ from aiohttp import hdrs, web
 from receiver.addresses import Networks
 from receiver.metrics import Metrics, follow
 from receiver.settings import Settings
+from receiver.web.bind import Where, bind, shown
 from receiver.web.connection import Connection
 from receiver.web.descriptors import room_for
-from receiver.web.door import Door, bind, places
+from receiver.web.door import Door, places
 from receiver.web.guard import Guard, Limits
 
 _OPS_CONNECTIONS: Final = 256
@@ -23,7 +24,7 @@ _SHOWN_HOST: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - it 
 class Listener:
     """Opened with `open`; `drain` closes the door and lets those inside finish.
 
-    `tls` is what a connection is told of it; then it speaks HTTPS only.
+    `tls` is what a connection is told of it; then it speaks HTTPS only. `name` is the setting that `host` comes from.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Listener:
         host: str,
         port: int,
         tls: Mapping[str, Any] | None = None,
+        name: str = "host",
     ) -> None:
         self._runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=settings.shutdown_timeout_s)
         app.on_response_prepare.append(self._say_farewell)
@@ -42,6 +44,8 @@ class Listener:
         self._draining = False
         self._host = host
         self._port = port
+        self._name = name
+        self._bound = ""
         self._tls = tls or {}
         self._door: Door | None = None
 
@@ -50,13 +54,19 @@ class Listener:
         """Where it listens, as one would type it."""
         return f"{'https' if self._tls else 'http'}://{_SHOWN_HOST.get(self._host, self._host)}:{self._port}"
 
+    @property
+    def bound(self) -> str:
+        """What it is bound to, `0.0.0.0:8080`: who can reach it hangs on that. Empty until it is open."""
+        return self._bound
+
     @asynccontextmanager
     async def open(self, *, reuse_port: bool) -> AsyncIterator[None]:
-        """Listen while the block runs, then let requests under way finish."""
+        """Listen while the block runs, then let requests under way finish. Raises ListenError."""
         await self._runner.setup()
         guarding = asyncio.create_task(self._guard.run())
         try:
-            sockets = await bind(self._host, self._port, reuse_port=reuse_port)
+            sockets = await bind(Where(self._host, self._port, self._name), reuse_port=reuse_port)
+            self._bound = shown(sockets)
             self._port = sockets[0].getsockname()[1]
             self._door = Door(sockets, self._connection, self._tls, self._guard)
             self._door.open()

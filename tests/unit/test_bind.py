@@ -1,0 +1,85 @@
+"""Where a listener is bound, and what is said where it cannot be."""
+
+import errno
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from receiver.web.bind import ListenError, Where, bind, shown
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that somebody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        yield other.getsockname()[1]
+
+
+def closed(sockets: list[socket.socket]) -> str:
+    """What they were bound to."""
+    said = shown(sockets)
+    for one in sockets:
+        one.close()
+    return said
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1", "::", "::1"])
+async def test_what_is_bound_is_shown_with_brackets_where_it_has_colons(host: str) -> None:
+    sockets = await bind(Where(host, 0), reuse_port=False)
+    port = sockets[0].getsockname()[1]
+    assert closed(sockets) == (f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+
+
+async def test_a_port_that_is_taken_is_named_with_its_setting(taken: int) -> None:
+    with pytest.raises(ListenError, match="stop it, or set RECEIVER_PORT to a port that is free") as raised:
+        await bind(Where("127.0.0.1", taken), reuse_port=False)
+    assert str(raised.value).startswith(f"RECEIVER_HOST=127.0.0.1, RECEIVER_PORT={taken}: cannot listen there")
+    assert raised.value.errno == errno.EADDRINUSE
+
+
+async def test_the_ops_listeners_settings_are_named_for_it(taken: int) -> None:
+    with pytest.raises(ListenError, match=f"^RECEIVER_OPS_HOST=127.0.0.1, RECEIVER_OPS_PORT={taken}: .* RECEIVER_OPS_"):
+        await bind(Where("127.0.0.1", taken, "ops_host"), reuse_port=False)
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [("192.0.2.1", "set RECEIVER_HOST to one that it has"), ("no such host", "set RECEIVER_HOST to an address")],
+    ids=["an address of somebody else", "no address"],
+)
+async def test_a_host_that_cannot_be_had_is_named_with_its_setting(host: str, said: str) -> None:
+    with pytest.raises(ListenError, match=f"^RECEIVER_HOST={host}, .*{said}"):
+        await bind(Where(host, 0), reuse_port=False)
+
+
+@pytest.fixture
+def only_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the kernel says on a machine without IPv4."""
+    real = socket.socket
+
+    def without_ipv4(family: int = -1, *rest: int) -> socket.socket:
+        if family == socket.AF_INET:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        return real(family, *rest)
+
+    monkeypatch.setattr("receiver.web.bind.socket.socket", without_ipv4)
+
+
+@pytest.mark.usefixtures("only_ipv6")
+async def test_on_a_machine_with_only_ipv6_the_default_is_named_and_what_to_set() -> None:
+    with pytest.raises(ListenError, match=r"^RECEIVER_HOST=0\.0\.0\.0, .*set RECEIVER_HOST to :: or ::1"):
+        await bind(Where("0.0.0.0", 0), reuse_port=False)
+
+
+@pytest.mark.usefixtures("only_ipv6")
+async def test_a_name_with_addresses_of_both_kinds_is_listened_on_where_the_machine_has_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: [_found("127.0.0.1"), _found("::1")])
+    assert closed(await bind(Where("localhost", 0), reuse_port=False)).startswith("[::1]:")
+
+
+def _found(host: str) -> tuple[int, int, int, str, tuple[str, int]]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return family, socket.SOCK_STREAM, 0, "", (host, 0)
