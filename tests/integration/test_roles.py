@@ -1,6 +1,7 @@
 """The roles: dashboards see the views and nothing else, the service owns nothing, and sms_owner everything."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import timedelta
 from itertools import product
@@ -108,13 +109,17 @@ async def test_a_dashboard_writes_nowhere(login: As):
 
 
 async def test_the_service_runs_as_the_writer(written_by_ingest: Service):
-    """Reports, duplicates, replies and rejected payloads, from no partition at all to days ahead."""
+    """Reports, duplicates, large packets, replies and rejected payloads, from no partition at all to days ahead."""
     good, bad, reply = case("huawei/single-vendor-sample"), case("huawei/batch-body-not-json"), "huawei/uplink-emoji"
     for body in (good, good, bad, case(reply)):
         status, _ = await written_by_ingest.post(body.path, body.body, **body.headers)
         assert status == body.expected["http_status"]
+    fat = json.loads(case("cloudsms/several-recipients-one-uid").body) | {"CUSTOMER_BODY": {"long": "x" * 10_000}}
+    assert (await written_by_ingest.post("/callback/cloudsms/report", json.dumps(fat)))[0] == 200
+    assert await written_by_ingest.rows("SELECT 1 FROM sms_data.envelope"), "what spans its results is stored once"
+    several = len(fat["SMS_RESULT_LIST"])
     counts = {view: len(await written_by_ingest.rows(f"SELECT 1 FROM sms.{view}")) for view in VIEWS[:4]}
-    assert counts == {"delivery_report": 1, "message": 1, "reply": 1, "rejected_payload": 1}
+    assert counts == {"delivery_report": 1 + several, "message": 1 + several, "reply": 1, "rejected_payload": 1}
     ahead = written_by_ingest.settings.partition_days_ahead
     ahead_of_today = "SELECT count(*) FROM sms_data.partition WHERE day > (now() AT TIME ZONE 'UTC')::date"
 
