@@ -6,9 +6,8 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from receiver.metrics import Metrics, follow
-from receiver.providers import VERIFIERS
 from receiver.report import ProviderName
-from receiver.settings import Settings, SettingsError, variable
+from receiver.settings import Settings
 from receiver.web import callbacks, ops, ops_token, submissions
 from receiver.web.allowed import allow_lists
 from receiver.web.body import BodyLimits
@@ -73,6 +72,4 @@ def _room(settings: Settings, metrics: Metrics) -> Room:
 def push_keys(settings: Settings) -> dict[ProviderName, dict[str, str]]:
     """The key pairs of each platform that signs its pushes."""
     named = {key.get_secret_value().partition(":")[0] for key in settings.push_keys}
-    if unable := named - VERIFIERS.keys():
-        raise SettingsError(f"{variable('push_keys')}: {', '.join(sorted(unable))} signs nothing that we can check")
     return {ProviderName(name): settings.secrets_by_access(name) for name in named}

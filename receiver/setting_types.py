@@ -20,22 +20,14 @@ _PATH_SAFE: Final = re.compile(r"[A-Za-z0-9._~-]+")
 _BEARER: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750, section 2.1
 
 
-def _split_tokens(value: object) -> object:
+def split_tokens(value: object) -> object:
+    """`a,b` as ("a", "b")."""
     if not isinstance(value, str):
         return value
     tokens = tuple(token for part in value.split(",") if (token := part.strip()))
     if not tokens:
         raise ValueError("holds no token; leave the variable out to have none")
     return tokens
-
-
-def _split_windows(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    pairs = [part.partition("=") for part in value.split(",") if part.strip()]
-    if not all(name.strip() and hours.strip().isdecimal() for name, _, hours in pairs):
-        raise ValueError("is not a list of platform=hours")
-    return {name.strip(): int(hours) for name, _, hours in pairs}
 
 
 def _split_networks(value: object) -> object:
@@ -57,19 +49,6 @@ def _network(text: str) -> Network:
     return network
 
 
-def _split_allowed(value: object) -> object:
-    """`a=x,a=y,b=z` as {"a": ("x", "y"), "b": ("z",)}."""
-    if not isinstance(value, str):
-        return value
-    pairs = [part.partition("=") for part in value.split(",") if part.strip()]
-    if not all(name.strip() and network.strip() for name, _, network in pairs):
-        raise ValueError("is not a list of platform=network")
-    allowed: dict[str, tuple[str, ...]] = {}
-    for name, _, network in pairs:
-        allowed[name.strip()] = (*allowed.get(name.strip(), ()), network.strip())
-    return allowed
-
-
 def _split_names(value: object) -> object:
     if not isinstance(value, str):
         return value
@@ -83,18 +62,6 @@ def _split_paths(value: object) -> object:
     if not isinstance(value, str):
         return value
     return tuple(path for part in value.split(",") if (path := part.strip()))
-
-
-def _split_named_paths(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    pairs = [part.partition("=") for part in value.split(",") if part.strip()]
-    if not all(name.strip() and path.strip() for name, _, path in pairs):
-        raise ValueError("is not a list of platform=path")
-    names = [name.strip() for name, _, _ in pairs]
-    if len(set(names)) < len(names):
-        raise ValueError("names a platform twice; put all its authorities into one file")
-    return {name.strip(): path.strip() for name, _, path in pairs}
 
 
 def _check_tokens(tokens: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
@@ -118,14 +85,6 @@ def _check_bearer(token: SecretStr | None) -> SecretStr | None:
     if not _BEARER.fullmatch(secret):
         raise ValueError("cannot stand in a header: use letters, digits and . _ ~ + / - only, then = if need be")
     return token
-
-
-def _check_push_keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-    for number, key in enumerate(keys, start=1):
-        parts = key.get_secret_value().split(":", 2)
-        if len(parts) != len(("platform", "access", "secret")) or not all(part.strip() for part in parts):
-            raise ValueError(f"key pair {number} of {len(keys)} is not platform:access:secret")
-    return keys
 
 
 def _check_url(url: SecretStr | None) -> SecretStr | None:
@@ -167,15 +126,10 @@ Host = Annotated[str, Field(min_length=1)]
 HostNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_names)]
 DataDir = Annotated[Path, AfterValidator(_absolute)]
 DatabaseUrl = Annotated[SecretStr | None, AfterValidator(_check_url)]
-Tokens = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split_tokens), AfterValidator(_check_tokens)]
-PushKeys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split_tokens), AfterValidator(_check_push_keys)]
+Tokens = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(split_tokens), AfterValidator(_check_tokens)]
 Bearer = Annotated[SecretStr | None, AfterValidator(_check_bearer)]
 File = Annotated[Path, AfterValidator(_absolute)]
 Files = Annotated[tuple[File, ...], NoDecode, BeforeValidator(_split_paths)]
-NamedFiles = Annotated[dict[str, File], NoDecode, BeforeValidator(_split_named_paths)]
-Hours = Annotated[int, Field(ge=1, le=8_760)]
-Windows = Annotated[dict[str, Hours], NoDecode, BeforeValidator(_split_windows)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_split_networks)]
-AllowedAddresses = Annotated[dict[str, tuple[str, ...]], NoDecode, BeforeValidator(_split_allowed)]
 LogFormat = Annotated[Literal["json", "console"] | None, BeforeValidator(_lower)]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]

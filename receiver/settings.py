@@ -3,16 +3,16 @@
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import Annotated, Final, Self, TypeVar
+from urllib.parse import unquote, urlsplit
 
 from platformdirs import user_data_path
-from pydantic import ByteSize, Field, ValidationError, model_validator
-from pydantic.fields import FieldInfo
+from pydantic import ByteSize, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfigDict
 
+from receiver.setting_platforms import AllowedAddresses, NamedFiles, PushKeys, Windows
 from receiver.setting_types import (
     MIN_TOKEN,
-    AllowedAddresses,
     Bearer,
     Bytes,
     Count,
@@ -24,19 +24,25 @@ from receiver.setting_types import (
     HostNames,
     LogFormat,
     LogLevel,
-    NamedFiles,
     Networks,
     Port,
-    PushKeys,
     RejectedBytes,
     Seconds,
     Tokens,
-    Windows,
 )
 
 PREFIX: Final = "RECEIVER_"
 ENV_FILE: Final = ".env"
 MIB: Final = 1024 * 1024
+
+_PLACEHOLDER: Final = "CHANGE-ME"
+"""In `deploy/`, where a value is the operator's to choose."""
+
+_LEAST_HIDDEN: Final = 8
+"""A shorter password may be a word that stands elsewhere too; in a URL it is hidden all the same (`masking`)."""
+
+
+M = TypeVar("M", bound=BaseSettings)
 
 
 class SettingsError(Exception):
@@ -48,11 +54,10 @@ def default_data_dir() -> Path:
     return Path("/var/lib/receiver") if os.geteuid() == 0 else user_data_path("receiver", appauthor=False)
 
 
-class Settings(BaseSettings):
-    """Every setting; `load` reads them. An empty variable counts as one that is not set."""
+class FromEnvironment(BaseSettings):
+    """What is read from the environment and `.env`. An empty variable counts as one that is not set."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
         env_file=ENV_FILE,
         env_file_encoding="utf-8",
         env_ignore_empty=True,
@@ -60,6 +65,20 @@ class Settings(BaseSettings):
         frozen=True,
         hide_input_in_errors=True,
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _filled_in(cls, value: object) -> object:
+        """Examples are public: a secret that is still theirs is none."""
+        if isinstance(value, str) and _PLACEHOLDER in value.upper():
+            raise ValueError(f"still says {_PLACEHOLDER}, as the example does: put a value of your own there")
+        return value
+
+
+class Settings(FromEnvironment):
+    """Every setting; `load` reads them."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX)
 
     database_url: DatabaseUrl = Field(
         None, description="PostgreSQL to write to, `postgresql://user:password@host/name`. Unset: the embedded one."
@@ -175,6 +194,17 @@ class Settings(BaseSettings):
         pairs = [key.get_secret_value().split(":", 2) for key in self.push_keys]
         return {access: secret for name, access, secret in pairs if name == platform}
 
+    def secrets(self) -> list[str]:
+        """What must not be in a log, wherever it stands: for `logs.configure`, in every command."""
+        password = urlsplit(self.database_url.get_secret_value()).password if self.database_url else None
+        passwords = {password, unquote(password)} if password else set()
+        return [
+            *(token.get_secret_value() for token in self.callback_tokens),
+            *((self.ops_token.get_secret_value(),) if self.ops_token else ()),
+            *(key.get_secret_value().split(":", 2)[2] for key in self.push_keys),
+            *(password for password in passwords if len(password) >= _LEAST_HIDDEN),
+        ]
+
     @model_validator(mode="after")
     def _two_ports(self) -> Self:
         if self.port == self.ops_port != 0:
@@ -206,20 +236,26 @@ def variable(name: str) -> str:
 
 def load() -> Settings:
     """The settings of this process; the environment goes before `.env`. Raises SettingsError."""
+    return read(Settings)
+
+
+def read(model: type[M]) -> M:
+    """The same for any that are read from there. Raises SettingsError, with variables' names and no secret's value."""
     try:
-        return Settings()
+        return model()
     except ValidationError as error:
-        message = "; ".join(_problem(one["loc"], one["msg"]) for one in error.errors(include_input=False))
+        prefix = str(model.model_config.get("env_prefix"))
+        message = "; ".join(_problem(prefix, one["loc"], one["msg"]) for one in error.errors(include_input=False))
     except (OSError, UnicodeDecodeError) as error:
         message = f"the file {ENV_FILE} cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}"
     # Raised out here so that what pydantic knows, the value with it, does not hang on to the error.
     raise SettingsError(message)
 
 
-def _problem(location: tuple[int | str, ...], said: str) -> str:
+def _problem(prefix: str, location: tuple[int | str, ...], said: str) -> str:
     said = said.removeprefix("Value error, ")
     said = said if not location else f"{said[:1].lower()}{said[1:]}"
-    return f"{variable(str(location[0]))}: {said}" if location else said
+    return f"{prefix}{str(location[0]).upper()}: {said}" if location else said
 
 
 def unknown_variables(environ: Mapping[str, str] | None = None, *, known: Iterable[str] = ()) -> list[str]:
@@ -232,24 +268,3 @@ def unknown_variables(environ: Mapping[str, str] | None = None, *, known: Iterab
         environ = {**os.environ, **{name: value or "" for name, value in in_file.items()}}
     ours = {variable(name) for name in Settings.model_fields}
     return sorted({name.upper() for name in environ if name.upper().startswith(PREFIX)} - ours - set(known))
-
-
-def markdown_table() -> str:
-    """Every setting for the documentation: variable, default, meaning."""
-    rows = [
-        f"| `{variable(name)}` | {_default(info)} | {info.description} |"
-        for name, info in Settings.model_fields.items()
-    ]
-    return "\n".join(("| variable | default | meaning |", "|---|---|---|", *rows))
-
-
-def _default(info: FieldInfo) -> str:
-    """A default as one writes it in the environment."""
-    told = info.json_schema_extra
-    if isinstance(told, dict) and "default" in told:
-        return str(told["default"])
-    if info.default is None or info.default == ():
-        return "unset"
-    if isinstance(info.default, ByteSize):
-        return f"`{info.default.human_readable(separator='')}`".replace(".0", "")
-    return f"`{str(info.default).lower() if isinstance(info.default, bool) else info.default}`"

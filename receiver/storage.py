@@ -10,7 +10,7 @@ from typing import Any, Final
 from receiver import metrics as metric_set
 from receiver.metrics import Metrics, follow
 from receiver.providers import PROVIDERS
-from receiver.settings import Settings, SettingsError, variable
+from receiver.settings import Settings
 from receiver.store import embedded, migrate, reporting
 from receiver.store.drain import Drain
 from receiver.store.keeper import Keeper
@@ -107,10 +107,8 @@ def rejected_days(settings: Settings) -> int:
 
 
 def windows_h(settings: Settings) -> dict[str, int]:
-    """Hours within which each platform reports: its own, unless the operator knows better. Raises SettingsError."""
+    """Hours within which each platform reports: its own, unless the operator knows better."""
     known: dict[str, int] = {provider.name: provider.reporting_window_h for provider in PROVIDERS}
-    if strange := settings.reporting_windows_h.keys() - known.keys():
-        raise SettingsError(f"{variable('reporting_windows_h')}: no platform is called {', '.join(sorted(strange))}")
     return known | settings.reporting_windows_h
 
 

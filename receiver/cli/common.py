@@ -49,10 +49,14 @@ def errors() -> Iterator[None]:
         raise click.ClickException(f"{type(error).__name__}: {error}") from error
 
 
-def quiet_settings() -> Settings:
-    """The settings, for a command whose output is its own: logs go to stderr, and only warnings."""
+def quiet_settings(*secrets: str) -> Settings:
+    """The settings, for a command whose output is its own: logs go to stderr, and only warnings.
+
+    `secrets` are those that stand elsewhere, and are kept out of the logs too.
+    """
     settings = load()
-    logs.configure(settings.log_format, "WARNING", stream=sys.stderr.buffer)
+    tokens = [*settings.secrets(), *secrets]
+    logs.configure(settings.log_format, "WARNING", tokens=tokens, stream=sys.stderr.buffer)
     return settings
 
 

@@ -91,7 +91,7 @@ def _wanted(numbers: tuple[str, ...], numbers_from: TextIO | None) -> list[str] 
 
 
 def _look_up(opened: Opened, numbers: Iterable[str], since: datetime, until: datetime) -> Found:
-    config = quiet_settings()
+    config = quiet_settings(*opened.secrets)
     try:
         return run(with_database(config, lambda url: _store_all(url, config, opened, numbers, since, until)))
     except PullFailed as error:

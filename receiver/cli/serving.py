@@ -15,10 +15,7 @@ def run_service(config: Settings, platforms: Sequence[Opened], *, listen: bool) 
     """Serve, and end the command with the exit code that this ends with."""
     from receiver import service  # noqa: PLC0415 - the other commands start faster without it
 
-    tokens = [token.get_secret_value() for token in config.callback_tokens]
-    tokens += [config.ops_token.get_secret_value()] if config.ops_token else []
-    tokens += [key.get_secret_value().rpartition(":")[2] for key in config.push_keys]
-    tokens += [secret for platform in platforms for secret in platform.secrets]
+    tokens = [*config.secrets(), *(secret for platform in platforms for secret in platform.secrets)]
     logs.configure(config.log_format, config.log_level, tokens=tokens)
     for name in settings.unknown_variables(known=wiring.VARIABLES):
         logs.get_logger().warning("settings.unknown", variable=name)

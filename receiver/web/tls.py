@@ -13,7 +13,6 @@ from aiohttp import web
 
 from receiver.logs import get_logger
 from receiver.metrics import Metrics, follow
-from receiver.providers import PROVIDERS
 from receiver.report import ProviderName
 from receiver.settings import Settings, SettingsError, variable
 from receiver.web import certificate as certificates
@@ -186,8 +185,6 @@ def _misfit(path: Path, key: Path, error: ssl.SSLError) -> str:
 
 
 def _authorities(context: ssl.SSLContext, files: Mapping[str, Path]) -> dict[str, Prints]:
-    if strange := files.keys() - {provider.name for provider in PROVIDERS}:
-        raise SettingsError(f"{_CLIENT_CA}: no platform is called {', '.join(sorted(strange))}")
     found = {}
     for platform, path in files.items():
         try:

@@ -12,8 +12,7 @@ from support.submissions import hand_over, huawei
 from support.waiting import eventually
 
 from receiver.report import ProviderName
-from receiver.settings import Settings, SettingsError
-from receiver.storage import windows_h
+from receiver.settings import Settings
 from receiver.store import postgres, reporting
 from receiver.store.job import Job
 
@@ -183,11 +182,6 @@ async def test_a_running_service_has_the_windows_of_its_settings(make_settings: 
 
 async def _has(service: services.Service, query: str, number: int) -> bool:
     return len(await service.rows(query)) == number
-
-
-def test_a_window_for_a_platform_that_nobody_knows_stops_the_start(make_settings: Callable[..., Settings]) -> None:
-    with pytest.raises(SettingsError, match=r"RECEIVER_REPORTING_WINDOWS_H.*pigeon"):
-        windows_h(make_settings(reporting_windows_h="pigeon=1"))
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,8 @@ from support.cases import case
 from support.service import Service
 from support.wire import head, request, wire
 
-from receiver import app
 from receiver.providers.huawei_signer import push_headers
-from receiver.settings import Settings, SettingsError
+from receiver.settings import Settings
 from receiver.web.room import SMALL
 
 KEYS = ("huawei:first-key:first-secret", "huawei:second-key:second-secret")
@@ -163,11 +162,3 @@ async def test_a_flood_of_unsigned_pushes_is_a_few_lines_and_all_of_it_is_counte
     assert {(line["provider"], line["path"], line["error"]) for line in told} == {
         ("huawei", SAMPLE.path, "the header authorization is missing")
     }
-
-
-async def test_a_key_pair_for_a_platform_that_signs_nothing_stops_the_start(
-    make_settings: Callable[..., Settings],
-) -> None:
-    with pytest.raises(SettingsError, match=r"RECEIVER_PUSH_KEYS.*cloudsms") as error:
-        app.push_keys(make_settings(push_keys="cloudsms:key:very-secret"))
-    assert "very-secret" not in str(error.value)

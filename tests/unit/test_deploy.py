@@ -1,18 +1,21 @@
 """What an operator copies from deploy/ names settings that there are."""
 
+import os
 import re
 import stat
+import subprocess
 
 import pytest
 from support.command import CHECKOUT
 
 from receiver.pull import wiring
-from receiver.settings import Settings, variable
+from receiver.settings import PREFIX, Settings, SettingsError, load, variable
 
 FOLDER = CHECKOUT / "deploy"
 FILES = [
     str(file.relative_to(FOLDER)) for file in sorted(FOLDER.rglob("*")) if file.is_file() and file.suffix != ".txt"
 ]
+SECRET = re.compile(r"(?:URL|TOKENS?|PASSWORD|PUSH_KEYS|SECRET_KEY)$")
 NAME = re.compile(r"\bRECEIVER_[A-Z][A-Z_]*[A-Z]\b(?!_?\*)")
 
 
@@ -22,12 +25,37 @@ def test_every_setting_that_is_named_exists(name: str) -> None:
     assert set(NAME.findall((FOLDER / name).read_text(encoding="utf-8"))) <= known
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if name.endswith((".env", ".example"))])
+def shipped(name: str) -> dict[str, str]:
+    """What a file sets, by variable; what it only proposes, behind a `#`, too."""
+    found = re.findall(r"^\s*#?(\w+)(?:=|: +)(.*)$", (FOLDER / name).read_text(encoding="utf-8"), re.MULTILINE)
+    return {variable: value for variable, value in found if SECRET.search(variable)}
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name.endswith((".env", ".example", "settings.yaml"))])
 def test_no_secret_is_shipped(name: str) -> None:
-    text = (FOLDER / name).read_text(encoding="utf-8")
-    secrets = re.findall(r"^\w*(?:URL|TOKENS?|PASSWORD)=(.*)$", text, re.MULTILINE)
+    secrets = shipped(name)
     assert secrets
-    assert [secret for secret in secrets if "CHANGE-ME" not in secret] == []
+    assert [variable for variable, value in secrets.items() if "CHANGE-ME" not in value] == []
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name.endswith((".env", ".example", "settings.yaml"))])
+def test_no_receiver_starts_with_what_is_shipped(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name_of, value in shipped(name).items():
+        if name_of.startswith(PREFIX):
+            with monkeypatch.context() as patch:
+                patch.setenv(name_of, value)
+                with pytest.raises(SettingsError, match=f"^{name_of}: still says CHANGE-ME"):
+                    load()
+
+
+@pytest.mark.parametrize("name", shipped("container/database.env.example"))
+def test_no_database_is_made_with_what_is_shipped(name: str) -> None:
+    """Before it asks for PostgreSQL, which is not there."""
+    environ = {"PATH": os.environ["PATH"], name: "change-me-please"}
+    script = [FOLDER / "container" / "database.sh"]
+    ended = subprocess.run(script, env=environ, capture_output=True, text=True, timeout=30, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"{name}: still says CHANGE-ME")
 
 
 def test_what_is_run_by_its_name_can_be() -> None:

@@ -63,6 +63,13 @@ class TestSettings:
         assert tencent_api.SECRET_KEY not in str(caught.value)
         assert caught.value.__context__ is None
 
+    @pytest.mark.parametrize("name", ["SECRET_ID", "SECRET_KEY", "SDK_APP_ID", "ENDPOINT"])
+    @pytest.mark.usefixtures("credentials")
+    def test_no_value_is_left_as_an_example_has_it(self, monkeypatch, name):
+        monkeypatch.setenv(f"{PREFIX}{name}", "change-me-0123456789")
+        with pytest.raises(SettingsError, match=f"^{PREFIX}{name}: still says CHANGE-ME"):
+            configured()
+
     @pytest.mark.usefixtures("credentials")
     def test_its_secret_is_known_to_the_log(self):
         assert configured()[0].secrets == (tencent_api.SECRET_KEY,)

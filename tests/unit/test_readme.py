@@ -3,8 +3,9 @@
 import re
 from pathlib import Path
 
+from support.settings_table import markdown_table
+
 from receiver.cli import main
-from receiver.settings import markdown_table
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 

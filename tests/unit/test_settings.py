@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from support.settings_table import markdown_table
 
 from receiver.settings import (
     PREFIX,
@@ -15,7 +16,6 @@ from receiver.settings import (
     SettingsError,
     default_data_dir,
     load,
-    markdown_table,
     unknown_variables,
     variable,
 )
@@ -56,10 +56,10 @@ def test_tokens_are_comma_separated_secrets(monkeypatch):
 
 def test_networks_are_comma_separated_and_a_platform_may_have_several(monkeypatch):
     monkeypatch.setenv("RECEIVER_TRUSTED_PROXIES", "10.0.0.0/8, 2001:db8::1,::ffff:192.0.2.0/120,")
-    monkeypatch.setenv("RECEIVER_ALLOWED_ADDRESSES", "acme=acme, acme=203.0.113.0/24,other=::1")
+    monkeypatch.setenv("RECEIVER_ALLOWED_ADDRESSES", "huawei=huawei, huawei=203.0.113.0/24,tencent=::1")
     settings = load()
     assert [str(network) for network in settings.trusted_proxies] == ["10.0.0.0/8", "2001:db8::1/128", "192.0.2.0/24"]
-    assert settings.allowed_addresses == {"acme": ("acme", "203.0.113.0/24"), "other": ("::1",)}
+    assert settings.allowed_addresses == {"huawei": ("huawei", "203.0.113.0/24"), "tencent": ("::1",)}
 
 
 def test_an_empty_variable_is_one_that_is_not_set(monkeypatch):
@@ -196,3 +196,23 @@ def test_every_setting_has_a_meaning_and_a_row_in_the_table():
         assert info.description.endswith("."), name
     assert "| `RECEIVER_SPOOL_MAX_BYTES` | `1GiB` |" in markdown_table()
     assert "| `RECEIVER_DATABASE_URL` | unset |" in markdown_table()
+
+
+def test_every_secret_is_known_to_the_logs_of_every_command(monkeypatch):
+    monkeypatch.setenv("RECEIVER_DATABASE_URL", "postgresql://sms:p%40ssword-of-sms@db/sms")
+    monkeypatch.setenv("RECEIVER_CALLBACK_TOKENS", TOKEN)
+    monkeypatch.setenv("RECEIVER_OPS_TOKEN", f"{TOKEN}-ops")
+    monkeypatch.setenv("RECEIVER_PUSH_KEYS", "huawei:access:the:secret,huawei:other:secret-two")
+    passwords = {"p%40ssword-of-sms", "p@ssword-of-sms"}
+    assert set(load().secrets()) == {TOKEN, f"{TOKEN}-ops", "the:secret", "secret-two", *passwords}
+    monkeypatch.setenv("RECEIVER_DATABASE_URL", "postgresql://sms:sms@db/sms")
+    assert "sms" not in load().secrets(), "it would be taken out of every other word"
+
+
+def test_no_setting_is_left_as_the_example_has_it(monkeypatch):
+    for value in ("CHANGE-ME-0123456789abcdef", "huawei:change-me:x", "postgresql://sms:Change-Me@db/sms"):
+        for name in Settings.model_fields:
+            with monkeypatch.context() as patch:
+                patch.setenv(variable(name), value)
+                with pytest.raises(SettingsError, match=f"^{variable(name)}: still says CHANGE-ME"):
+                    load()

@@ -15,10 +15,10 @@ from pydantic_settings import SettingsConfigDict
 
 from receiver.providers import tencent_pulled as wire
 from receiver.providers.tencent import NAME
-from receiver.pull.settings import PullSettings, read, variable
+from receiver.pull.settings import PullSettings, variable
 from receiver.pull.source import Handed, Lookup, Opened, Platform, Source
 from receiver.pull.sources.tencent_errors import NOT_THE_API, failure
-from receiver.settings import PREFIX
+from receiver.settings import PREFIX, read
 
 MAX_ITEMS: Final = 100
 _LOOKUPS_PER_S: Final = 10.0

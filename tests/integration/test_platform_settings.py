@@ -1,0 +1,45 @@
+"""A platform's name that is mistyped in a setting stops every start, in one line, before anything runs."""
+
+from pathlib import Path
+
+import pytest
+from support.command import receiver
+
+WRONG = {
+    "push_keys": {
+        "hauwei:access:very-secret": "no platform whose signatures can be checked; there are huawei",
+        "cloudsms:access:very-secret": "no platform whose signatures can be checked; there are huawei",
+        "very-secret:access:huawei": "key pair 1 of 1 is of no platform",
+    },
+    "reporting_windows_h": {
+        "pigeon=1": "no platform is called pigeon; there are cloudsms, huawei, tencent",
+        "huawei=1,huawei=2": "names a platform twice",
+        "huawei": "is not a list of platform=hours",
+    },
+    "allowed_addresses": {
+        "huawei=huawei,hauwei=203.0.113.0/24": "no platform is called hauwei; there are cloudsms, huawei, tencent",
+        "tencent=tencent": "tencent=tencent is no network and no preset (there are cloudsms, huawei)",
+        "huawei=203.0.113.1/24": "host bits",
+    },
+    "tls_client_ca": {
+        "acme=ca.pem": "no platform is called acme; there are cloudsms, huawei, tencent",
+        "huawei=a.pem,huawei=b.pem": "names a platform twice; put all its authorities into one file",
+    },
+}
+COMMANDS = (("serve",), ("pull", "tencent"), ("maintain",))
+PULLED = {"tencent_pull_secret_id": "id", "tencent_pull_secret_key": "key", "tencent_pull_sdk_app_id": "1400000000"}
+
+
+@pytest.mark.parametrize(("setting", "value"), [(name, value) for name, values in WRONG.items() for value in values])
+async def test_it_stops_the_start_with_one_message_before_anything_runs(
+    tmp_path: Path, setting: str, value: str
+) -> None:
+    data_dir = tmp_path / "data"
+    for command in COMMANDS[:1] if value not in list(WRONG[setting])[:1] else COMMANDS:
+        given = PULLED | {"data_dir": data_dir, "port": 0, "ops_port": 0, setting: value}
+        ended = await receiver(*command, folder=tmp_path, **given)
+        assert ended.complaint.startswith(f"RECEIVER_{setting.upper()}: ")
+        assert WRONG[setting][value] in ended.complaint
+        assert "very-secret" not in ended.err
+        assert ended.out == "", "nothing was started, so nothing was logged"
+        assert not data_dir.exists()
