@@ -29,6 +29,12 @@ def parse_address(text: str) -> Address | None:
     return None if address.scope_id else address.ipv4_mapped or address
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens there: a name or an address, as in a setting."""
+    address = parse_address(host)
+    return host == "localhost" if address is None else address.is_loopback
+
+
 def parse_network(text: str) -> Network:
     """`10.0.0.0/8`, `2001:db8::/32` or one address; an IPv4-mapped network as IPv4. ValueError says what is wrong."""
     network = ip_network(text)

@@ -18,7 +18,7 @@ from receiver.pull.source import Opened
 from receiver.pull.wiring import pulls
 from receiver.settings import Settings
 from receiver.signals import Ending
-from receiver.web import ops_token
+from receiver.web import exposure, ops_token
 from receiver.web.listener import Listener
 from receiver.web.ops import Ops
 from receiver.web.tls import Tls
@@ -107,6 +107,7 @@ def _tell(settings: Settings, ops: Listener, callbacks: Listener | None, platfor
     log.info("ops.listening", url=ops.url, bound=ops.bound)
     ops_token.warn_if_open(settings)
     if callbacks is not None:
+        exposure.warn_if_open(settings)
         for path in app.paths(settings):
             log.info("callback.listening", url=callbacks.url + path, bound=callbacks.bound)
     for source in (source for platform in platforms for source in platform.sources):

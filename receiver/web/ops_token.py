@@ -4,12 +4,12 @@ What load balancers probe is open to all.
 """
 
 import hmac
-import ipaddress
 from typing import Final
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
+from receiver.addresses import is_loopback
 from receiver.logs import get_logger
 from receiver.settings import Settings, variable
 from receiver.web import ops_origin
@@ -38,7 +38,7 @@ def guards(settings: Settings) -> list[Middleware]:
 
 def warn_if_open(settings: Settings) -> None:
     """Say so at the start when anybody on the network may read the ops listener, and write submissions to it."""
-    if settings.ops_token is None and not _is_loopback(settings.ops_host):
+    if settings.ops_token is None and not is_loopback(settings.ops_host):
         log.warning("ops.unprotected", host=settings.ops_host, advice=f"set {variable('ops_token')}")
 
 
@@ -46,10 +46,3 @@ def _given(request: web.Request) -> bytes:
     header = request.headers.get(hdrs.AUTHORIZATION, "")
     scheme, value = header[: len(_SCHEME)], header[len(_SCHEME) :]
     return value.strip().encode(errors="replace") if scheme.lower() == _SCHEME else b""
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -23,6 +23,19 @@ async def test_the_log_tells_what_is_bound_and_not_only_a_url_that_one_can_type(
     assert line["url"] == f"http://{line['bound']}"
 
 
+async def test_a_listener_that_takes_a_strangers_word_is_told_of_once(make_settings: Callable[..., Settings]) -> None:
+    with captured_log(level="INFO") as log:
+        async with services.running(make_settings(host="127.0.0.1")):
+            pass
+        async with services.running(make_settings(host="0.0.0.0", callback_tokens="a-callback-token-0123456789")):
+            pass
+        assert log.events("callback.unprotected") == []
+        async with services.running(make_settings(host="0.0.0.0")):
+            pass
+    (line,) = log.events("callback.unprotected")
+    assert line["platforms"] == "huawei, cloudsms, tencent"
+
+
 async def test_a_port_that_is_taken_is_told_in_one_sentence_with_its_setting(database: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = other.getsockname()[1]

@@ -1,0 +1,58 @@
+"""Which platforms' URLs are open to whoever knows them, and how an operator hears of it."""
+
+from pathlib import Path
+
+import pytest
+from support.capture import captured_log
+
+from receiver.providers import PROVIDERS
+from receiver.settings import Settings
+from receiver.web.exposure import unprotected, warn_if_open
+
+EVERYBODY = [provider.name for provider in PROVIDERS]
+TOKEN = "a-callback-token-0123456789"
+
+
+def settings(**given: object) -> Settings:
+    return Settings(_env_file=None, **given)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org", "::ffff:192.0.2.1"])
+def test_without_anything_every_platform_is(host: str) -> None:
+    assert unprotected(settings(host=host)) == EVERYBODY
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost", "::ffff:127.0.0.1"])
+def test_on_loopback_none_is(host: str) -> None:
+    assert unprotected(settings(host=host)) == []
+
+
+def test_with_tokens_none_is() -> None:
+    assert unprotected(settings(callback_tokens=TOKEN)) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "protected"),
+    [
+        ({"push_keys": "huawei:access:secret"}, {"huawei"}),
+        ({"allowed_addresses": "cloudsms=cloudsms,tencent=203.0.113.0/24"}, {"cloudsms", "tencent"}),
+        (
+            {"tls_client_ca": "cloudsms=ca.pem", "tls_certificate": Path("a"), "tls_key": Path("b")},
+            {"cloudsms"},
+        ),
+        ({"push_keys": "huawei:access:secret", "allowed_addresses": "cloudsms=cloudsms,tencent=::1"}, set(EVERYBODY)),
+    ],
+)
+def test_what_protects_one_platform_leaves_the_others(given: dict[str, object], protected: set[str]) -> None:
+    given = {name: (value,) if isinstance(value, Path) else value for name, value in given.items()}
+    assert unprotected(settings(**given)) == [name for name in EVERYBODY if name not in protected]
+
+
+def test_it_is_said_once_with_what_to_set() -> None:
+    with captured_log() as log:
+        warn_if_open(settings(push_keys="huawei:access:secret"))
+        warn_if_open(settings(callback_tokens=TOKEN))
+    (line,) = log.events("callback.unprotected")
+    assert (line["level"], line["host"], line["platforms"]) == ("warning", "0.0.0.0", "cloudsms, tencent")
+    for name in ("CALLBACK_TOKENS", "ALLOWED_ADDRESSES", "PUSH_KEYS", "TLS_CLIENT_CA", "HOST=127.0.0.1"):
+        assert f"RECEIVER_{name}" in line["advice"]
