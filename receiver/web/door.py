@@ -3,8 +3,8 @@
 The event loops' own servers accept one connection a turn (libuv) and hand over none before its handshake is done: under
 load newcomers would wait for everybody else's requests, and handshakes that never end would be counted by nobody.
 
-With TLS a newcomer waits as a bare socket until its first byte is there: who says nothing costs next to nothing, and
-gives way to who came later. Handshakes have places of their own, so that neither kind of stranger takes the other's.
+With TLS a newcomer waits as a bare socket until its ClientHello is there: who does not send a whole one costs next to
+nothing, and gives way to who came later. Handshakes have places of their own, so that neither takes the other's.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _AT_ONCE: Final = 64
 _PAUSE_S: Final = 0.5
 
 _SPEAKS_S: Final = 0.5
-"""In this time an honest client's first byte is there, from the other side of the world too."""
+"""In this time an honest client's ClientHello is there, from the other side of the world too."""
 
 _SHAKES_HANDS_S: Final = 1.0
 """In this time its handshake is done."""
@@ -33,13 +33,18 @@ _SHAKES_HANDS_S: Final = 1.0
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 """SO_LINGER: on, for no time. Who never said anything must not be remembered by the kernel for a minute."""
 
+_HANDSHAKE: Final = b"\x16"
+_RECORD_HEAD: Final = 5
+_MAX_RECORD: Final = 2**14
+"""A TLS record: its type, two bytes of version, two of length, and so many bytes at most (RFC 8446, section 5.1)."""
+
 log = get_logger()
 
 
 def places(connections: int) -> tuple[int, int]:
-    """With TLS: how many may be silent, and how many in the handshake, beside so many connections.
+    """With TLS: how many may have said nothing whole, and how many be in the handshake, beside so many connections.
 
-    A handshake takes some 80 KiB of memory, a silent one hardly anything.
+    A handshake takes some 80 KiB of memory, who waits for its ClientHello hardly anything.
     """
     return connections, max(1, connections // 2)
 
@@ -129,19 +134,23 @@ class Door:
         return self._guard.is_full_for(client, self._silent.number_of(client) + self._handshakes.number_of(client))
 
     def _let_speak(self, connection: socket.socket, client: Hashable) -> None:
-        """Wait for its first byte, unless that is there."""
+        """Wait for its ClientHello, unless that is there."""
         try:
-            is_open = bool(connection.recv(1, socket.MSG_PEEK))
+            said = connection.recv(_RECORD_HEAD + _MAX_RECORD, socket.MSG_PEEK)
+            if not said:
+                self._dismiss(connection)
+            elif len(said) < (size := _record_size(said)):
+                # The kernel then tells of it no sooner: a hello that comes in drops costs no turns of the loop.
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
+                self._wait_for(connection, client)
+            else:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+                self._forget(connection)
+                self._enter(connection, client)
         except (BlockingIOError, InterruptedError):
             self._wait_for(connection, client)
         except OSError:
             self._dismiss(connection)
-        else:
-            if is_open:
-                self._forget(connection)
-                self._enter(connection, client)
-            else:
-                self._dismiss(connection)
 
     def _wait_for(self, connection: socket.socket, client: Hashable) -> None:
         if connection in self._silent:
@@ -195,3 +204,11 @@ class Door:
                 return
             self._guard.metrics.connection_ended("slow_head")
             self._dismiss(silent)
+
+
+def _record_size(said: bytes) -> int:
+    """How long the record is that begins so, as far as that tells; what is no handshake is for TLS to refuse."""
+    if not said.startswith(_HANDSHAKE):
+        return 0
+    size = int.from_bytes(said[3:_RECORD_HEAD], "big") if len(said) >= _RECORD_HEAD else 0
+    return _RECORD_HEAD + size if size <= _MAX_RECORD else 0

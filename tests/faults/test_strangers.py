@@ -13,6 +13,7 @@ import trustme
 from support import process, proxy
 from support.certificates import authority_file, client, issue
 from support.dialects import FORM
+from support.https import client_hello
 from support.silent import Flood, flooding
 
 Connectors = Callable[[], aiohttp.TCPConnector]
@@ -25,13 +26,14 @@ WORKERS = 40
 ATTACK_S = 6.0
 GOOD_SHARE = 0.99
 
-HALF_A_HELLO = bytes.fromhex("16030100c8010000c40303") + bytes(40)
+HELLO = client_hello()
 
 
 FLOODS = {
     "TLS, silent, a hundred addresses": ("TLS", 3_000, 100, b""),
     "TLS, silent, one address": ("TLS", 3_000, 1, b""),
-    "TLS, half a ClientHello": ("TLS", 1_500, 100, HALF_A_HELLO),
+    "TLS, half a ClientHello": ("TLS", 3_000, 100, HELLO[:100]),
+    "TLS, a ClientHello": ("TLS", 640, 100, HELLO),
     "mutual TLS, silent": ("mutual TLS", 3_000, 100, b""),
     "plain HTTP, silent": ("plain HTTP", 3_000, 100, b""),
 }

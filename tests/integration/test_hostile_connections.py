@@ -1,13 +1,13 @@
 """What is no HTTP at all: the service answers the next honest request, and its log stays short and clean."""
 
 import re
-import ssl
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 
 import pytest
 from support.capture import Captured, captured_log
 from support.dialects import assert_good, good_body, stored
+from support.https import client_hello
 from support.service import Service
 from support.shared import shared_service
 from support.wire import head, request, wire
@@ -43,15 +43,6 @@ async def honest_request(service: Service) -> None:
     assert row["n"] == 1
 
 
-def client_hello() -> bytes:
-    """The first bytes of somebody who takes the port for a TLS one."""
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname=f"{SECRET}.test")
-    with pytest.raises(ssl.SSLWantReadError):
-        tls.do_handshake()
-    return outgoing.read()
-
-
 def rest_of(headers: str) -> bytes:
     return f"POST {URL} HTTP/1.1\r\n{headers}\r\n\r\n".encode("latin-1") + BODY
 
@@ -61,7 +52,7 @@ GARBAGE = {
     "empty lines": b"\r\n" * 1_000,
     "zero bytes": b"\0" * 1_000,
     "every byte": bytes(range(256)) * 10,
-    "TLS": client_hello(),
+    "TLS": client_hello(f"{SECRET}.test"),
     "SSH": b"SSH-2.0-OpenSSH_9.2\r\n" + BODY + b"\r\n\r\n",
     "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + BODY,
     "the PROXY protocol": b"PROXY TCP4 203.0.113.7 127.0.0.1 1 2\r\n" + request(URL, BODY),

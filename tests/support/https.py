@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +21,15 @@ class Reply:
     answer: Any
     session: ssl.SSLSession
     resumed: bool
+
+
+def client_hello(name: str = HOST) -> bytes:
+    """What a client sends first."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname=name)
+    with suppress(ssl.SSLWantReadError):
+        tls.do_handshake()
+    return outgoing.read()
 
 
 async def post(
