@@ -28,6 +28,8 @@ from receiver.store.writer import DatabaseUnavailable, QueueFull, Writer
 _NAMES: Final[dict[str, Platform]] = {platform.name: platform for platform in PLATFORMS}
 _REACH: Final = timedelta(days=7)
 """How far back platforms tell of a number."""
+_INCOMPLETE: Final = 3
+"""Exit code: neither all is well nor is there anything to run again."""
 
 
 def _moment(_context: click.Context, _parameter: click.Parameter, value: str | None) -> datetime | None:
@@ -60,7 +62,7 @@ def pull(
     is for a process of its own, which then needs its own RECEIVER_DATA_DIR and RECEIVER_OPS_PORT.
 
     With numbers, it asks for what the platform knows of them, stores what is missing, and ends. That takes nothing
-    from anybody, and can be repeated.
+    from anybody, and can be repeated. Exit code 3: all that it told is stored, but it may know of more.
     """
     with errors():
         known = _NAMES[platform]
@@ -77,6 +79,10 @@ def pull(
         found = _look_up(opened, wanted, since or now - _REACH, until or now)
     told = f"{found.numbers} numbers asked for: {found.items} reports and replies, {found.new} of them new."
     click.echo(json.dumps(asdict(found)) if as_json else told)
+    if found.incomplete:
+        full = f"of {found.incomplete} seconds the platform told as much as it tells at a time"
+        click.echo(f"Warning: {full}: it may know of more.", err=True)
+        click.get_current_context().exit(_INCOMPLETE)
 
 
 def _wanted(numbers: tuple[str, ...], numbers_from: TextIO | None) -> list[str] | None:
@@ -95,7 +101,8 @@ def _look_up(opened: Opened, numbers: Iterable[str], since: datetime, until: dat
     try:
         return run(with_database(config, lambda url: _store_all(url, config, opened, numbers, since, until)))
     except PullFailed as error:
-        raise click.ClickException(f"{error} ({error.detail}); run it again") from error
+        what_now = "then run it again" if error.lasting else "run it again"
+        raise click.ClickException(f"{error} ({error.detail}); {what_now}") from error
     except (DatabaseUnavailable, QueueFull) as error:
         raise click.ClickException("PostgreSQL takes nothing now; run it again") from error
 

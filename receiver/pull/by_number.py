@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final
 
 from receiver.callback import Callback
 from receiver.logs import get_logger
+from receiver.masking import mask_msisdn
 from receiver.pull.loop import as_callback
 from receiver.pull.source import Handed, Lookup, PullFailed
 from receiver.pull.thread import in_thread
@@ -17,18 +18,21 @@ Store = Callable[[Callback], Awaitable[int]]
 
 _TRIES: Final = 5
 _FIRST_PAUSE_S: Final = 1.0
-_SHORTEST: Final = timedelta(seconds=1)
 
 log = get_logger()
 
 
 @dataclass(slots=True)
 class Found:
-    """Reports and replies that the platform told of, and how many of them were not stored before."""
+    """Reports and replies that the platform told of, and how many of them were not stored before.
+
+    `incomplete` counts the seconds of which it told as much as it tells at a time: it may know of more.
+    """
 
     numbers: int = 0
     items: int = 0
     new: int = 0
+    incomplete: int = 0
 
 
 async def look_up(
@@ -39,37 +43,113 @@ async def look_up(
     for number in numbers:
         found.numbers += 1
         for lookup in lookups:
-            await _one(lookup, number, (since, until), store, found)
+            await _Search(lookup, number, store, found).run(int(since.timestamp()), int(until.timestamp()))
     return found
 
 
-async def _one(lookup: Lookup, number: str, span: tuple[datetime, datetime], store: Store, found: Found) -> None:
-    """A full answer has no second page: the halves of its span are asked for instead."""
-    spans = [span]
-    while spans:
-        since, until = spans.pop()
-        handed = await _patiently(lookup, number, since, until)
-        await asyncio.sleep(lookup.gap_s)
-        if handed.count >= lookup.limit and until - since > _SHORTEST:
-            middle = since + (until - since) // 2
-            # Whole seconds on the wire: where the halves meet, both have the second, and it is stored once.
-            spans += [(middle, until), (since, middle)]
-        elif handed.count:
-            found.items += handed.count
-            found.new += await store(as_callback(lookup.path, handed))
+@dataclass(slots=True)
+class _Search:
+    """For what one lookup tells of one number. Spans are Unix seconds, and both ends are meant."""
+
+    lookup: Lookup
+    number: str
+    store: Store
+    found: Found
+    _alone: dict[int, Handed] = field(default_factory=dict)
+    _incomplete: set[int] = field(default_factory=set)
+
+    async def run(self, since: int, until: int) -> None:
+        """Of what a full answer is about, the halves are asked for, down to a second.
+
+        There is no second page: the platform takes no offset but 0.
+        """
+        spans = [(since, until)]
+        while spans:
+            since, until = spans.pop()
+            handed = await self._ask(since, until)
+            if not self._is_full(handed):
+                await self._take([handed], handed.count)
+            elif until - since > 1:
+                middle = (since + until) // 2
+                # Where the halves meet, both have the second, stored once: nobody says whether an end is meant.
+                spans += [(middle, until), (since, middle)]
+            else:
+                await self._take_full(handed, since, until)
+
+    async def _take_full(self, handed: Handed, since: int, until: int) -> None:
+        """Two seconds are asked for one by one. What is full even then is taken, and told of."""
+        seconds = dict.fromkeys((since, until))
+        before = set(self._alone)
+        if since == until:
+            self._alone[since] = handed
+        else:
+            await self._ask_alone(seconds)
+        known = {second: self._alone[second] for second in seconds if second in self._alone}
+        fresh = [one for second, one in known.items() if second not in before]
+        if is_whole := len(known) == len(seconds) and sum(one.count for one in known.values()) >= handed.count:
+            missing = {second for second, one in known.items() if self._is_full(one)}
+        else:
+            missing = {since}
+        self._tell(missing)
+        count = sum(one.count for one in fresh) if is_whole else handed.count
+        await self._take([handed, *fresh] if missing else fresh, count)
+
+    async def _ask_alone(self, seconds: Iterable[int]) -> None:
+        for second in seconds:
+            if second in self._alone:
+                continue
+            try:
+                self._alone[second] = await self._ask(second, second)
+            except PullFailed as error:
+                if not error.lasting:
+                    raise
+                return  # so short a span is none to the platform
+
+    def _is_full(self, handed: Handed) -> bool:
+        return handed.count >= self.lookup.limit
+
+    def _tell(self, seconds: set[int]) -> None:
+        for second in seconds - self._incomplete:
+            self.found.incomplete += 1
+            log.warning(
+                "pull.incomplete",
+                source=self.lookup.path,
+                recipient=mask_msisdn(self.number),
+                second=_moment(second).isoformat(),
+                advice=f"the platform tells of {self.lookup.limit} at a time: it may know of more",
+            )
+        self._incomplete |= seconds
+
+    async def _take(self, answers: Sequence[Handed], count: int) -> None:
+        self.found.items += count
+        for handed in answers:
+            if handed.count:
+                self.found.new += await self.store(as_callback(self.lookup.path, handed))
+
+    async def _ask(self, since: int, until: int) -> Handed:
+        """Raises PullFailed when it keeps failing, or will not be better."""
+        handed = await _patiently(self.lookup, self.number, _moment(since), _moment(until))
+        await asyncio.sleep(self.lookup.gap_s)
+        return handed
+
+
+def _moment(second: int) -> datetime:
+    return datetime.fromtimestamp(second, UTC)
 
 
 async def _patiently(lookup: Lookup, number: str, since: datetime, until: datetime) -> Handed:
     pause = _FIRST_PAUSE_S
     for _ in range(_TRIES - 1):
         try:
-            return await _ask(lookup, number, since, until)
+            return await _fetch(lookup, number, since, until)
         except PullFailed as error:
+            if error.lasting:
+                raise
             log.warning("pull.failed", source=lookup.path, code=error.code, advice=error.advice, detail=error.detail)
         await asyncio.sleep(pause)
         pause *= 2
-    return await _ask(lookup, number, since, until)
+    return await _fetch(lookup, number, since, until)
 
 
-async def _ask(lookup: Lookup, number: str, since: datetime, until: datetime) -> Handed:
+async def _fetch(lookup: Lookup, number: str, since: datetime, until: datetime) -> Handed:
     return await in_thread(lambda: lookup.fetch(number, since, until), lookup.path, lookup.timeout_s)

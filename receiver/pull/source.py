@@ -20,15 +20,19 @@ class PullFailed(Exception):  # noqa: N818 - the name says it
     """A call brought nothing.
 
     `code` is the platform's word for it and `advice` what a person can do. `doubt`: the platform may have handed
-    something out all the same, because the answer got lost on its way.
+    something out all the same, because the answer got lost on its way. `lasting`: it will say the same again until
+    somebody has done something, so there is no use in asking again soon.
     """
 
-    def __init__(self, code: str, advice: str, *, detail: str | None = None, doubt: bool = False) -> None:
+    def __init__(
+        self, code: str, advice: str, *, detail: str | None = None, doubt: bool = False, lasting: bool = False
+    ) -> None:
         super().__init__(f"{code}: {advice}")
         self.code = code
         self.advice = advice
         self.detail = detail
         self.doubt = doubt
+        self.lasting = lasting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What to do about calls that fail: wait longer each time, and tell of it once a minute."""
+"""What to do about calls that fail: wait longer each time, at once for long where nobody but a person can mend it."""
 
 import random
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ class Trouble:
 
     def failed(self, error: PullFailed) -> float:
         """Seconds to wait: twice as long each time, with jitter so that several receivers do not come at once."""
-        self.delay_s = min(2 * self.delay_s, _MOST_S) or _FIRST_S
+        self.delay_s = _MOST_S if error.lasting else min(2 * self.delay_s, _MOST_S) or _FIRST_S
         if self._is_due(error.code) or error.doubt:
             event = "pull.in_doubt" if error.doubt else "pull.failed"
             log.error(event, source=self.source, code=error.code, advice=error.advice, detail=error.detail)

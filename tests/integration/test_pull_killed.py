@@ -116,10 +116,10 @@ class TestKilled:
         assert process.log.count("pull.interrupted") >= len(FATAL)
 
         found = await asked(api, database, tmp_path, gap)
-        assert found == {"numbers": len(gap), "items": len(gap), "new": len(gap)}
+        assert found == {"numbers": len(gap), "items": len(gap), "new": len(gap), "incomplete": 0}
         assert await stored(database) == ids(api.handed())
         found = await asked(api, database, tmp_path, gap)
-        assert found == {"numbers": len(gap), "items": len(gap), "new": 0}
+        assert found == {"numbers": len(gap), "items": len(gap), "new": 0, "incomplete": 0}
 
     async def test_again_and_again_at_no_point_in_particular_each_costs_one_call_at_most(self, api, process, database):
         dice, kills = random.Random(20261120), 4

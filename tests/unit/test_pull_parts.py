@@ -15,6 +15,7 @@ from receiver.pull.loop import as_callback
 from receiver.pull.source import Handed, PullFailed
 from receiver.pull.sources import PLATFORMS
 from receiver.pull.sources.tencent import handed
+from receiver.pull.sources.tencent_errors import failure
 from receiver.pull.trouble import Trouble
 from receiver.pull.wiring import VARIABLES, configured
 from receiver.settings import SettingsError
@@ -175,6 +176,13 @@ class TestPatience:
         assert [some.failed(error) for _ in range(8)] == [1, 2, 4, 8, 16, 32, 60, 60]
         some.over()
         assert some.failed(error) == 1
+
+    def test_what_only_a_person_can_mend_is_asked_for_once_a_minute_at_once(self, monkeypatch):
+        monkeypatch.setattr(trouble.random, "uniform", lambda _least, most: most)
+        some = Trouble(PATH)
+        assert some.failed(failure("AuthFailure.SignatureFailure", "")) == 60
+        some.over()
+        assert some.failed(failure("RequestLimitExceeded", "")) == 1
 
     def test_the_same_is_told_once_a_minute_but_doubt_always(self, monkeypatch):
         now = 1_000.0

@@ -31,10 +31,23 @@ _ADVICE: Final = (
 _DOUBTFUL: Final = ("InternalError", "ServerNetworkError")
 """Codes of something that broke behind the door: the queue may have been read."""
 
+_LASTING: Final = (
+    "AuthFailure",
+    "UnauthorizedOperation",
+    "InvalidParameter",
+    "MissingParameter",
+    "UnknownParameter",
+    "UnsupportedOperation",
+    "UnsupportedRegion",
+    "InvalidAction",
+)
+"""Codes of a request that is refused for what it is: the next one would be no better."""
+
 _MAX_DETAIL: Final = 200
 
 
 def failure(code: str, detail: str, *, doubt: bool = False) -> PullFailed:
     """The error with its advice. `doubt`: the request may have been carried out all the same."""
     advice = next((text for prefix, text in _ADVICE if code.startswith(prefix)), "it is tried again")
-    return PullFailed(code, advice, detail=detail[:_MAX_DETAIL], doubt=doubt or code.startswith(_DOUBTFUL))
+    doubt = doubt or code.startswith(_DOUBTFUL)
+    return PullFailed(code, advice, detail=detail[:_MAX_DETAIL], doubt=doubt, lasting=code.startswith(_LASTING))

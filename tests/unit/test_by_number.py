@@ -1,0 +1,120 @@
+"""Asking for a number's reports: in pieces that the platform can tell of, and without a silent end."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from support.capture import captured_log
+
+from receiver.callback import Callback
+from receiver.pull import by_number
+from receiver.pull.by_number import Found
+from receiver.pull.source import Handed, Lookup, PullFailed
+
+NUMBER = "+8613800000001"
+LIMIT = 10
+BEGIN = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
+FIRST = int(BEGIN.timestamp())
+Refuse = Callable[[int, int], PullFailed | None]
+
+
+class Platform:
+    """It knows reports by the second, and tells of at most ten at a time; `includes_end` is nowhere documented."""
+
+    def __init__(self, per_second: dict[int, int], *, includes_end: bool = True, refuse: Refuse = lambda *_: None):
+        self.known = [f"{second}-{number}" for second, count in per_second.items() for number in range(count)]
+        self.asked: list[tuple[int, int]] = []
+        self.stored: Counter[str] = Counter()
+        self._includes_end = includes_end
+        self._refuse = refuse
+
+    def fetch(self, _number: str, since: datetime, until: datetime) -> Handed:
+        first, last = (int(moment.timestamp()) - FIRST for moment in (since, until))
+        self.asked.append((first, last))
+        if error := self._refuse(first, last):
+            raise error
+        meant = range(first, last + self._includes_end)
+        found = [name for name in self.known if int(name.partition("-")[0]) in meant][:LIMIT]
+        return Handed(json.dumps(found).encode(), len(found))
+
+    async def store(self, callback: Callback) -> int:
+        names = json.loads(callback.body)
+        new = [name for name in names if name not in self.stored]
+        self.stored.update(names)
+        return len(new)
+
+    async def look_up(self, seconds: int) -> Found:
+        lookup = Lookup(path="acme/pulled", limit=LIMIT, gap_s=0.0, timeout_s=60.0, fetch=self.fetch)
+        until = BEGIN + timedelta(seconds=seconds)
+        return await by_number.look_up([lookup], [NUMBER], BEGIN, until, self.store)
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(by_number, "_FIRST_PAUSE_S", 0.0)
+
+
+async def test_what_is_spread_over_the_seconds_is_found_whole() -> None:
+    platform = Platform(dict.fromkeys(range(100), 4))
+    found = await platform.look_up(99)
+    assert sorted(platform.stored) == sorted(platform.known)
+    assert (found.new, found.incomplete) == (400, 0)
+
+
+async def test_two_full_seconds_are_asked_for_one_by_one() -> None:
+    platform = Platform({0: 8, 1: 9})
+    found = await platform.look_up(1)
+    assert found == Found(numbers=1, items=17, new=17, incomplete=0)
+    assert platform.asked == [(0, 1), (0, 0), (1, 1)]
+
+
+@pytest.mark.parametrize("seconds", [0, 1, 60])
+async def test_a_second_of_which_there_may_be_more_is_told_of(seconds: int) -> None:
+    platform = Platform({0: 25, 7: 3})
+    with captured_log() as log:
+        found = await platform.look_up(seconds)
+    assert found.incomplete == 1
+    assert len(platform.stored) == 10 + 3 * (seconds >= 7), "what it told of is stored all the same"
+    (line,) = log.events("pull.incomplete")
+    assert (line["level"], line["source"], line["recipient"]) == ("warning", "acme/pulled", "+86138****0001")
+    assert line["second"] == "2026-11-20T09:30:00+00:00"
+
+
+async def test_a_second_in_which_two_spans_meet_is_told_of_once() -> None:
+    platform = Platform({5: 25})
+    found = await platform.look_up(10)
+    assert found == Found(numbers=1, items=10, new=10, incomplete=1)
+
+
+async def test_where_a_spans_end_is_not_meant_nothing_is_called_whole_that_is_not() -> None:
+    """Then a second alone is an empty span, and brings nothing."""
+    platform = Platform({0: 12}, includes_end=False)
+    found = await platform.look_up(60)
+    assert (found.items, found.incomplete) == (10, 1)
+    assert len(platform.stored) == 10
+
+
+async def test_where_a_second_alone_is_refused_the_rest_is_stored() -> None:
+    def refuse(first: int, last: int) -> PullFailed | None:
+        return PullFailed("InvalidParameterValue.EndTimeVerifyFail", "no", lasting=True) if first == last else None
+
+    platform = Platform({0: 12, 30: 5}, refuse=refuse)
+    found = await platform.look_up(60)
+    assert (len(platform.stored), found.incomplete) == (15, 1)
+
+
+async def test_what_will_not_be_better_is_asked_for_once() -> None:
+    wrong = PullFailed("AuthFailure.SignatureFailure", "check the key", lasting=True)
+    platform = Platform({}, refuse=lambda *_: wrong)
+    with pytest.raises(PullFailed, match="AuthFailure"):
+        await platform.look_up(60)
+    assert len(platform.asked) == 1
+
+
+async def test_what_may_be_better_is_asked_for_again() -> None:
+    errors = [PullFailed("RequestLimitExceeded", "slower") for _ in range(4)]
+    platform = Platform({0: 3}, refuse=lambda *_: errors.pop() if errors else None)
+    assert (await platform.look_up(60)).new == 3
+    assert len(platform.asked) == 5
