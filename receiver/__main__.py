@@ -1,6 +1,15 @@
-"""`python -m receiver` is the same as `receiver`."""
+"""The way in, of `receiver` and of `python -m receiver`."""
 
-from receiver.cli import main
+from receiver import interrupt
+
+
+def main() -> None:
+    """Run the command that the arguments name."""
+    interrupt.ends_at_once()
+    from receiver.cli import main as command  # noqa: PLC0415 - Ctrl-C may come while it is imported
+
+    command(prog_name="receiver")
+
 
 if __name__ == "__main__":
-    main(prog_name="receiver")
+    main()

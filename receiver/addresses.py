@@ -15,6 +15,9 @@ _MAPPED_BITS: Final = 96
 _SITE_BITS: Final = 64
 """The least that one site has of IPv6: whoever has one address of it has all (RFC 4291, section 2.5.1)."""
 
+_ANYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound here
+"""What is listened on for all addresses of a machine, by an address that it surely has."""
+
 _REMEMBERED: Final = 2_048
 
 
@@ -53,6 +56,12 @@ def socket_address(peer: object) -> str | None:
         return host
     address = parse_address(host.partition("%")[0])
     return None if address is None else str(address)
+
+
+def url_of(host: str, port: int, *, scheme: str = "http") -> str:
+    """Where a listener is asked, by who is on its machine: an IPv6 address in brackets (RFC 3986, section 3.2.2)."""
+    name = _ANYWHERE.get(host, host)
+    return f"{scheme}://[{name}]:{port}" if ":" in name else f"{scheme}://{name}:{port}"
 
 
 @lru_cache(maxsize=_REMEMBERED)

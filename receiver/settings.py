@@ -10,6 +10,7 @@ from platformdirs import user_data_path
 from pydantic import ByteSize, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfigDict
 
+from receiver.errors import OperatorError
 from receiver.setting_platforms import AllowedAddresses, NamedFiles, PushKeys, Windows
 from receiver.setting_types import (
     MIN_TOKEN,
@@ -45,7 +46,7 @@ _LEAST_HIDDEN: Final = 8
 M = TypeVar("M", bound=BaseSettings)
 
 
-class SettingsError(Exception):
+class SettingsError(OperatorError):
     """A setting that cannot be used: names its environment variable, and never a secret's value."""
 
 

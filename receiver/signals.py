@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final, TypeVar
 
+from receiver import interrupt
 from receiver.logs import get_logger
 
 T = TypeVar("T")
@@ -24,6 +25,9 @@ _SHELL: Final = 128
 
 _ONE_KEY_S: Final = 0.3
 """A Ctrl-C may come twice: a parent passes on what the terminal has sent us too, and so may uvloop."""
+
+_PATIENCE: Final = 2
+"""Signals that a command answers by cleaning up; the next one is somebody who will not wait for that."""
 
 log = get_logger()
 
@@ -85,18 +89,28 @@ class Ending:
 
 
 async def interruptible(work: Coroutine[Any, Any, T]) -> T:
-    """The result of a command's work, which SIGTERM and SIGHUP cancel, so that it can clean up. Raises Interrupted."""
+    """The result of a command's work, which a signal cancels, so that it can clean up. Raises Interrupted.
+
+    A second Ctrl-C waits no more for what the cleaning up waits for, a third one for nothing.
+    """
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     came: list[int] = []
+    last = -_ONE_KEY_S
 
-    def cancel(number: int) -> None:
+    def ask(number: int) -> None:
+        nonlocal last
+        since, last = loop.time() - last, loop.time()
+        if came and (number != signal.SIGINT or since < _ONE_KEY_S):
+            return
         came.append(number)
-        if task is not None and len(came) == 1:
+        if len(came) > _PATIENCE:
+            interrupt.leave()
+        if task is not None:
             task.cancel()
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
-            loop.add_signal_handler(number, partial(cancel, number))
+            loop.add_signal_handler(number, partial(ask, number))
     try:
         return await work
     except asyncio.CancelledError:

@@ -1,35 +1,34 @@
 """The commands of `receiver`. Each says what went wrong in one sentence, and exits with 1."""
 
+from typing import Final
+
 import click
 
-from receiver import settings
-from receiver.cli.common import errors
-from receiver.cli.explain import explain
-from receiver.cli.pull import pull
-from receiver.cli.rejected import rejected
-from receiver.cli.schema import database_url, maintain, migrate
-from receiver.cli.serving import run_service
+from receiver.cli.lazy import Deferred
 from receiver.cli.shown import Shown
-from receiver.cli.spool import spool
-from receiver.pull import wiring
-from receiver.simulate.command import simulate
+
+_COMMANDS: Final = (
+    ("database-url", "database_url", "Print the URL of the database in use."),
+    ("explain", "explain", "Say what a platform's status CODE means and what to do."),
+    ("maintain", "schema", "Make the coming days' partitions and drop old ones."),
+    ("migrate", "schema", "Bring the database's schema and code tables up to date."),
+    ("pull", "pull", "Fetch reports from a PLATFORM that does not push them."),
+    ("rejected", "rejected", "List, show, replay or purge what was not understood."),
+    ("serve", "serve", "Serve the callback URLs until SIGTERM."),
+    ("simulate", "simulate", "Send believable callbacks to a running receiver."),
+    ("spool", "spool", "Show how much waits on the local disk, or write it out."),
+)
+"""Name, module, summary: no module is imported before its command is used."""
 
 
-@click.group(cls=Shown, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Shown,
+    commands=[Deferred(*row) for row in _COMMANDS],
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="delivery-report-receiver", prog_name="receiver")
 def main() -> None:
     """Receive SMS delivery reports and keep every one of them.
 
     Settings are environment variables RECEIVER_* or a file .env in the working folder.
     """
-
-
-@main.command()
-def serve() -> None:
-    """Serve the callback URLs until SIGTERM."""
-    with errors():
-        run_service(settings.load(), wiring.configured(), listen=True)
-
-
-for command in (migrate, database_url, explain, simulate, pull, rejected, spool, maintain):
-    main.add_command(command)

@@ -1,52 +1,44 @@
-"""What the commands share: the database in use, the event loop, and errors as one sentence."""
+"""What the commands share: the event loop, settings without a log, and the database in use."""
 
 import asyncio
+import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 
-import aiohttp
-import click
-
 from receiver import logs
-from receiver.settings import Settings, SettingsError, load
+from receiver.settings import Settings, load, variable
 from receiver.signals import Interrupted, interruptible
 from receiver.store import embedded
-from receiver.store.embedded import EmbeddedError
-from receiver.store.migrate import MigrationError, SchemaBehindError
-from receiver.store.partitions import NotRetired
-from receiver.store.postgres import TRANSIENT
-from receiver.store.spoolfile import SpoolInUse
-from receiver.web.bind import ListenError
 
 T = TypeVar("T")
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
     """The coroutine's result, on the fastest loop there is. A signal that ends it is told in the exit code."""
-    work = interruptible(coroutine)
+    run_in_loop = asyncio.run if sys.platform == "win32" else _uvloop_run()
     try:
-        if sys.platform == "win32":
-            return asyncio.run(work)
-        import uvloop  # noqa: PLC0415 - not on every platform
-
-        return uvloop.run(work)
+        return run_interruptibly(coroutine, run_in_loop)
     except Interrupted as error:
         raise SystemExit(error.exit_code) from None
 
 
-@contextmanager
-def errors() -> Iterator[None]:
-    """Turn the errors that an operator can do something about into one sentence and exit code 1."""
+def run_interruptibly(
+    coroutine: Coroutine[Any, Any, T], run_in_loop: Callable[[Coroutine[Any, Any, T]], T] = asyncio.run
+) -> T:
+    """The same, for who has something to say when a signal ends it. Raises Interrupted."""
+    before = signal.getsignal(signal.SIGINT)
     try:
-        yield
-    except (SettingsError, EmbeddedError, MigrationError, SchemaBehindError, NotRetired, SpoolInUse) as error:
-        raise click.ClickException(str(error)) from error
-    except ListenError as error:
-        raise click.ClickException(str(error)) from error
-    except (*TRANSIENT, aiohttp.ClientError) as error:
-        raise click.ClickException(f"{type(error).__name__}: {error}") from error
+        return run_in_loop(interruptible(coroutine))
+    finally:
+        signal.signal(signal.SIGINT, before)  # a loop that closes leaves Python's own handler there
+
+
+def _uvloop_run() -> Callable[[Coroutine[Any, Any, T]], T]:
+    import uvloop  # noqa: PLC0415 - not on every platform
+
+    return uvloop.run
 
 
 def quiet_settings(*secrets: str) -> Settings:
@@ -68,8 +60,19 @@ def url_in_use(settings: Settings) -> str:
 
 
 async def with_database(settings: Settings, work: Callable[[str], Awaitable[T]]) -> T:
-    """Do the work with the database's URL; an embedded one that no service runs is started for the time."""
-    if settings.database_url is None and not embedded.in_use(settings.data_dir):
-        async with embedded.running(settings.data_dir) as server:
-            return await work(server.url)
-    return await work(url_in_use(settings))
+    """Do the work with the database's URL; an embedded one that no service runs is started for the time.
+
+    Raises DatabaseError for what PostgreSQL or the way to it has to say.
+    """
+    from receiver.store.database_error import explained  # noqa: PLC0415 - `database-url` asks no database
+
+    if settings.database_url is not None:
+        url = settings.database_url.get_secret_value()
+        with explained(url):
+            return await work(url)
+    async with AsyncExitStack() as stack:
+        if not embedded.in_use(settings.data_dir):
+            await stack.enter_async_context(embedded.running(settings.data_dir))
+        url = url_in_use(settings)
+        with explained(url, f"{variable('data_dir')}={settings.data_dir}"):
+            return await work(url)

@@ -12,7 +12,7 @@ import click
 
 from receiver import metrics, settings
 from receiver.callback import Callback
-from receiver.cli.common import errors, quiet_settings, run, with_database
+from receiver.cli.common import quiet_settings, run, with_database
 from receiver.cli.serving import run_service
 from receiver.pull import by_number
 from receiver.pull.by_number import Found
@@ -64,19 +64,16 @@ def pull(
     With numbers, it asks for what the platform knows of them, stores what is missing, and ends. That takes nothing
     from anybody, and can be repeated. Exit code 3: all that it told is stored, but it may know of more.
     """
-    with errors():
-        known = _NAMES[platform]
-        opened = known.open()
-        if opened is None:
-            raise settings.SettingsError(
-                f"{variable(known.settings, known.switch)}: must be set to pull from {platform}"
-            )
-        wanted = _wanted(numbers, numbers_from)
-        if wanted is None:
-            run_service(settings.load(), [opened], listen=False)
-            return
-        now = datetime.now(UTC)
-        found = _look_up(opened, wanted, since or now - _REACH, until or now)
+    known = _NAMES[platform]
+    opened = known.open()
+    if opened is None:
+        raise settings.SettingsError(f"{variable(known.settings, known.switch)}: must be set to pull from {platform}")
+    wanted = _wanted(numbers, numbers_from)
+    if wanted is None:
+        run_service(settings.load(), [opened], listen=False)
+        return
+    now = datetime.now(UTC)
+    found = _look_up(opened, wanted, since or now - _REACH, until or now)
     told = f"{found.numbers} numbers asked for: {found.items} reports and replies, {found.new} of them new."
     click.echo(json.dumps(asdict(found)) if as_json else told)
     if found.incomplete:

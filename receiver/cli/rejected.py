@@ -11,7 +11,7 @@ import asyncpg
 import click
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
-from receiver.cli.common import errors, quiet_settings, run, with_database
+from receiver.cli.common import quiet_settings, run, with_database
 from receiver.store import rejected as store
 from receiver.store.partitions import connected
 from receiver.store.rejected import Filter, Rejected
@@ -62,6 +62,8 @@ def list_command(*, limit: int, as_json: bool, **wanted: Any) -> None:  # noqa: 
     if as_json:
         click.echo(visible_json(json.dumps([_summary(payload) for payload in payloads], indent=2)))
         return
+    if not payloads:
+        click.echo("There are no such payloads.", err=True)
     for payload in payloads:
         replayed = "  replayed" if payload.replayed_at else ""
         click.echo(f"{str(payload.rejected_id)[:8]}  {payload.received_at:%Y-%m-%d %H:%M:%S}  {payload.path}{replayed}")
@@ -73,9 +75,10 @@ def list_command(*, limit: int, as_json: bool, **wanted: Any) -> None:  # noqa: 
 @click.option("--raw", is_flag=True, help="Write the body's bytes as they came, and nothing else.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; the body is in base64.")
 def show(rejected_id: str, *, raw: bool, as_json: bool) -> None:
-    """Show one payload, body and all. REJECTED_ID may be the first characters of the id.
+    """Show one payload, body and all.
 
-    What a terminal would obey is shown as an escape; --raw gives the bytes.
+    REJECTED_ID may be the first characters of the id. What a terminal would obey is shown as an escape; --raw gives the
+    bytes.
     """
     payload, body = _one(rejected_id)
     if raw:
@@ -98,13 +101,18 @@ def show(rejected_id: str, *, raw: bool, as_json: bool) -> None:
 @click.option("--dry-run", is_flag=True, help="Only say what would be understood now.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def replay(rejected_id: str | None, *, limit: int, dry_run: bool, as_json: bool, **wanted: Any) -> None:  # noqa: ANN401
-    """Read payloads again, after an upgrade that understands more; their original arrival is kept."""
+    """Read payloads again, with all that is understood now.
+
+    For after an upgrade that understands more. The time of their arrival stays.
+    """
     chosen = Filter(id_prefix=rejected_id, **wanted)
 
     async def work(connection: "asyncpg.Connection[asyncpg.Record]") -> list[store.Replayed]:
         return await store.replay(connection, await store.find(connection, chosen, limit), dry_run=dry_run)
 
     done = _do(work)
+    if rejected_id and not done:
+        raise click.ClickException(f"no payload has the id {rejected_id}, or it was replayed already: see --replayed")
     if as_json:
         rows = [
             {"rejected_id": str(r.rejected_id), "understood": r.understood, "stored": r.stored, "error": r.error}
@@ -128,7 +136,10 @@ def replay(rejected_id: str | None, *, limit: int, dry_run: bool, as_json: bool,
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def purge(*, spare: int | None, dry_run: bool, yes: bool, as_json: bool, **wanted: Any) -> None:  # noqa: ANN401
-    """Delete payloads for good; without a filter, all that were not replayed."""
+    """Delete payloads for good.
+
+    Without a filter, all that were not replayed.
+    """
 
     async def chosen(connection: "asyncpg.Connection[asyncpg.Record]") -> tuple[Filter, int]:
         found = Filter(**wanted)
@@ -138,7 +149,7 @@ def purge(*, spare: int | None, dry_run: bool, yes: bool, as_json: bool, **wante
 
     found, number = _do(chosen)
     if not dry_run:
-        if not yes:
+        if number and not yes:
             click.confirm(f"Delete {number} payloads for good?", abort=True, err=True)
         number = _do(lambda connection: store.purge(connection, found))
     if as_json:
@@ -152,8 +163,7 @@ def _do(work: Callable[["asyncpg.Connection[asyncpg.Record]"], Awaitable[T]]) ->
         async with connected(url) as connection:
             return await work(connection)
 
-    with errors():
-        return run(with_database(quiet_settings(), with_connection))
+    return run(with_database(quiet_settings(), with_connection))
 
 
 def _one(rejected_id: str) -> tuple[Rejected, bytes]:

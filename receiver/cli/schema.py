@@ -1,12 +1,11 @@
-"""The commands about the database: `migrate`, `database-url`, `maintain`."""
+"""The commands that change the database's schema: `migrate`, `maintain`."""
 
 import json
 from dataclasses import asdict
 
 import click
 
-from receiver.cli.common import errors, quiet_settings, run, url_in_use, with_database
-from receiver.settings import load
+from receiver.cli.common import quiet_settings, run, with_database
 from receiver.storage import rejected_days, windows_h
 from receiver.store import catalogue_table, partitions, rejected_bound, reporting
 from receiver.store import migrate as migrations
@@ -15,8 +14,7 @@ from receiver.store import migrate as migrations
 @click.command()
 def migrate() -> None:
     """Bring the database's schema and code tables up to date."""
-    with errors():
-        run(with_database(quiet_settings(), _migrate))
+    run(with_database(quiet_settings(), _migrate))
     click.echo(f"The schema is at {migrations.head()}.")
 
 
@@ -27,13 +25,6 @@ async def _migrate(url: str) -> None:
     await connection.close()
 
 
-@click.command("database-url")
-def database_url() -> None:
-    """Print the URL of the database in use, for psql "$(receiver database-url)"."""
-    with errors():
-        click.echo(url_in_use(load()))
-
-
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def maintain(*, as_json: bool) -> None:
@@ -42,20 +33,19 @@ def maintain(*, as_json: bool) -> None:
     To drop takes a member of sms_owner. Rejected payloads are brought within RECEIVER_REJECTED_DAYS and
     RECEIVER_REJECTED_MAX_BYTES.
     """
-    with errors():
-        settings = quiet_settings()
+    settings = quiet_settings()
 
-        async def work(url: str) -> tuple[partitions.Done, int]:
-            done = await partitions.maintain(
-                url, days_ahead=settings.partition_days_ahead, retention_days=settings.retention_days
-            )
-            async with partitions.connected(url) as connection:
-                await reporting.refresh(connection, windows_h(settings))
-                _, too_many = await rejected_bound.make_room(connection, settings.rejected_max_bytes)
-                too_old = await rejected_bound.drop_old(connection, rejected_days(settings))
-            return done, too_many + too_old
+    async def work(url: str) -> tuple[partitions.Done, int]:
+        done = await partitions.maintain(
+            url, days_ahead=settings.partition_days_ahead, retention_days=settings.retention_days
+        )
+        async with partitions.connected(url) as connection:
+            await reporting.refresh(connection, windows_h(settings))
+            _, too_many = await rejected_bound.make_room(connection, settings.rejected_max_bytes)
+            too_old = await rejected_bound.drop_old(connection, rejected_days(settings))
+        return done, too_many + too_old
 
-        done, rejected = run(with_database(settings, work))
+    done, rejected = run(with_database(settings, work))
     if as_json:
         click.echo(json.dumps(asdict(done) | {"dropped_rejected": rejected}, indent=2))
     else:

@@ -4,14 +4,12 @@ import json
 from collections.abc import Callable
 from typing import BinaryIO
 
-import aiohttp
 import click
 
-from receiver.cli.common import errors, quiet_settings, run
+from receiver.cli.common import quiet_settings, run
 from receiver.settings import Settings
 from receiver.store.spoolfile import FILE_NAME, SpoolFile, SpoolInUse, as_line
 
-_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=30)
 _PAGE = 500
 
 Write = Callable[[bytes], object]
@@ -24,8 +22,7 @@ def spool(context: click.Context, *, as_json: bool) -> None:
     """Show how much waits in the spool: callbacks, the oldest one's arrival, bytes of its file."""
     if context.invoked_subcommand is not None:
         return
-    with errors():
-        depth = _depth(quiet_settings())
+    depth = _depth(quiet_settings())
     if as_json:
         click.echo(json.dumps(depth, indent=2))
         return
@@ -37,9 +34,12 @@ def spool(context: click.Context, *, as_json: bool) -> None:
 @spool.command()
 @click.option("--output", type=click.File("wb"), default="-", help="File to write to; - is the standard output.")
 def export(output: BinaryIO) -> None:
-    """Write every callback in the spool as a line of JSON, oldest first; the body is in base64."""
-    with errors():
-        _export(quiet_settings(), output.write)
+    """Write every callback in the spool as a line of JSON.
+
+    The oldest comes first; bodies are in base64.
+    """
+    if not _export(quiet_settings(), output.write):
+        click.echo("The spool is empty.", err=True)
 
 
 def _depth(settings: Settings) -> dict[str, object]:
@@ -54,20 +54,23 @@ def _depth(settings: Settings) -> dict[str, object]:
     return depth.as_dict()
 
 
-def _export(settings: Settings, write: Write) -> None:
+def _export(settings: Settings, write: Write) -> int:
+    """How many bytes were written."""
     if not _file_of(settings):
-        return
+        return 0
     try:
         file = SpoolFile(settings.data_dir / "spool", settings.spool_max_bytes)
     except SpoolInUse:
-        run(_ask_export(settings, write))
-        return
-    after = 0
+        return run(_ask_export(settings, write))
+    after = written = 0
     while page := file.read(_PAGE, after):
         for number, callback in page:
-            write(as_line(number, callback))
+            line = as_line(number, callback)
+            write(line)
+            written += len(line)
             after = number
     file.close()
+    return written
 
 
 def _file_of(settings: Settings) -> bool:
@@ -75,21 +78,19 @@ def _file_of(settings: Settings) -> bool:
 
 
 async def _ask_depth(settings: Settings) -> dict[str, object]:
-    async with _client(settings) as client, client.get("/spool") as response:
-        response.raise_for_status()
+    from receiver.cli.running_service import asked  # noqa: PLC0415 - the disk alone is read without aiohttp
+
+    async with asked(settings, "/spool") as response:
         depth: dict[str, object] = await response.json()
         return depth
 
 
-async def _ask_export(settings: Settings, write: Write) -> None:
-    async with _client(settings) as client, client.get("/spool/export") as response:
-        response.raise_for_status()
+async def _ask_export(settings: Settings, write: Write) -> int:
+    from receiver.cli.running_service import asked  # noqa: PLC0415 - see above
+
+    written = 0
+    async with asked(settings, "/spool/export") as response:
         async for chunk in response.content.iter_any():
             write(chunk)
-
-
-def _client(settings: Settings) -> aiohttp.ClientSession:
-    """Of the running service's ops listener."""
-    url = f"http://{settings.ops_host}:{settings.ops_port}"
-    token = settings.ops_token.get_secret_value() if settings.ops_token else None
-    return aiohttp.ClientSession(url, headers={"Authorization": f"Bearer {token}"} if token else None, timeout=_TIMEOUT)
+            written += len(chunk)
+    return written

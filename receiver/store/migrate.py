@@ -4,17 +4,21 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
-from alembic import command, op
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
 
 import receiver
+from receiver.errors import OperatorError
 from receiver.store import connecting, roles
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+    from sqlalchemy import Connection
+
+# Alembic and SQLAlchemy take longer to import than most commands take to run: they are, where they are used.
+# ruff: noqa: PLC0415
 
 VERSION_SCHEMA: Final = "sms_data"
 _LOCK: Final = 0x5E6D_0DE1
@@ -23,11 +27,11 @@ _CONNECT_TIMEOUT_S: Final = 10
 _LOCK_TIMEOUT_S: Final = 300
 
 
-class SchemaBehindError(Exception):
+class SchemaBehindError(OperatorError):
     """The database's schema is not the one that this version needs."""
 
 
-class MigrationError(Exception):
+class MigrationError(OperatorError):
     """PostgreSQL refused a step. All steps are one transaction, so nothing of them is left behind."""
 
 
@@ -45,11 +49,15 @@ async def connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
 
 def run_script(name: str) -> None:
     """Execute a file of SQL statements, inside of the migration's transaction."""
+    from alembic import op
+
     execute(op.get_bind(), name)
 
 
-def execute(connection: Connection, name: str) -> None:
+def execute(connection: "Connection", name: str) -> None:
     """The same, on SQLAlchemy's connection."""
+    from sqlalchemy import text
+
     script = (folder() / "sql" / name).read_text(encoding="utf-8")
     dbapi_connection: Any = connection.connection.dbapi_connection
     connection.execute(text("SELECT 1"))  # SQLAlchemy begins its transaction with its own first statement
@@ -64,7 +72,9 @@ def head() -> str:
     return revision
 
 
-def _scripts() -> ScriptDirectory:
+def _scripts() -> "ScriptDirectory":
+    from alembic.script import ScriptDirectory
+
     return ScriptDirectory.from_config(_config(""))
 
 
@@ -97,6 +107,9 @@ def _check_known(found: str | None) -> None:
 
 async def upgrade(url: str) -> None:
     """Bring the schema up to date. Concurrent callers take turns. Raises SchemaBehindError, MigrationError."""
+    from alembic import command
+    from sqlalchemy.exc import DBAPIError
+
     async with _lock(url) as connection:
         _check_known(await current(connection))
         await _ensure_roles(connection)
@@ -113,7 +126,9 @@ async def _ensure_roles(connection: "asyncpg.Connection[asyncpg.Record]") -> Non
         raise MigrationError(f"an administrator has to run this first: {' '.join(lacking)}")
 
 
-def _config(url: str) -> Config:
+def _config(url: str) -> "Config":
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(folder()).replace("%", "%%"))
     config.set_main_option("path_separator", "os")

@@ -10,6 +10,7 @@ from typing import Final
 
 import asyncpg
 
+from receiver.errors import OperatorError
 from receiver.logs import get_logger
 from receiver.metrics import Metrics
 from receiver.store import sql
@@ -37,7 +38,7 @@ _ADVICE: Final = "run `receiver maintain` daily as a member of sms_owner"
 log = get_logger()
 
 
-class NotRetired(Exception):  # noqa: N818 - for the operator to see to
+class NotRetired(OperatorError):  # noqa: N818 - for the operator to see to
     """There are partitions beyond the retention, and whoever is connected may not drop them."""
 
 

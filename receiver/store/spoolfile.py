@@ -19,6 +19,7 @@ from typing import Final
 import orjson
 
 from receiver.callback import Callback
+from receiver.errors import OperatorError
 from receiver.logs import get_logger
 from receiver.providers import url_path
 from receiver.visible import visible_json_line
@@ -68,7 +69,7 @@ class SpoolFull(Exception):  # noqa: N818 - it is a state of the spool, not a fa
     """The spool may not grow, or the disk can't take it."""
 
 
-class SpoolInUse(Exception):  # noqa: N818 - the name says it
+class SpoolInUse(OperatorError):  # noqa: N818 - the name says it
     """Another process has this spool open."""
 
 

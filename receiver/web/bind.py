@@ -5,6 +5,7 @@ import errno
 import socket
 from typing import Any, Final, NamedTuple
 
+from receiver.errors import OperatorError
 from receiver.settings import variable
 
 _BACKLOG: Final = 4_096
@@ -41,7 +42,7 @@ class Where(NamedTuple):
         return variable(f"{self.name.removesuffix('host')}port")
 
 
-class ListenError(OSError):
+class ListenError(OperatorError, OSError):
     """Nobody can listen there: names the settings, their values and what to do."""
 
     def __init__(self, where: Where, cause: OSError) -> None:

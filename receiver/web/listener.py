@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 
 from aiohttp import hdrs, web
 
-from receiver.addresses import Networks
+from receiver.addresses import Networks, url_of
 from receiver.metrics import Metrics, follow
 from receiver.settings import Settings
 from receiver.web.bind import Where, bind, shown
@@ -17,8 +17,6 @@ from receiver.web.door import Door, places
 from receiver.web.guard import Guard, Limits
 
 _OPS_CONNECTIONS: Final = 256
-
-_SHOWN_HOST: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - it is not bound here
 
 
 class Listener:
@@ -52,7 +50,7 @@ class Listener:
     @property
     def url(self) -> str:
         """Where it listens, as one would type it."""
-        return f"{'https' if self._tls else 'http'}://{_SHOWN_HOST.get(self._host, self._host)}:{self._port}"
+        return url_of(self._host, self._port, scheme="https" if self._tls else "http")
 
     @property
     def bound(self) -> str:

@@ -2,12 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 
 import click
 import pytest
 from click.testing import CliRunner
-from support.command import receiver
+from support.command import commands, receiver
 from support.databases import connected
 
 from receiver.catalogue import entries
@@ -17,14 +16,7 @@ from receiver.store import embedded, migrate
 SECRET = "hunter2-hunter2-hunter2"
 
 
-def commands(command: click.Command = main, path: str = "") -> Iterator[tuple[str, click.Command]]:
-    """Every command there is, by what one types for it."""
-    yield path, command
-    for name, inner in (command.commands if isinstance(command, click.Group) else {}).items():
-        yield from commands(inner, f"{path} {name}".strip())
-
-
-COMMANDS = dict(commands())
+COMMANDS = commands()
 
 
 def run(*arguments: str) -> tuple[int, str, str]:

@@ -73,7 +73,7 @@ async def test_the_command_that_asks_a_running_service_knows_it(database: str, t
         for command in (("spool", "--json"), ("spool", "export")):
             with_it = await receiver(*command, folder=tmp_path, ops_token=TOKEN, **settings)
             assert with_it.code == 0, with_it
-            assert "401" in (await receiver(*command, folder=tmp_path, **settings)).complaint
+            assert "RECEIVER_OPS_TOKEN" in (await receiver(*command, folder=tmp_path, **settings)).complaint
         await service.terminate()
         assert TOKEN not in "\n".join(service.output)
 

@@ -172,3 +172,18 @@ async def test_purge_down_to_a_size_spares_the_youngest(database: str, tmp_path:
         assert await purge("--spare", "0", "--yes", "--json") == {"payloads": 2, "deleted": True}
         wrong = await receiver("rejected", "purge", "--spare", "much", folder=tmp_path, database_url=database)
         assert "no size like 10MiB" in wrong.err
+
+
+async def test_nothing_to_show_is_said_and_no_question_asked(database: str, tmp_path: Path) -> None:
+    """An empty list printed nothing, which might have been a fault as well."""
+    listed = await receiver("rejected", "list", "--provider", "huawei", folder=tmp_path, database_url=database)
+    assert (listed.code, listed.out, listed.err) == (0, "", "There are no such payloads.\n")
+    as_json = await receiver("rejected", "list", "--json", folder=tmp_path, database_url=database)
+    assert (as_json.code, as_json.json, as_json.err) == (0, [], "")
+    purged = await receiver("rejected", "purge", folder=tmp_path, database_url=database)
+    assert (purged.code, purged.out, purged.err) == (0, "0 deleted.\n", "")
+    replayed = await receiver("rejected", "replay", folder=tmp_path, database_url=database)
+    assert (replayed.code, replayed.out) == (0, "0 read again, 0 wholly understood.\n")
+    assert (
+        "--replayed" in (await receiver("rejected", "replay", "0abc", folder=tmp_path, database_url=database)).complaint
+    )

@@ -4,14 +4,29 @@ import asyncio
 import json
 import os
 import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
+
+from receiver.cli import main
+from receiver.cli.lazy import Deferred
 from receiver.settings import PREFIX
 
 CHECKOUT = Path(__file__).parents[2]
 DEADLINE_S = 60.0
+
+
+def commands(command: click.Command = main, path: str = "") -> dict[str, click.Command]:
+    """Every command there is, by what one types for it."""
+    if isinstance(command, Deferred):
+        command = command.command
+    found = {path: command}
+    for name, inner in (command.commands if isinstance(command, click.Group) else {}).items():
+        found |= commands(inner, f"{path} {name}".strip())
+    return found
 
 
 @dataclass(frozen=True)
@@ -35,22 +50,27 @@ class Ended:
         return line.removeprefix("Error: ")
 
 
-async def receiver(*arguments: str, folder: Path, program: tuple[str, ...] = (), **settings: object) -> Ended:
-    """Run `receiver` with these settings by field name, and with no others."""
+async def started(
+    *arguments: str, folder: Path, program: tuple[str, ...] = (), stdin: int = DEVNULL, **settings: object
+) -> Process:
+    """A process of `receiver` with these settings by field name, and with no others; its output is piped."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith((PREFIX, "PYTHON", "PG"))}
     environ |= {f"{PREFIX}{name.upper()}": str(value) for name, value in settings.items()}
     if not program:
         program = (sys.executable, "-m", "receiver")
         environ["PYTHONPATH"] = str(CHECKOUT)
-    process = await asyncio.create_subprocess_exec(
-        *program,
-        *arguments,
-        cwd=folder,
-        env=environ,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+    return await asyncio.create_subprocess_exec(
+        *program, *arguments, cwd=folder, env=environ, stdin=stdin, stdout=PIPE, stderr=PIPE
     )
+
+
+async def receiver(*arguments: str, folder: Path, program: tuple[str, ...] = (), **settings: object) -> Ended:
+    """Run `receiver` to its end."""
+    return await ended(await started(*arguments, folder=folder, program=program, **settings))
+
+
+async def ended(process: Process) -> Ended:
+    """How it ends, within the deadline."""
     try:
         async with asyncio.timeout(DEADLINE_S):
             out, err = await process.communicate()

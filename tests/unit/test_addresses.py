@@ -2,7 +2,22 @@
 
 import pytest
 
-from receiver.addresses import Networks, neighbourhood, parse_network, socket_address
+from receiver.addresses import Networks, neighbourhood, parse_network, socket_address, url_of
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("192.0.2.1", "http://192.0.2.1:8081"),
+        ("receiver.example", "http://receiver.example:8081"),
+        ("::1", "http://[::1]:8081"),
+        ("2001:db8::7", "http://[2001:db8::7]:8081"),
+        ("::", "http://[::1]:8081"),
+        ("0.0.0.0", "http://127.0.0.1:8081"),
+    ],
+)
+def test_a_url_has_an_ipv6_address_in_brackets(host: str, url: str) -> None:
+    assert url_of(host, 8081) == url
 
 
 @pytest.mark.parametrize(

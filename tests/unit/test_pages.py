@@ -4,9 +4,9 @@ import re
 
 import click
 import pytest
+from support.command import commands
 from support.pages import PAGES, ROOT, page
 
-from receiver.cli import main
 from receiver.providers import ORIGINS
 from receiver.pull.wiring import VARIABLES
 from receiver.settings import Settings, variable
@@ -23,15 +23,14 @@ def typed(name: str) -> list[tuple[str, set[str]]]:
     return [(words, set(re.findall(r"--[a-z-]+", rest))) for words, rest in _TYPED.findall(page(name))]
 
 
+COMMANDS = commands()
+
+
 def found(words: str) -> click.Command | None:
-    command: click.Command = main
-    for word in words.split():
-        if not isinstance(command, click.Group):
-            break
-        if word not in command.commands:
-            return None
-        command = command.commands[word]
-    return command
+    """The command that is meant: what follows one without commands of its own is an argument."""
+    first, _, rest = words.partition(" ")
+    whole = COMMANDS.get(words)
+    return whole if whole or isinstance(COMMANDS.get(first), click.Group) or not rest else COMMANDS.get(first)
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from receiver.errors import OperatorError
 
-class EmbeddedError(Exception):
+
+class EmbeddedError(OperatorError):
     """Base of all of them: the command line prints the text and stops."""
 
 

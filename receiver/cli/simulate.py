@@ -1,6 +1,5 @@
-"""The command `simulate`: options in, a progress bar and a summary out."""
+"""`receiver simulate`: options in, a progress bar and a summary out."""
 
-import asyncio
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -11,17 +10,16 @@ from urllib.parse import urlsplit
 
 import click
 
+from receiver.cli.common import run_interruptibly
 from receiver.providers import TRAFFICS
 from receiver.providers.traffic import Push, Traffic
+from receiver.signals import Interrupted
 from receiver.simulate.lives import Plan
 from receiver.simulate.send import Target, send
 from receiver.simulate.tally import Outcome, Tally, as_text, ledger_line
 from receiver.simulate.traffic import Request, requests
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_INTERRUPTED: Final = 130
-"""128 and the number of SIGINT, as shells say it."""
 
 _BAR_STEPS: Final = 200
 
@@ -133,11 +131,11 @@ def simulate(
     sign = _signer(TRAFFICS[provider], key_pair)
     target = Target(url=url, token=token, rate=rate, concurrency=concurrency, timeout_s=timeout, sign=sign)
     tally = Tally()
-    finished = _run(requests(TRAFFICS[provider], plan), target, tally, count, record)
+    cut_short = _run(requests(TRAFFICS[provider], plan), target, tally, count, record)
     begun = now.isoformat().replace("+00:00", "Z")
     summary = {"provider": provider, "url": url, "seed": seed, "now": begun, **tally.summary()}
     click.echo(json.dumps(summary) if as_json else as_text(summary))
-    sys.exit((0 if tally.as_expected else 1) if finished else _INTERRUPTED)
+    sys.exit(cut_short or (0 if tally.as_expected else 1))
 
 
 def _signer(traffic: Traffic, key_pair: str | None) -> Callable[[str, Push], dict[str, str]] | None:
@@ -151,8 +149,8 @@ def _signer(traffic: Traffic, key_pair: str | None) -> Callable[[str, Push], dic
     return lambda url, push: make(url, push.body, push.content_type, access=access, secret=secret, at=datetime.now(UTC))
 
 
-def _run(stream: Iterator[Request], target: Target, tally: Tally, count: int, record: TextIO | None) -> bool:
-    """Send it all, with a bar where somebody sees it. False if Ctrl-C ended it."""
+def _run(stream: Iterator[Request], target: Target, tally: Tally, count: int, record: TextIO | None) -> int | None:
+    """Send it all, with a bar where somebody sees it. The exit code of the signal that ended it, if one did."""
     with ExitStack() as stack:
         bar = None
         if sys.stderr.isatty():
@@ -170,7 +168,7 @@ def _run(stream: Iterator[Request], target: Target, tally: Tally, count: int, re
                 record.flush()
 
         try:
-            asyncio.run(send(stream, target, tally, note))
-        except KeyboardInterrupt:
-            return False
-    return True
+            run_interruptibly(send(stream, target, tally, note))
+        except Interrupted as error:
+            return error.exit_code
+    return None

@@ -1,0 +1,12 @@
+"""`receiver database-url`: which database is in use."""
+
+import click
+
+from receiver.cli.common import url_in_use
+from receiver.settings import load
+
+
+@click.command("database-url")
+def database_url() -> None:
+    """Print the URL of the database in use, for psql "$(receiver database-url)"."""
+    click.echo(url_in_use(load()))

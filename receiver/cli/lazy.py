@@ -1,0 +1,26 @@
+"""Commands whose modules are imported when they run."""
+
+from functools import cached_property
+from importlib import import_module
+from typing import Any
+
+import click
+
+
+class Deferred(click.Command):
+    """Stands for the command of this name in a module of `receiver.cli`; its summary is there without the module."""
+
+    def __init__(self, name: str, module: str, summary: str) -> None:
+        super().__init__(name, short_help=summary)
+        self._module = module
+
+    @cached_property
+    def command(self) -> click.Command:
+        """The command itself."""
+        module = import_module(f"receiver.cli.{self._module}")
+        command: click.Command = getattr(module, str(self.name).replace("-", "_"))
+        return command
+
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:  # noqa: ANN401 - click's
+        """The command's own: what runs, and what explains itself, is that."""
+        return self.command.make_context(*arguments, **options)

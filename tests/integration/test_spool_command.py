@@ -1,0 +1,97 @@
+"""`receiver spool`: of a spool that lies there, and of one that a running service has."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from support import service as services
+from support.cluster import free_port
+from support.command import receiver
+
+from receiver.settings import Settings
+from receiver.store.spoolfile import SpoolFile
+
+NOTHING = {"callbacks": 0, "oldest": None}
+
+
+@asynccontextmanager
+async def answering(status_line: str, body: str = "") -> AsyncIterator[int]:
+    """The port of a server that answers everything so."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 {status_line}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "0.0.0.0", "::", "localhost"])
+async def test_a_running_service_is_asked_wherever_it_listens(
+    make_settings: Callable[..., Settings], tmp_path: Path, host: str
+) -> None:
+    """An IPv6 address without brackets ended in a traceback."""
+    async with services.running(make_settings(ops_host=host)) as service:
+        port = urlsplit(service.ops_url).port
+        depth = await receiver(
+            "spool", "--json", folder=tmp_path, data_dir=tmp_path / "data", ops_host=host, ops_port=port
+        )
+    assert depth.err == ""
+    assert NOTHING.items() <= depth.json.items()
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Path:
+    """A data folder whose spool this process has open."""
+    file = SpoolFile(tmp_path / "data" / "spool", 1 << 20)
+    yield tmp_path / "data"
+    file.close()
+
+
+@pytest.mark.parametrize("command", [("spool",), ("spool", "export")])
+async def test_a_service_that_does_not_answer_is_told_with_what_to_set(
+    locked: Path, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    port = free_port()
+    ended = await receiver(*command, folder=tmp_path, data_dir=locked, ops_host="::1", ops_port=port)
+    for word in (f"RECEIVER_DATA_DIR={locked}", f"http://[::1]:{port}", "RECEIVER_OPS_HOST", "RECEIVER_OPS_PORT"):
+        assert word in ended.complaint
+
+
+async def test_a_port_that_the_system_chose_cannot_be_known(locked: Path, tmp_path: Path) -> None:
+    assert "RECEIVER_OPS_PORT" in (await receiver("spool", folder=tmp_path, data_dir=locked, ops_port=0)).complaint
+
+
+@pytest.mark.parametrize(
+    ("status_line", "body", "told"),
+    [
+        ("401 Unauthorized", "", "RECEIVER_OPS_TOKEN"),
+        ("404 Not Found", "", "RECEIVER_OPS_PORT"),
+        ("200 OK", "<html>", "RECEIVER_OPS_PORT"),
+        ("200 OK", "", "RECEIVER_OPS_PORT"),
+        ("500 Oh", "", "answers 500"),
+        ("nonsense", "", "RECEIVER_OPS_PORT"),
+    ],
+)
+async def test_who_answers_otherwise_is_told_of_too(
+    locked: Path, tmp_path: Path, status_line: str, body: str, told: str
+) -> None:
+    async with answering(status_line, body) as port:
+        ended = await receiver("spool", folder=tmp_path, data_dir=locked, ops_port=port)
+    assert told in ended.complaint
+
+
+async def test_an_empty_spool_is_told_and_exports_nothing(tmp_path: Path) -> None:
+    SpoolFile(tmp_path / "data" / "spool", 1 << 20).close()
+    for folder in (tmp_path / "data", tmp_path / "never-used"):
+        ended = await receiver("spool", "export", folder=tmp_path, data_dir=folder)
+        assert (ended.code, ended.out, ended.err) == (0, "", "The spool is empty.\n")
+        depth = await receiver("spool", "--json", folder=tmp_path, data_dir=folder)
+        assert NOTHING.items() <= json.loads(depth.out).items()

@@ -1,0 +1,50 @@
+"""The command line itself: what it imports, and how its help reads."""
+
+import re
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+from support.command import CHECKOUT, commands
+
+from receiver.cli import main
+
+HEAVY = {"aiohttp", "alembic", "asyncpg", "phonenumbers", "sqlalchemy", "tencentcloud"}
+WIDTH = 80
+
+IMPORTED = re.compile(r"^import time:.*\| +([\w.]+)$", re.MULTILINE)
+
+
+def imported(*arguments: str) -> set[str]:
+    """The packages that a process of this command imports."""
+    command = [sys.executable, "-X", "importtime", "-m", "receiver", *arguments]
+    ended = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True, timeout=60)
+    return {name.partition(".")[0] for name in IMPORTED.findall(ended.stderr)}
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("-h",), ("--version",)])
+def test_help_and_version_import_nothing_but_click(arguments: tuple[str, ...]) -> None:
+    """Each command cost two seconds of CPU, whatever it did."""
+    found = imported(*arguments)
+    assert {"receiver", "click"} <= found
+    assert found & (HEAVY | {"asyncio", "pydantic", "structlog", "uvloop"}) == set()
+
+
+def test_explain_imports_the_catalogue_and_no_library_of_the_services() -> None:
+    assert imported("explain", "E200027") & HEAVY == set()
+
+
+def test_the_database_url_is_told_without_the_schemas_libraries() -> None:
+    assert imported("database-url") & {"aiohttp", "alembic", "sqlalchemy"} == set()
+
+
+@pytest.mark.parametrize("path", [path for path, one in commands().items() if isinstance(one, click.Group)])
+def test_every_summary_is_whole_within_eighty_columns(path: str) -> None:
+    shown = CliRunner().invoke(main, [*path.split(), "--help"], terminal_width=WIDTH).output
+    listed = shown.partition("Commands:\n")[2].splitlines()
+    group = commands()[path]
+    assert isinstance(group, click.Group)
+    assert [line.split()[0] for line in listed] == sorted(group.commands)
+    assert [line for line in listed if not line.endswith(".") or line.endswith("...") or len(line) > WIDTH] == []
