@@ -90,16 +90,20 @@ class InTerminal:
             raise AssertionError(f"it has not ended:\n{self.output}") from None
 
     async def gone(self) -> None:
-        """Whatever has become of it, it and what it has started are no more."""
-        if self.alive:
-            assert self._process is not None
-            started = self._process.children(recursive=True)
-            self._process.kill()
+        """Whatever has become of it, it and what it has started are no more; nor is what a shell has left behind."""
+        if self._process is not None:
+            _kill([one for one in psutil.process_iter() if _session(one) == self.pid])
             await self.ended()
-            _kill(started)
         _kill(processes_of(layout_of(self.data_dir).pgdata))
         if self._master >= 0:
             self.close()
+
+
+def _session(process: psutil.Process) -> int:
+    try:
+        return os.getsid(process.pid)
+    except ProcessLookupError:
+        return 0
 
 
 def _kill(processes: list[psutil.Process]) -> None:
