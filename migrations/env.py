@@ -1,4 +1,4 @@
-"""Alembic's entry point. The connection comes from `receiver.store.migrate`, which also holds the lock."""
+"""Alembic's entry point. The connection comes from `receiver.store.schema`, which also holds the lock."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from receiver.store.migrate import VERSION_SCHEMA, connect, execute
+from receiver.store.schema import VERSION_SCHEMA, connect, execute
 
 
 def migrate(connection: Connection) -> None:

@@ -5,23 +5,39 @@ Both are one: `receiver serve`, which listens for callbacks, and `receiver pull`
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from importlib.metadata import version
+from typing import Any, Final
 
-from receiver import app, storage
-from receiver.logs import get_logger
-from receiver.metrics import Metrics
+from receiver import embedded
+from receiver.ingest.drain import Drain
+from receiver.ingest.quarantine import Quarantine
 from receiver.notify import notify
+from receiver.providers import PROVIDERS
 from receiver.pull.source import Opened
 from receiver.pull.wiring import pulls
+from receiver.server.listener import Listener
+from receiver.server.tls import Tls
 from receiver.settings import Settings
 from receiver.signals import Ending
-from receiver.web import exposure, ops_token
-from receiver.web.listener import Listener
+from receiver.store import schema as migrate
+from receiver.store.durable import Keeper
+from receiver.store.maintenance import overdue as reporting
+from receiver.store.maintenance.partitions import Maintenance, follow_days_left
+from receiver.store.maintenance.rejected_quota import Allowance, RejectedBound
+from receiver.store.readiness import prepared, until_prepared
+from receiver.store.spool import Spool
+from receiver.store.writer import Writer
+from receiver.telemetry import metrics as metric_set
+from receiver.telemetry.logs import get_logger
+from receiver.telemetry.metrics import Metrics, follow
+from receiver.web import exposure, listeners, ops_token
 from receiver.web.ops import Ops
-from receiver.web.tls import Tls
+
+DISTRIBUTION: Final = "delivery-report-receiver"
 
 _COLLECT_AFTER: Final = 50_000
 """Container objects that may have come to more than have gone before the collector looks at the young ones."""
@@ -83,15 +99,15 @@ async def running(
     # First of all, so that a file which cannot be used stops the start before anything is started.
     tls = Tls(settings) if listen and settings.tls_certificate else None
     async with AsyncExitStack() as stack:
-        kept = await stack.enter_async_context(storage.opened(settings, stop))
+        kept = await stack.enter_async_context(storing(settings, stop))
         loops = pulls(platforms, kept.keeper, kept.metrics, settings.data_dir)
-        await stack.enter_async_context(storage.background(stop, *loops))
+        await stack.enter_async_context(background(stop, *loops))
         if tls is not None:
             tls.publish(kept.metrics)
-            await stack.enter_async_context(storage.background(stop, tls.watch()))
+            await stack.enter_async_context(background(stop, tls.watch()))
         # The ops listener is stopped last, so that it can tell what happens until then.
-        ops = await stack.enter_async_context(app.listening_for_ops(settings, kept, takes_submissions=listen))
-        callbacks = await stack.enter_async_context(app.listening(settings, kept, tls)) if listen else None
+        ops = await stack.enter_async_context(listeners.listening_for_ops(settings, kept, takes_submissions=listen))
+        callbacks = await stack.enter_async_context(listeners.listening(settings, kept, tls)) if listen else None
         kept.phase = "serving"
         _tell(settings, ops, callbacks, platforms)
         _spare_the_collector()
@@ -108,7 +124,7 @@ def _tell(settings: Settings, ops: Listener, callbacks: Listener | None, platfor
     ops_token.warn_if_open(settings)
     if callbacks is not None:
         exposure.warn_if_open(settings)
-        for path in app.paths(settings):
+        for path in listeners.paths(settings):
             log.info("callback.listening", url=callbacks.url + path, bound=callbacks.bound)
     for source in (source for platform in platforms for source in platform.sources):
         log.info("pull.started", source=source.path)
@@ -123,3 +139,97 @@ def _spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER, 20, 100)
+
+
+@asynccontextmanager
+async def storing(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Ops]:
+    """PostgreSQL, the spool, and the tasks between them, while the block runs. A task that dies sets `stop`."""
+    async with AsyncExitStack() as stack:
+        url = await _database(settings, stack)
+        # Reports are spooled until it is there; refusing to start would lose them.
+        is_prepared = await prepared(url)
+        metrics = metric_set.build(version(DISTRIBUTION))
+        spool = Spool(settings.data_dir / "spool", settings.spool_max_bytes)
+        stack.push_async_callback(spool.close)
+        writer = Writer(
+            url,
+            metrics,
+            timeout_s=settings.database_timeout_s,
+            max_queue=settings.queue_max_reports,
+            max_flush=settings.flush_max_reports,
+        )
+        allowance = Allowance(metrics, settings.rejected_max_bytes)
+        keeper = Keeper(writer, spool, metrics, deadline_s=settings.answer_deadline_s, rejected=allowance)
+        quarantine = Quarantine(url, keeper, spool, metrics, timeout_s=settings.database_timeout_s)
+        stack.push_async_callback(quarantine.close)
+        drain = Drain(keeper, writer, spool, metrics, quarantine)
+        bound = RejectedBound(
+            url, metrics, allowance, max_bytes=settings.rejected_max_bytes, days=rejected_days(settings)
+        )
+        maintenance = Maintenance(
+            url, metrics, days_ahead=settings.partition_days_ahead, retention_days=settings.retention_days
+        )
+        metrics.spool_max_bytes.set(settings.spool_max_bytes)
+        _follow(metrics, spool, maintenance)
+        rounds = (maintenance.run, partial(reporting.keep_fresh, url, windows_h(settings)), bound.run)
+        maintaining = _maintain(url, rounds, is_prepared=is_prepared)
+        await stack.enter_async_context(background(stop, writer.run(), drain.run(), maintaining))
+        yield Ops(keeper=keeper, metrics=metrics, maintenance=maintenance, spool=spool)
+
+
+@asynccontextmanager
+async def background(stop: asyncio.Event, *coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Tasks that run beside the block; the last one given is cancelled first. Raises what one of them died of.
+
+    Cancelled while it waits for one of them to end, it waits for none.
+    """
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    for task in tasks:
+        task.add_done_callback(lambda _: stop.set())
+    try:
+        yield
+    finally:
+        try:
+            for task in reversed(tasks):
+                task.cancel()
+                await asyncio.wait([task])
+        except asyncio.CancelledError:
+            for task in tasks:
+                task.cancel()
+            raise
+    for task in tasks:
+        if not task.cancelled() and (error := task.exception()):
+            raise error
+
+
+async def _database(settings: Settings, stack: AsyncExitStack) -> str:
+    """The URL of the database; the embedded one runs and has the right schema."""
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    server = await stack.enter_async_context(embedded.running(settings.data_dir))
+    await migrate.upgrade(server.url)
+    return server.url
+
+
+async def _maintain(url: str, rounds: Sequence[Callable[[], Coroutine[Any, Any, None]]], *, is_prepared: bool) -> None:
+    if not is_prepared:
+        await until_prepared(url)
+    await asyncio.gather(*(run() for run in rounds))
+
+
+def rejected_days(settings: Settings) -> int:
+    """What is rejected may be a report, and is kept no longer than those."""
+    return min(settings.rejected_days, settings.retention_days or settings.rejected_days)
+
+
+def windows_h(settings: Settings) -> dict[str, int]:
+    """Hours within which each platform reports: its own, unless the operator knows better."""
+    known: dict[str, int] = {provider.name: provider.reporting_window_h for provider in PROVIDERS}
+    return known | settings.reporting_windows_h
+
+
+def _follow(metrics: Metrics, spool: Spool, maintenance: Maintenance) -> None:
+    follow(metrics.spool_payloads, lambda: spool.depth.callbacks)
+    follow(metrics.spool_bytes, lambda: spool.depth.file_bytes)
+    follow(metrics.spool_oldest_age_seconds, lambda: spool.depth.age_s)
+    follow_days_left(metrics, lambda: maintenance.days_left)

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from receiver import interrupt
-from receiver.logs import get_logger
+from receiver.telemetry.logs import get_logger
 
 T = TypeVar("T")
 

@@ -15,8 +15,10 @@ from support import service as services
 from support.databases import administrate, with_database
 from support.service import Service
 
+from receiver import embedded
 from receiver.settings import PREFIX, Settings
-from receiver.store import catalogue_table, embedded, migrate
+from receiver.store import catalogue_table
+from receiver.store import schema as migrate
 
 hypothesis_settings.register_profile("suite", deadline=None, print_blob=True)
 hypothesis_settings.load_profile("suite")

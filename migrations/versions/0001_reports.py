@@ -3,7 +3,7 @@
 Revision ID: 0001
 """
 
-from receiver.store.migrate import run_script
+from receiver.store.schema import run_script
 
 revision = "0001"
 down_revision = None

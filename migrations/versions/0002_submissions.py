@@ -3,7 +3,7 @@
 Revision ID: 0002
 """
 
-from receiver.store.migrate import run_script
+from receiver.store.schema import run_script
 
 revision = "0002"
 down_revision = "0001"

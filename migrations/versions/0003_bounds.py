@@ -3,7 +3,7 @@
 Revision ID: 0003
 """
 
-from receiver.store.migrate import run_script
+from receiver.store.schema import run_script
 
 revision = "0003"
 down_revision = "0002"

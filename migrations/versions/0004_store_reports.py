@@ -3,7 +3,7 @@
 Revision ID: 0004
 """
 
-from receiver.store.migrate import run_script
+from receiver.store.schema import run_script
 
 revision = "0004"
 down_revision = "0003"

@@ -3,7 +3,7 @@
 Revision ID: 0005
 """
 
-from receiver.store.migrate import run_script
+from receiver.store.schema import run_script
 
 revision = "0005"
 down_revision = "0004"

@@ -3,7 +3,7 @@
 Revision ID: 0008
 """
 
-from receiver.store.migrate import run_script
+from receiver.store.schema import run_script
 
 revision = "0008"
 down_revision = "0007"

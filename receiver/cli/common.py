@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 
-from receiver import logs
+from receiver import embedded
 from receiver.settings import Settings, load, variable
 from receiver.signals import Interrupted, interruptible
-from receiver.store import embedded
+from receiver.telemetry import logs
 
 T = TypeVar("T")
 

@@ -10,20 +10,21 @@ from typing import Final, TextIO
 
 import click
 
-from receiver import metrics, settings
-from receiver.callback import Callback
+from receiver import settings
 from receiver.cli.common import quiet_settings, run, with_database
 from receiver.cli.serving import run_service
+from receiver.inbound import Callback
+from receiver.ingest.observe import record
+from receiver.ingest.understand import understand
 from receiver.pull import by_number
 from receiver.pull.by_number import Found
 from receiver.pull.settings import variable
 from receiver.pull.source import Opened, Platform, PullFailed
 from receiver.pull.sources import PLATFORMS
 from receiver.settings import Settings
-from receiver.store.intake import understand
 from receiver.store.job import Kept, Place
-from receiver.store.record import record
 from receiver.store.writer import DatabaseUnavailable, QueueFull, Writer
+from receiver.telemetry import metrics
 
 _NAMES: Final[dict[str, Platform]] = {platform.name: platform for platform in PLATFORMS}
 _REACH: Final = timedelta(days=7)

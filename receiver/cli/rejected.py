@@ -12,10 +12,11 @@ import click
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from receiver.cli.common import quiet_settings, run, with_database
+from receiver.ingest import replay as replaying
 from receiver.store import rejected as store
-from receiver.store.partitions import connected
+from receiver.store.maintenance.partitions import connected
 from receiver.store.rejected import Filter, Rejected
-from receiver.visible import visible, visible_json
+from receiver.telemetry.visible import visible, visible_json
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -107,8 +108,8 @@ def replay(rejected_id: str | None, *, limit: int, dry_run: bool, as_json: bool,
     """
     chosen = Filter(id_prefix=rejected_id, **wanted)
 
-    async def work(connection: "asyncpg.Connection[asyncpg.Record]") -> list[store.Replayed]:
-        return await store.replay(connection, await store.find(connection, chosen, limit), dry_run=dry_run)
+    async def work(connection: "asyncpg.Connection[asyncpg.Record]") -> list[replaying.Replayed]:
+        return await replaying.replay(connection, await store.find(connection, chosen, limit), dry_run=dry_run)
 
     done = _do(work)
     if rejected_id and not done:

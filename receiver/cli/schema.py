@@ -6,9 +6,12 @@ from dataclasses import asdict
 import click
 
 from receiver.cli.common import quiet_settings, run, with_database
-from receiver.storage import rejected_days, windows_h
-from receiver.store import catalogue_table, partitions, rejected_bound, reporting
-from receiver.store import migrate as migrations
+from receiver.service import rejected_days, windows_h
+from receiver.store import catalogue_table
+from receiver.store import schema as migrations
+from receiver.store.maintenance import overdue as reporting
+from receiver.store.maintenance import partitions
+from receiver.store.maintenance import rejected_quota as rejected_bound
 
 
 @click.command()

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import click
 
-from receiver import logs, settings
+from receiver import settings
 from receiver.cli.common import run
 from receiver.pull import wiring
 from receiver.pull.source import Opened
 from receiver.settings import Settings
+from receiver.telemetry import logs
 
 
 def run_service(config: Settings, platforms: Sequence[Opened], *, listen: bool) -> None:

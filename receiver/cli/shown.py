@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from receiver.errors import OperatorError
-from receiver.visible import visible
+from receiver.telemetry.visible import visible
 
 
 class Shown(click.Group):

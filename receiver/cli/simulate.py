@@ -14,7 +14,7 @@ from receiver.cli.common import run_interruptibly
 from receiver.providers import TRAFFICS
 from receiver.providers.traffic import Push, Traffic
 from receiver.signals import Interrupted
-from receiver.simulate.lives import Plan
+from receiver.simulate.lifecycles import Plan
 from receiver.simulate.send import Target, send
 from receiver.simulate.tally import Outcome, Tally, as_text, ledger_line
 from receiver.simulate.traffic import Request, requests

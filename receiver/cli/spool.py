@@ -8,7 +8,7 @@ import click
 
 from receiver.cli.common import quiet_settings, run
 from receiver.settings import Settings
-from receiver.store.spoolfile import FILE_NAME, SpoolFile, SpoolInUse, as_line
+from receiver.store.spool_file import FILE_NAME, SpoolFile, SpoolInUse, as_line
 
 _PAGE = 500
 

@@ -3,7 +3,7 @@
 from typing import Final
 
 from receiver.providers import cloudsms, huawei, tencent, tencent_pulled
-from receiver.providers.contract import Endpoint, Origin, Parse, Provider, Verify
+from receiver.providers.base import Endpoint, Origin, Parse, Provider, Verify
 from receiver.providers.traffic import Traffic
 from receiver.report import ProviderName
 

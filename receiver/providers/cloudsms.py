@@ -17,8 +17,9 @@ from typing import Final
 import orjson
 from pydantic import Field
 
+from receiver.providers.base import Endpoint, Origin, Parsed, Provider, Verdict
 from receiver.providers.cloudsms_traffic import TRAFFIC
-from receiver.providers.common import (
+from receiver.providers.fields import (
     BEIJING,
     beijing_wall_clock,
     context,
@@ -28,7 +29,6 @@ from receiver.providers.common import (
     refusal,
     submitted_id,
 )
-from receiver.providers.contract import Endpoint, Origin, Parsed, Provider, Verdict
 from receiver.providers.payload import (
     Item,
     OptionalCode,

@@ -6,7 +6,7 @@ from typing import Final
 
 import orjson
 
-from receiver.providers.common import BEIJING
+from receiver.providers.fields import BEIJING
 from receiver.providers.traffic import Event, Push, Traffic, choose
 
 _SERIALS: Final = 128

@@ -17,9 +17,9 @@ from urllib.parse import unquote
 import orjson
 from pydantic import BeforeValidator, Field
 
-from receiver.providers.common import alpha2, context, e164, iso_utc, meaning, refusal
-from receiver.providers.contract import HTTP_STATUS, Origin, Parsed, Provider, Verdict, endpoints
-from receiver.providers.huawei_auth import verify
+from receiver.providers.base import HTTP_STATUS, Origin, Parsed, Provider, Verdict, endpoints
+from receiver.providers.fields import alpha2, context, e164, iso_utc, meaning, refusal
+from receiver.providers.huawei_signature import verify
 from receiver.providers.huawei_traffic import TRAFFIC
 from receiver.providers.payload import (
     Item,

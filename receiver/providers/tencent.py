@@ -19,7 +19,8 @@ from typing import Final
 import orjson
 from pydantic import Field
 
-from receiver.providers.common import (
+from receiver.providers.base import Parsed, Provider, Verdict, endpoints
+from receiver.providers.fields import (
     alpha2,
     beijing_wall_clock,
     context,
@@ -29,7 +30,6 @@ from receiver.providers.common import (
     refusal,
     submitted_id,
 )
-from receiver.providers.contract import Parsed, Provider, Verdict, endpoints
 from receiver.providers.payload import (
     MAX_DIGITS,
     Item,

@@ -17,8 +17,8 @@ from typing import Final
 
 from pydantic import Field
 
-from receiver.providers.common import context, country_of_calling_code, e164
-from receiver.providers.contract import Endpoint, Parsed
+from receiver.providers.base import Endpoint, Parsed
+from receiver.providers.fields import context, country_of_calling_code, e164
 from receiver.providers.payload import (
     Item,
     OptionalCode,

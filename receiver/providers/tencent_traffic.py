@@ -9,7 +9,7 @@ from typing import Final
 
 import orjson
 
-from receiver.providers.common import BEIJING
+from receiver.providers.fields import BEIJING
 from receiver.providers.traffic import REPLIES, Event, Push, Traffic, choose
 
 _JSON: Final = "application/json; charset=utf-8"

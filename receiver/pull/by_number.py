@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from receiver.callback import Callback
-from receiver.logs import get_logger
-from receiver.masking import mask_msisdn
+from receiver.inbound import Callback
 from receiver.pull.loop import as_callback
 from receiver.pull.source import Handed, Lookup, PullFailed
 from receiver.pull.thread import in_thread
+from receiver.telemetry.logs import get_logger
+from receiver.telemetry.masking import mask_msisdn
 
 Store = Callable[[Callback], Awaitable[int]]
 """Commits an answer. How much in it was new."""

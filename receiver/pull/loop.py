@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Final, Literal, TypeVar
 
-from receiver.callback import Callback
-from receiver.logs import get_logger
-from receiver.pull.hand import Hand
+from receiver.inbound import Callback
+from receiver.pull.backoff import Trouble
+from receiver.pull.journal import Hand
 from receiver.pull.source import Handed, PullFailed, Source
 from receiver.pull.thread import in_thread
-from receiver.pull.trouble import Trouble
 from receiver.report import ProviderName
+from receiver.telemetry.logs import get_logger
 
 T = TypeVar("T")
 

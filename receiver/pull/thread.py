@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
-from receiver.logs import get_logger
+from receiver.telemetry.logs import get_logger
 
 T = TypeVar("T")
 

@@ -6,16 +6,16 @@ from typing import Any, Final
 
 from prometheus_client import Counter
 
-from receiver.callback import Callback
-from receiver.metrics import Metrics
-from receiver.pull.hand import Hand
+from receiver.inbound import Callback
+from receiver.ingest.observe import record
+from receiver.ingest.understand import understand
+from receiver.pull.journal import Hand
 from receiver.pull.loop import Keep, Note, Outcome, run_pull
 from receiver.pull.settings import variables
 from receiver.pull.source import Opened
 from receiver.pull.sources import PLATFORMS
-from receiver.store.intake import understand
-from receiver.store.keeper import Keeper
-from receiver.store.record import record
+from receiver.store.durable import Keeper
+from receiver.telemetry.metrics import Metrics
 
 VARIABLES: Final = variables(platform.settings for platform in PLATFORMS)
 """The environment variables of every platform's settings."""

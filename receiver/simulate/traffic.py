@@ -7,7 +7,7 @@ from random import Random
 from typing import Final, Literal
 
 from receiver.providers.traffic import Push, Traffic
-from receiver.simulate.lives import Plan, tellings
+from receiver.simulate.lifecycles import Plan, tellings
 
 Kind = Literal["reports", "reply", "malformed"]
 

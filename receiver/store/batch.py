@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from receiver.callback import Callback
+from receiver.inbound import Callback
 from receiver.providers import url_path
 from receiver.report import RANK, DeliveryReport, Reply, RowId, Submission
 from receiver.state import SUBMITTED, Part, merge_parts, message_state, part_of

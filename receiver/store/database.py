@@ -6,9 +6,9 @@ from typing import Final
 
 import asyncpg
 
-from receiver.logs import get_logger
 from receiver.store import postgres
 from receiver.store.job import Job, Receipt
+from receiver.telemetry.logs import get_logger
 
 _RETRIES_AT_ONCE: Final = 3
 

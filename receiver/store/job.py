@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple
 
-from receiver.callback import Callback
+from receiver.inbound import Callback
 from receiver.report import DeliveryReport, ProviderName, Reply, RowId, Submission, content_id
 
 

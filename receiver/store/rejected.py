@@ -1,6 +1,5 @@
-"""Rejected payloads: finding them, reading them again, and removing them."""
+"""Rejected payloads: finding them and removing them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -8,13 +7,6 @@ from uuid import UUID
 
 import asyncpg
 
-from receiver.callback import Callback
-from receiver.providers import INTAKES, url_path
-from receiver.store import postgres
-from receiver.store.intake import NOT_SIGNED, understand
-from receiver.store.job import Job, Receipt
-
-_TIMEOUT_S: Final = 30.0
 _AT_ONCE: Final = 1_000
 
 _WHERE: Final = """
@@ -42,8 +34,6 @@ _PURGE: Final = f"""
 DELETE FROM sms_data.rejected_payload WHERE (rejected_id, received_at) IN (
     SELECT rejected_id, received_at FROM sms_data.rejected_payload {_WHERE} LIMIT $7)
 """  # noqa: S608 - see above
-
-_PATHS: Final = {url_path(path): path for path in INTAKES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,16 +72,6 @@ class Rejected:
     correlation: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """What came of reading a payload again: rows understood and new ones stored, or why still not."""
-
-    rejected_id: UUID
-    understood: int
-    stored: int
-    error: str | None
-
-
 async def find(connection: "asyncpg.Connection[asyncpg.Record]", wanted: Filter, limit: int) -> list[Rejected]:
     """The oldest that fit."""
     return [Rejected(**row) for row in await connection.fetch(_FIND, *wanted.arguments, limit)]
@@ -103,54 +83,9 @@ async def body_of(connection: "asyncpg.Connection[asyncpg.Record]", payload: Rej
     return body
 
 
-async def replay(
-    connection: "asyncpg.Connection[asyncpg.Record]", payloads: Sequence[Rejected], *, dry_run: bool
-) -> list[Replayed]:
-    """Read each again as this version understands it, with its original time of arrival.
-
-    What is stored already is not stored twice. A payload without any fault left is marked as replayed. One body is in
-    memory at a time.
-    """
-    return [await _replay(connection, payload, dry_run=dry_run) for payload in payloads]
-
-
-async def _replay(connection: "asyncpg.Connection[asyncpg.Record]", payload: Rejected, *, dry_run: bool) -> Replayed:
-    body = await body_of(connection, payload)
-    if body is None:
-        return Replayed(payload.rejected_id, 0, 0, "it has been dropped meanwhile")
-    callback = Callback(
-        path=_PATHS.get(payload.path, payload.path),
-        body=body,
-        content_type=payload.content_type,
-        received_at=payload.received_at,
-        remote_addr=payload.remote_addr,
-        request_id=str(payload.rejected_id),
-        correlation=payload.correlation,
-        # Nobody who could not sign it then can have it believed now.
-        refusal=payload.error if payload.error.startswith(NOT_SIGNED) else None,
-    )
-    _, job = await understand(callback)
-    if dry_run or not job.ids:
-        return Replayed(payload.rejected_id, len(job.ids), 0, job.error)
-    understood = replace(job, error=None)
-    try:
-        receipt = await _write(connection, understood)
-    except postgres.POISON as error:
-        # The type alone: its text may quote the body. The payloads behind it have their turn.
-        return Replayed(payload.rejected_id, len(job.ids), 0, f"the database refuses it ({type(error).__name__})")
-    why = job.error or "; ".join(sorted(set(receipt.refused.values()))) or None
-    if why is None:
-        await connection.execute(_MARK, payload.rejected_id, payload.received_at)
-    return Replayed(payload.rejected_id, len(job.ids), len(receipt.stored), why)
-
-
-async def _write(connection: "asyncpg.Connection[asyncpg.Record]", job: Job) -> Receipt:
-    session = postgres.Session(connection)
-    try:
-        return await postgres.write(session, [job], _TIMEOUT_S)
-    except postgres.PartitionMissing:
-        await postgres.create_partitions(session, [job])
-        return await postgres.write(session, [job], _TIMEOUT_S)
+async def mark_replayed(connection: "asyncpg.Connection[asyncpg.Record]", payload: Rejected) -> None:
+    """Nothing of it is left to be understood."""
+    await connection.execute(_MARK, payload.rejected_id, payload.received_at)
 
 
 async def count(connection: "asyncpg.Connection[asyncpg.Record]", wanted: Filter) -> int:

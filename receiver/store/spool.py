@@ -13,9 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
-from receiver.callback import Callback
-from receiver.limited_log import LimitedLog
-from receiver.store.spoolfile import REJECTED_SHARE, Depth, SpoolFile, SpoolFull
+from receiver.inbound import Callback
+from receiver.store.spool_file import REJECTED_SHARE, Depth, SpoolFile, SpoolFull
+from receiver.telemetry.limited_log import LimitedLog
 
 T = TypeVar("T")
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from receiver.callback import Callback
-from receiver.logs import get_logger
-from receiver.metrics import Metrics, follow
+from receiver.inbound import Callback
 from receiver.report import ProviderName
 from receiver.store import postgres
 from receiver.store.database import Database, summary
 from receiver.store.job import Job, Receipt
+from receiver.telemetry.logs import get_logger
+from receiver.telemetry.metrics import Metrics, follow
 
 _RECONNECT_PATIENCE: Final = 3
 """Time-outs that connecting may take while the breaker is open."""

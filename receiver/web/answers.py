@@ -5,7 +5,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from receiver.providers.contract import HTTP_STATUS, Endpoint, Verdict
+from receiver.providers.base import HTTP_STATUS, Endpoint, Verdict
 
 RETRY_AFTER_S: Final = "5"
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from aiohttp import StreamReader, hdrs, web
 
-from receiver.providers.contract import Verdict
+from receiver.providers.base import Verdict
 from receiver.web.answers import Refused
 
 _MAX_CONTENT_TYPE: Final = 200

@@ -11,19 +11,19 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from receiver.addresses import Networks
-from receiver.callback import Callback
-from receiver.limited_log import LimitedLog
-from receiver.metrics import Metrics
+from receiver.inbound import Callback
+from receiver.ingest.observe import record
+from receiver.ingest.understand import NOT_SIGNED, understand
 from receiver.providers import ENDPOINTS, url_path
-from receiver.providers.contract import Endpoint, SignatureError, Verdict
+from receiver.providers.base import Endpoint, SignatureError, Verdict
 from receiver.report import ProviderName
-from receiver.store.intake import NOT_SIGNED, understand
-from receiver.store.keeper import CannotKeep, Keeper
-from receiver.store.record import record
+from receiver.server.protocol import remote_of
+from receiver.store.durable import CannotKeep, Keeper
+from receiver.telemetry.limited_log import LimitedLog
+from receiver.telemetry.metrics import Metrics
+from receiver.web.admission import Place, Room
 from receiver.web.answers import Refused, answer
 from receiver.web.body import BodyLimits, content_type, is_coded, read_body
-from receiver.web.connection import remote_of
-from receiver.web.room import Place, Room
 from receiver.web.signatures import Signatures
 
 _request_ids = random.Random()  # noqa: S311 - names for the log, which nobody gains by guessing

@@ -3,10 +3,10 @@
 from typing import Final
 
 from receiver.addresses import is_loopback
-from receiver.logs import get_logger
 from receiver.providers import PROVIDERS
 from receiver.report import ProviderName
 from receiver.settings import Settings, variable
+from receiver.telemetry.logs import get_logger
 
 _ADVICE: Final = (
     f"set {variable('callback_tokens')}; or, where a platform allows it, {variable('allowed_addresses')}, "

@@ -6,11 +6,11 @@ from typing import Final, Literal
 
 from aiohttp import web
 
-from receiver.metrics import CONTENT_TYPE, Metrics
-from receiver.store.keeper import Keeper
-from receiver.store.partitions import Maintenance
+from receiver.store.durable import Keeper
+from receiver.store.maintenance.partitions import Maintenance
 from receiver.store.spool import Spool
-from receiver.store.spoolfile import as_line
+from receiver.store.spool_file import as_line
+from receiver.telemetry.metrics import CONTENT_TYPE, Metrics
 
 _PAGE: Final = 100
 _FEW_DAYS: Final = 2

@@ -12,8 +12,8 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from receiver.addresses import parse_address
-from receiver.limited_log import LimitedLog
 from receiver.settings import Settings, variable
+from receiver.telemetry.limited_log import LimitedLog
 
 SEC_FETCH_SITE: Final = "Sec-Fetch-Site"
 

@@ -10,8 +10,8 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from receiver.addresses import is_loopback
-from receiver.logs import get_logger
 from receiver.settings import Settings, variable
+from receiver.telemetry.logs import get_logger
 from receiver.web import ops_origin
 
 _OPEN: Final = frozenset(("/healthz", "/readyz"))

@@ -7,7 +7,7 @@ from datetime import datetime
 from aiohttp import web
 
 from receiver.providers import VERIFIERS
-from receiver.providers.contract import CheckBody, SignatureError, SignedHead
+from receiver.providers.base import CheckBody, SignatureError, SignedHead
 from receiver.report import ProviderName
 
 

@@ -14,16 +14,16 @@ from typing import Final
 
 from aiohttp import web
 
-from receiver.callback import Callback
-from receiver.metrics import Metrics
+from receiver.inbound import Callback
+from receiver.ingest.observe import record
+from receiver.ingest.understand import understand
 from receiver.providers import SUBMISSIONS, provider_of, url_path
-from receiver.providers.contract import HTTP_STATUS, Verdict
-from receiver.store.intake import understand
-from receiver.store.keeper import CannotKeep, Keeper
-from receiver.store.record import record
+from receiver.providers.base import HTTP_STATUS, Verdict
+from receiver.server.protocol import remote_of
+from receiver.store.durable import CannotKeep, Keeper
+from receiver.telemetry.metrics import Metrics
 from receiver.web.answers import HEADERS, Refused
 from receiver.web.body import BodyLimits, content_type, is_coded, read_body
-from receiver.web.connection import remote_of
 
 _MAX_CORRELATION: Final = 256
 

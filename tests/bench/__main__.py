@@ -19,7 +19,7 @@ import psutil
 from bench import cases, cluster, growth, rounds, spooling, table, wrk
 from bench.cases import Case
 from bench.cluster import Cluster
-from receiver import logs
+from receiver.telemetry import logs
 
 
 @dataclass(frozen=True, slots=True)

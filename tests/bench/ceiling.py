@@ -12,9 +12,9 @@ from uuid import uuid4
 
 import uvloop
 
-from receiver.callback import Callback
+from receiver.inbound import Callback
+from receiver.ingest.understand import understand
 from receiver.store import postgres
-from receiver.store.intake import understand
 from receiver.store.job import Job
 
 _COPIED_AT_ONCE: Final = 2_000

@@ -11,8 +11,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from receiver.store import catalogue_table, embedded, migrate
-from receiver.store.partitions import maintain
+from receiver import embedded
+from receiver.store import catalogue_table
+from receiver.store import schema as migrate
+from receiver.store.maintenance.partitions import maintain
 
 _TEMPLATE = "bench_template"
 

@@ -17,8 +17,8 @@ from bench import servers, wrk
 from bench.cluster import Cluster
 from bench.usage import processes
 from bench.wrk import Answers, Load
-from receiver.callback import Callback
-from receiver.store.spoolfile import SpoolFile
+from receiver.inbound import Callback
+from receiver.store.spool_file import SpoolFile
 
 _AT_ONCE: Final = 2_000
 _MOST_S: Final = 60.0

@@ -1,7 +1,7 @@
 """The receiver without its metrics, to see what they cost: `python -m bench.without` is `receiver serve`."""
 
 from receiver.cli import main
-from receiver.metrics import Metrics
+from receiver.telemetry.metrics import Metrics
 
 
 def _nothing(*_arguments: object) -> None:

@@ -20,7 +20,7 @@ from support import proxy as proxies
 from support.cluster import APPLICATION, Cluster
 from support.process import ServiceProcess
 
-from receiver.store.embedded.account import spawn
+from receiver.embedded.account import spawn
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 

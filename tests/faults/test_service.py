@@ -11,9 +11,9 @@ from support.cluster import APPLICATION, Cluster
 from support.faults import FAULTS
 from support.rig import NO_HANG_S, Load, Rig
 
-from receiver.store import embedded
-from receiver.store.embedded.layout import layout_of
-from receiver.store.embedded.processes import processes_of
+from receiver import embedded
+from receiver.embedded.layout import layout_of
+from receiver.embedded.processes import processes_of
 
 Loaded = Callable[..., AbstractAsyncContextManager[Rig]]
 

@@ -12,8 +12,9 @@ from support.faults import READ_ONLY, READ_WRITE
 from support.process import ServiceProcess
 from support.rig import Load
 
-from receiver import logs
-from receiver.store import migrate, preparation
+from receiver.store import readiness as preparation
+from receiver.store import schema as migrate
+from receiver.telemetry import logs
 
 
 async def _serve_until_healed(

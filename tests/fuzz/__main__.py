@@ -22,7 +22,7 @@ from support.certificates import client, issue
 
 from fuzz import parsers, service
 from fuzz.inputs import Inputs
-from receiver import logs
+from receiver.telemetry import logs
 
 
 async def _service(inputs: Inputs, seconds: float, folder: Path, *, tls: bool) -> list[str]:

@@ -5,10 +5,10 @@ import time
 from datetime import UTC, datetime
 
 from fuzz.inputs import Given, Inputs
-from receiver.callback import Callback
+from receiver.inbound import Callback
+from receiver.ingest.understand import understand
 from receiver.providers import ENDPOINTS, INTAKES
-from receiver.providers.contract import Verdict
-from receiver.store.intake import understand
+from receiver.providers.base import Verdict
 
 OWN_FAULT = "a fault of the receiver's own"
 

@@ -9,9 +9,10 @@ from click.testing import CliRunner
 from support.command import commands, receiver
 from support.databases import connected
 
+from receiver import embedded
 from receiver.catalogue import entries
 from receiver.cli import main
-from receiver.store import embedded, migrate
+from receiver.store import schema as migrate
 
 SECRET = "hunter2-hunter2-hunter2"
 

@@ -23,10 +23,10 @@ from support.embedded import (
 )
 from support.waiting import eventually
 
-from receiver.store.embedded import DataFolderInUse, database_url, in_use, running
-from receiver.store.embedded.account import account_for, spawn
-from receiver.store.embedded.layout import layout_of
-from receiver.store.embedded.processes import processes_of
+from receiver.embedded import DataFolderInUse, database_url, in_use, running
+from receiver.embedded.account import account_for, spawn
+from receiver.embedded.layout import layout_of
+from receiver.embedded.processes import processes_of
 
 
 @pytest.fixture

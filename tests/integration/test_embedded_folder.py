@@ -11,7 +11,7 @@ import pytest
 from support.databases import connected
 from support.embedded import keep_row, kept_rows, made_data_dir, open_folder, psql, renamed
 
-from receiver.store.embedded import (
+from receiver.embedded import (
     BinariesError,
     DataFolderError,
     DataVersionError,
@@ -21,7 +21,7 @@ from receiver.store.embedded import (
     log,
     running,
 )
-from receiver.store.embedded.layout import MAX_SOCKET_PATH, layout_of
+from receiver.embedded.layout import MAX_SOCKET_PATH, layout_of
 
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="root alone hands PostgreSQL to another account")
 

@@ -13,9 +13,9 @@ from support.command import CHECKOUT, DEADLINE_S, Ended, ended, started
 from support.databases import connected
 from support.waiting import eventually
 
-from receiver.store import embedded
-from receiver.store.embedded.layout import layout_of
-from receiver.store.embedded.processes import processes_of
+from receiver import embedded
+from receiver.embedded.layout import layout_of
+from receiver.embedded.processes import processes_of
 
 INTERRUPTED = 130
 IMPORTS = (sys.executable, "-X", "importtime", "-m", "receiver")
@@ -24,8 +24,8 @@ IMPORTS = (sys.executable, "-X", "importtime", "-m", "receiver")
 NOISE = ("Traceback", "KeyboardInterrupt", "Exception ignored", "never awaited", "Aborted")
 
 MOMENTS = {
-    "migrate": ("click.globals", "click", "pydantic", "receiver.settings", "asyncpg", "receiver.storage", "uvloop"),
-    "serve": ("receiver.cli.lazy", "aiohttp.http", "receiver.providers", "receiver.web.listener", "receiver.app"),
+    "migrate": ("click.globals", "click", "pydantic", "receiver.settings", "asyncpg", "receiver.service", "uvloop"),
+    "serve": ("receiver.cli.lazy", "aiohttp.http", "receiver.providers", "receiver.server.listener", "receiver.app"),
     "explain": ("click", "pydantic_core", "receiver.catalogue"),
 }
 """A command, and modules behind whose import Ctrl-C comes."""

@@ -5,11 +5,11 @@ import time
 
 from support.reports import job, report
 
-from receiver.metrics import build
+from receiver.store.durable import Keeper
 from receiver.store.job import Place
-from receiver.store.keeper import Keeper
 from receiver.store.spool import Spool
 from receiver.store.writer import Writer
+from receiver.telemetry.metrics import build
 
 
 async def test_a_late_event_loop_turns_nobody_away_while_the_spool_has_room(database, tmp_path):

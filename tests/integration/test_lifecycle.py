@@ -24,9 +24,9 @@ from support.tencent_api import Api, report
 from support.terminal import CTRL_C, InTerminal
 from support.waiting import eventually
 
-from receiver.store import embedded
-from receiver.store.embedded.layout import layout_of
-from receiver.store.embedded.processes import processes_of
+from receiver import embedded
+from receiver.embedded.layout import layout_of
+from receiver.embedded.processes import processes_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcfromtimestamp:DeprecationWarning")
 """The SDK's, from Python 3.12 on."""

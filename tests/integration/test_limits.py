@@ -12,10 +12,10 @@ from support.shared import shared_service
 from support.waiting import eventually
 from support.wire import Answer, Wire, head, request, wire
 
+from receiver.server.limiter import SLOW_S
+from receiver.server.protocol import MAX_HEAD, MAX_HEADERS
 from receiver.settings import Settings
-from receiver.web.connection import MAX_HEAD, MAX_HEADERS
-from receiver.web.guard import SLOW_S
-from receiver.web.room import SMALL
+from receiver.web.admission import SMALL
 
 PATH = "huawei/report"
 URL = f"/callback/{PATH}"

@@ -13,7 +13,7 @@ from support.service import Service
 from support.shared import shared_service
 
 from receiver.providers import PROVIDERS, TRAFFICS
-from receiver.simulate.lives import Plan
+from receiver.simulate.lifecycles import Plan
 from receiver.simulate.traffic import requests
 
 REPORT_KEYS = [

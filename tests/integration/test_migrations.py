@@ -8,8 +8,8 @@ import pytest
 from support.command import receiver
 from support.databases import administrate, connected, with_database
 
-from receiver.store import migrate
-from receiver.store.migrate import MigrationError, SchemaBehindError
+from receiver.store import schema as migrate
+from receiver.store.schema import MigrationError, SchemaBehindError
 
 OBJECTS = """
 SELECT n.nspname, c.relname, c.relkind::text, c.relacl::text FROM pg_class AS c

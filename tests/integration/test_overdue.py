@@ -13,8 +13,9 @@ from support.waiting import eventually
 
 from receiver.report import ProviderName
 from receiver.settings import Settings
-from receiver.store import postgres, reporting
+from receiver.store import postgres
 from receiver.store.job import Job
+from receiver.store.maintenance import overdue as reporting
 
 WINDOWS = {"huawei": 72, "cloudsms": 25, "tencent": 72}
 OVERDUE = "SELECT * FROM sms.overdue_message ORDER BY message_id"

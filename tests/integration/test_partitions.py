@@ -10,11 +10,11 @@ from support.databases import connected
 from support.reports import job, report
 from support.writers import writing
 
-from receiver.metrics import build
 from receiver.report import Envelope, ProviderName, Reply, content_id
-from receiver.store import partitions
 from receiver.store.job import Job
-from receiver.store.partitions import Done, Maintenance, follow_days_left
+from receiver.store.maintenance import partitions
+from receiver.store.maintenance.partitions import Done, Maintenance, follow_days_left
+from receiver.telemetry.metrics import build
 
 TODAY = date(2026, 3, 1)
 PARENTS = ("report", "reply", "submission")

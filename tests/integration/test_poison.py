@@ -13,10 +13,10 @@ from support.reports import job, report
 from support.service import Service
 from support.writers import writing
 
-from receiver.metrics import build
+from receiver.store.durable import Keeper
 from receiver.store.job import Place
-from receiver.store.keeper import Keeper
 from receiver.store.spool import Spool
+from receiver.telemetry.metrics import build
 
 SINGLE, BATCH, UPLINK = "/callback/huawei/report", "/callback/huawei/reports", "/callback/huawei/uplink"
 JSON = {"Content-Type": "application/json"}

@@ -13,10 +13,11 @@ from support.pulling import ids, looping, opened, pulling, stored
 from support.tencent_api import REPLIES, pushed, pushed_reply, reply, report
 from support.waiting import eventually
 
-from receiver.pull import loop, trouble
+from receiver.pull import backoff as trouble
+from receiver.pull import loop
 from receiver.pull.wiring import keeping
-from receiver.storage import opened as storage
-from receiver.store.keeper import CannotKeep
+from receiver.service import storing as storage
+from receiver.store.durable import CannotKeep
 
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcfromtimestamp:DeprecationWarning")
 """The SDK's, from Python 3.12 on."""

@@ -18,7 +18,7 @@ from support.tencent_api import REPLIES, REPORTS, reply, report
 from support.waiting import eventually
 
 from receiver.pull.wiring import keeping
-from receiver.storage import opened as storage
+from receiver.service import storing as storage
 
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcfromtimestamp:DeprecationWarning")
 """The SDK's, from Python 3.12 on."""

@@ -14,7 +14,7 @@ from support.wire import head, request, wire
 
 from receiver.providers.huawei_signer import push_headers
 from receiver.settings import Settings
-from receiver.web.room import SMALL
+from receiver.web.admission import SMALL
 
 KEYS = ("huawei:first-key:first-secret", "huawei:second-key:second-secret")
 SAMPLE = case("huawei/single-vendor-sample")

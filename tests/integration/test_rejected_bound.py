@@ -14,11 +14,12 @@ from support.service import Service
 from support.waiting import eventually
 from support.writers import writing
 
-from receiver.metrics import build
-from receiver.store import migrate, rejected_bound
-from receiver.store.keeper import Keeper
-from receiver.store.rejected_bound import Allowance, RejectedBound
+from receiver.store import schema as migrate
+from receiver.store.durable import Keeper
+from receiver.store.maintenance import rejected_quota as rejected_bound
+from receiver.store.maintenance.rejected_quota import Allowance, RejectedBound
 from receiver.store.spool import Spool
+from receiver.telemetry.metrics import build
 
 MOST = 4 * 1024 * 1024
 SMALL = {"rejected_max_bytes": MOST, "max_body_bytes": MOST // 20}

@@ -16,9 +16,10 @@ from support.reports import NOON, job, report
 from support.service import Service
 from support.waiting import eventually
 
-from receiver.metrics import build
-from receiver.store import catalogue_table, partitions, postgres
-from receiver.store.partitions import Maintenance
+from receiver.store import catalogue_table, postgres
+from receiver.store.maintenance import partitions
+from receiver.store.maintenance.partitions import Maintenance
+from receiver.telemetry.metrics import build
 
 VIEWS = ("delivery_report", "message", "reply", "rejected_payload", "code")
 TABLES = (

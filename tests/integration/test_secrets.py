@@ -18,9 +18,9 @@ from support.databases import administrate
 from support.process import ServiceProcess
 from support.waiting import eventually
 
+from receiver import embedded
 from receiver.cli import main
 from receiver.settings import PREFIX
-from receiver.store import embedded
 
 MARK = "m4rk"
 PASSWORD = f"{MARK}-password"

@@ -12,9 +12,9 @@ from support.command import CHECKOUT, receiver
 from support.databases import administrate, connected, with_database
 from support.waiting import eventually
 
+from receiver import embedded
+from receiver.embedded import binaries
 from receiver.settings import Settings
-from receiver.store import embedded
-from receiver.store.embedded import binaries
 
 FOLDER = CHECKOUT / "deploy" / "postgresql"
 ROLES = ("sms_migrate", "sms_receiver", "sms_dashboard", "sms_owner", "sms_writer", "sms_reader")

@@ -15,9 +15,9 @@ from support.service import Service
 from support.waiting import eventually
 from support.writers import writing
 
-from receiver.metrics import build
-from receiver.store import quarantine
+from receiver.ingest import quarantine
 from receiver.store.spool import Spool
+from receiver.telemetry.metrics import build
 
 SLOW = """
 CREATE FUNCTION takes_long(code text) RETURNS boolean LANGUAGE plpgsql AS $$

@@ -13,7 +13,7 @@ from support.cluster import free_port
 from support.command import receiver
 
 from receiver.settings import Settings
-from receiver.store.spoolfile import SpoolFile
+from receiver.store.spool_file import SpoolFile
 
 NOTHING = {"callbacks": 0, "oldest": None}
 

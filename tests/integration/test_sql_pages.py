@@ -10,7 +10,7 @@ from support.pages import PAGES, ROOT, page, queries
 from support.service import Service
 from support.submissions import hand_over, huawei
 
-from receiver.store import reporting
+from receiver.store.maintenance import overdue as reporting
 
 WINDOWS = {"huawei": 72, "cloudsms": 25, "tencent": 72}
 HISTORY = "b9d9b4fe-ad0e-4a2a-a2c7-445505b674ac_6"

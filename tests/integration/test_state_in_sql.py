@@ -32,10 +32,12 @@ from support.reports import (
     submission,
 )
 
+from receiver import embedded
+from receiver.embedded import account
 from receiver.report import FINAL, DeliveryReport, Status
 from receiver.state import MessageState, Parts, merge_parts, message_state
-from receiver.store import embedded, migrate, postgres, sql
-from receiver.store.embedded import account
+from receiver.store import postgres, sql
+from receiver.store import schema as migrate
 from receiver.store.job import Job
 
 MERGED = """

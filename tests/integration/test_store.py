@@ -17,13 +17,13 @@ from support.reports import NOON, callback, job, report
 from support.service import Service
 from support.writers import writing
 
-from receiver.metrics import build
 from receiver.report import ProviderName, Reply, content_id
+from receiver.store.durable import CannotKeep, Keeper
 from receiver.store.job import Place
-from receiver.store.keeper import CannotKeep, Keeper
 from receiver.store.spool import Spool
 from receiver.store.sql import MAX_REPORTS_A_MESSAGE
 from receiver.store.writer import QueueFull, Writer
+from receiver.telemetry.metrics import build
 
 SINGLE, BATCH, UPLINK = "/callback/huawei/report", "/callback/huawei/reports", "/callback/huawei/uplink"
 JSON = {"Content-Type": "application/json"}

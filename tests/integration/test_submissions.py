@@ -19,14 +19,14 @@ from support.waiting import eventually
 from support.writers import writing
 
 from receiver import service as lifecycle
-from receiver.callback import Callback
-from receiver.metrics import build
+from receiver.inbound import Callback
+from receiver.ingest.understand import understand
 from receiver.providers import SUBMISSIONS, url_path
 from receiver.settings import Settings
-from receiver.store.intake import understand
-from receiver.store.keeper import Keeper
+from receiver.store.durable import Keeper
 from receiver.store.spool import Spool
-from receiver.store.spoolfile import FILE_NAME, SpoolFile
+from receiver.store.spool_file import FILE_NAME, SpoolFile
+from receiver.telemetry.metrics import build
 
 NOWHERE = "postgresql://nobody@127.0.0.1:9/none"
 """Port 9, discard: nobody listens there."""

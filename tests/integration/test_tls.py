@@ -17,9 +17,9 @@ from support.service import Service
 from support.shared import shared_service
 from support.wire import head, wire
 
+from receiver.server import tls
+from receiver.server.tls import Tls
 from receiver.settings import Settings, SettingsError
-from receiver.web import tls
-from receiver.web.tls import Tls
 
 SUITES = [
     "ECDHE-ECDSA-AES128-GCM-SHA256",

@@ -18,8 +18,8 @@ from support.service import Service
 from support.waiting import eventually
 from support.wire import request, wire
 
+from receiver.server import tls
 from receiver.settings import Settings
-from receiver.web import tls
 
 PATH = "huawei/report"
 

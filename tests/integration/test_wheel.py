@@ -11,7 +11,7 @@ import pytest
 from support.command import CHECKOUT, receiver
 from support.databases import connected
 
-from receiver.store import migrate
+from receiver.store import schema as migrate
 
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "--no-input")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from receiver import logs
+from receiver.telemetry import logs
 
 
 class Captured(io.BytesIO):

@@ -17,13 +17,14 @@ from urllib.parse import urlencode
 import asyncpg
 import psutil
 
-from receiver.store import catalogue_table, migrate
-from receiver.store.embedded.account import Account, account_for, make_private, spawn
-from receiver.store.embedded.binaries import usable_binaries
-from receiver.store.embedded.datafolder import make_data_dir, prepare_pgdata
-from receiver.store.embedded.layout import SUPERUSER, layout_of
-from receiver.store.embedded.log import opened_log
-from receiver.store.embedded.processes import clear, processes_of
+from receiver.embedded.account import Account, account_for, make_private, spawn
+from receiver.embedded.binaries import usable_binaries
+from receiver.embedded.datafolder import make_data_dir, prepare_pgdata
+from receiver.embedded.layout import SUPERUSER, layout_of
+from receiver.embedded.log import opened_log
+from receiver.embedded.processes import clear, processes_of
+from receiver.store import catalogue_table
+from receiver.store import schema as migrate
 
 APPLICATION = "receiver_app"
 """The service's role: a member of sms_writer and nothing more."""

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from receiver.metrics import Metrics
-from receiver.store.drain import Drain
-from receiver.store.keeper import Keeper
-from receiver.store.quarantine import Quarantine
+from receiver.ingest.drain import Drain
+from receiver.ingest.quarantine import Quarantine
+from receiver.store.durable import Keeper
 from receiver.store.spool import Spool
 from receiver.store.writer import Writer
+from receiver.telemetry.metrics import Metrics
 
 
 @asynccontextmanager

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import asyncpg
 
-from receiver.store.embedded import EmbeddedServer, binaries, running
+from receiver.embedded import EmbeddedServer, binaries, running
 from support.databases import connected
 from support.waiting import eventually
 
 SERVICE = """
 import asyncio, sys
 from pathlib import Path
-from receiver.store.embedded import running
+from receiver.embedded import running
 
 async def main():
     async with running(Path(sys.argv[1])):

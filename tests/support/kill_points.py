@@ -11,9 +11,9 @@ from typing import Any
 
 from receiver.cli.pull import pull
 from receiver.pull import loop
-from receiver.pull.hand import Hand
+from receiver.pull.journal import Hand
 from receiver.store import postgres
-from receiver.store.keeper import Keeper
+from receiver.store.durable import Keeper
 
 POINTS: dict[str, tuple[Any, str, bool]] = {
     "the call is noted": (Hand, "begin", True),

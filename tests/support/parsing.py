@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from receiver.providers import INTAKES
-from receiver.providers.contract import Parsed
+from receiver.providers.base import Parsed
 from receiver.providers.payload import PayloadError
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from receiver.pull.hand import Hand
+from receiver.pull.journal import Hand
 from receiver.pull.loop import Keep, run_pull
 from receiver.pull.source import Opened, Source
 from receiver.pull.sources import PLATFORMS

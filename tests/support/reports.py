@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from receiver.callback import Callback
+from receiver.inbound import Callback
 from receiver.report import RANK, DeliveryReport, ProviderName, Reason, RowId, Status, Submission
 from receiver.state import SUBMITTED, MessageState, Part, merge_parts, message_state, part_of
 from receiver.store.job import Job

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import psutil
 
+from receiver.embedded.layout import layout_of
+from receiver.embedded.processes import processes_of
 from receiver.settings import PREFIX
-from receiver.store.embedded.layout import layout_of
-from receiver.store.embedded.processes import processes_of
 from support.cluster import free_port
 from support.command import CHECKOUT
 from support.waiting import DEADLINE_S

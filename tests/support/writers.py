@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from receiver.metrics import Metrics, build
 from receiver.store.writer import Writer
+from receiver.telemetry.metrics import Metrics, build
 
 
 @asynccontextmanager

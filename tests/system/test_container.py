@@ -18,9 +18,10 @@ from support.command import CHECKOUT
 from support.databases import connected, with_database
 from support.waiting import eventually
 
-from receiver.store import embedded, migrate
-from receiver.store.embedded.account import Account
-from receiver.store.embedded.binaries import usable_binaries
+from receiver import embedded
+from receiver.embedded.account import Account
+from receiver.embedded.binaries import usable_binaries
+from receiver.store import schema as migrate
 
 FOLDER = CHECKOUT / "deploy" / "container"
 COMPOSE = FOLDER / "compose.yaml"

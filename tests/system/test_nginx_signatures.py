@@ -15,7 +15,7 @@ from support.cases import FOLDER
 from support.nginx import Front
 
 from receiver.providers import VERIFIERS
-from receiver.providers.contract import SignedHead
+from receiver.providers.base import SignedHead
 from receiver.report import ProviderName
 
 GENUINE = {

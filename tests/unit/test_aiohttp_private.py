@@ -10,8 +10,8 @@ import pytest
 from aiohttp import web
 from support.waiting import eventually
 
-from receiver.web import connection
-from receiver.web.aiohttp_private import RequestProtocol
+from receiver.server import protocol as connection
+from receiver.server.aiohttp_private import RequestProtocol
 
 KEEPALIVE_S = 50.0
 REQUEST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n"

@@ -8,11 +8,11 @@ import pytest
 from support.amplified import AMPLIFIED, nested, packet
 from support.reports import callback, job, report
 
+from receiver.ingest.understand import understand
 from receiver.providers.payload import MAX_ITEMS
 from receiver.report import Envelope
 from receiver.store import batch as rows_of
 from receiver.store.batch import arrange
-from receiver.store.intake import understand
 from receiver.store.job import Job
 
 A_BYTE, A_ROW = 4, 2_048

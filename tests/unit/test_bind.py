@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from receiver.web.bind import ListenError, Where, bind, shown
+from receiver.server.bind import ListenError, Where, bind, shown
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def only_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
             raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
         return real(family, *rest)
 
-    monkeypatch.setattr("receiver.web.bind.socket.socket", without_ipv4)
+    monkeypatch.setattr("receiver.server.bind.socket.socket", without_ipv4)
 
 
 @pytest.mark.usefixtures("only_ipv6")

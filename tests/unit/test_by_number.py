@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support.capture import captured_log
 
-from receiver.callback import Callback
+from receiver.inbound import Callback
 from receiver.pull import by_number
 from receiver.pull.by_number import Found
 from receiver.pull.source import Handed, Lookup, PullFailed

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.addresses import Networks
-from receiver.web.client_address import MAX_HOPS, client_address
+from receiver.server.forwarded import MAX_HOPS, client_address
 
 TRUSTED = Networks.of(["10.0.0.0/8", "2001:db8:aaaa::/48"])
 PROXY = "10.0.0.1"

@@ -10,10 +10,10 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.callback import Callback
 from receiver.cli import main
 from receiver.cli.shown import Shown
-from receiver.store.spoolfile import as_line
+from receiver.inbound import Callback
+from receiver.store.spool_file import as_line
 
 OBEYED = ("Cc", "Cf", "Zl", "Zp", "Cs")
 hostile = st.lists(st.one_of(st.characters(categories=OBEYED[:-1]), st.text())).map("".join)

@@ -8,7 +8,7 @@ import pytest
 
 ASK = """
 import json, resource, sys
-from receiver.web.descriptors import room_for
+from receiver.server.descriptors import room_for
 resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), int(sys.argv[2])))
 room = room_for(int(sys.argv[3]))
 print(json.dumps([room, resource.getrlimit(resource.RLIMIT_NOFILE)[0]]))

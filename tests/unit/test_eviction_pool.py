@@ -2,7 +2,7 @@
 
 import pytest
 
-from receiver.web.eviction_pool import EvictionPool
+from receiver.server.eviction_pool import EvictionPool
 
 PATIENCE_S = 1.0
 

@@ -9,7 +9,7 @@ from support.cases import Case, cases
 from support.parsing import parsed, understood
 
 from receiver.providers import ENDPOINTS, PROVIDERS
-from receiver.providers.contract import Verdict
+from receiver.providers.base import Verdict
 from receiver.report import FINAL
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from receiver.addresses import Networks
-from receiver.metrics import Ended, Metrics, build
-from receiver.web.guard import BURST, Guard, Limits
+from receiver.server.limiter import BURST, Guard, Limits
+from receiver.telemetry.metrics import Ended, Metrics, build
 
 SLOW = 0
 OF_ONE_LOOK = 4

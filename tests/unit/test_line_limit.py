@@ -1,6 +1,6 @@
 """Lines that strangers cause stay few."""
 
-from receiver.line_limit import LineLimit
+from receiver.telemetry.rate_limit import LineLimit
 
 
 def test_what_was_left_out_is_counted_with_the_next_line():

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.capture import captured_log
 
-from receiver import logs
+from receiver.telemetry import logs
 
 OBEYED = ("Cc", "Cf", "Zl", "Zp", "Cs")
 hostile = st.lists(st.one_of(st.characters(categories=OBEYED), st.text())).map("".join)

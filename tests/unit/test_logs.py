@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from phonenumbers import PhoneNumberFormat
 
-from receiver import logs
-from receiver.masking import mask_msisdn
+from receiver.telemetry import logs
+from receiver.telemetry.masking import mask_msisdn
 
 TOKEN = "Zq7-callback_token.0123456789"
 REPORT = {

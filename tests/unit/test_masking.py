@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from phonenumbers import PhoneNumberFormat
 
-from receiver.masking import MAX_TEXT, clean, format_exception, mask_msisdn, scrub, scrub_error, scrubber
+from receiver.telemetry.masking import MAX_TEXT, clean, format_exception, mask_msisdn, scrub, scrub_error, scrubber
 
 TOKEN = "Zq7-callback_token.0123456789"
 

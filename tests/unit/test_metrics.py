@@ -5,8 +5,8 @@ import time
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from receiver import metrics
 from receiver.report import ProviderName, Reason, Status
+from receiver.telemetry import metrics
 
 ACME = ProviderName("acme")
 

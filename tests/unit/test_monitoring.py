@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from receiver import metrics
 from receiver.pull import wiring
 from receiver.report import ProviderName, Status
+from receiver.telemetry import metrics
 
 ROOT = Path(__file__).parents[2]
 RULES = (ROOT / "deploy/prometheus/receiver.rules.yml").read_text(encoding="utf-8")

@@ -12,8 +12,9 @@ from support.cases import cases
 from support.dialects import ENDPOINT_PATHS, good_body
 from support.parsing import parse, parsed
 
-from receiver.providers import ENDPOINTS, common
-from receiver.providers.contract import Verdict
+from receiver.providers import ENDPOINTS
+from receiver.providers import fields as common
+from receiver.providers.base import Verdict
 from receiver.providers.payload import PayloadError, Wire, as_json_text, parse_form, parse_json, text_of
 from receiver.report import DeliveryReport, Reply
 

@@ -9,14 +9,14 @@ import pytest
 from support import tencent_api
 from support.capture import captured_log
 
-from receiver.pull import trouble
-from receiver.pull.hand import Hand
+from receiver.pull import backoff as trouble
+from receiver.pull.backoff import Trouble
+from receiver.pull.journal import Hand
 from receiver.pull.loop import as_callback
 from receiver.pull.source import Handed, PullFailed
 from receiver.pull.sources import PLATFORMS
 from receiver.pull.sources.tencent import handed
 from receiver.pull.sources.tencent_errors import failure
-from receiver.pull.trouble import Trouble
 from receiver.pull.wiring import VARIABLES, configured
 from receiver.settings import SettingsError
 

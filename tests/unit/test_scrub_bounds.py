@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from receiver import masking
-from receiver.masking import MAX_ERROR, MAX_TEXT, scrub_error, scrubber
+from receiver.telemetry import masking
+from receiver.telemetry.masking import MAX_ERROR, MAX_TEXT, scrub_error, scrubber
 
 TOKEN = "Zq7-callback_token.0123456789"
 BEGINNINGS = ["input_value='x' ", "invalid input for query argument $1: ", "DETAIL:  ", "Failing row contains "]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from receiver.providers.contract import CheckBody, SignatureError, SignedHead
-from receiver.providers.huawei_auth import verify
+from receiver.providers.base import CheckBody, SignatureError, SignedHead
+from receiver.providers.huawei_signature import verify
 
 FOLDER = Path(__file__).parent.parent / "fixtures" / "signatures" / "huawei"
 VECTORS = {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in sorted(FOLDER.glob("*.json"))}

@@ -18,7 +18,7 @@ from support.parsing import parse, understood
 from receiver.cli import main
 from receiver.providers import TRAFFICS
 from receiver.providers.payload import PayloadError
-from receiver.simulate.lives import Plan, tellings
+from receiver.simulate.lifecycles import Plan, tellings
 from receiver.simulate.send import Target, send
 from receiver.simulate.tally import Tally, as_text, ledger_line
 from receiver.simulate.traffic import requests

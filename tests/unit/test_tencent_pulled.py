@@ -10,14 +10,14 @@ from support import tc3
 from support.parsing import parse
 from support.tencent_api import pushed, pushed_reply, reply, report
 
-from receiver.callback import Callback
+from receiver.inbound import Callback
+from receiver.ingest.understand import understand
 from receiver.providers import ENDPOINTS, SOURCES
 from receiver.providers.payload import PayloadError
 from receiver.providers.tencent import REPLY, REPORTS
 from receiver.providers.tencent_pulled import REPLIES as PULLED_REPLIES
 from receiver.providers.tencent_pulled import REPORTS as PULLED_REPORTS
 from receiver.report import Reason, Status
-from receiver.store.intake import understand
 
 LISTS = {PULLED_REPORTS: "PullSmsSendStatusSet", PULLED_REPLIES: "PullSmsReplyStatusSet"}
 

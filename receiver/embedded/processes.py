@@ -1,0 +1,115 @@
+"""The server's processes: ending ours, and finding and ending those that a killed service left behind."""
+
+import asyncio
+import re
+import signal
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from subprocess import Popen, TimeoutExpired
+from typing import Final
+
+import psutil
+import structlog
+
+from receiver.embedded.errors import StartFailed
+from receiver.embedded.layout import Layout, socket_file
+
+log = structlog.get_logger()
+
+Step = tuple[signal.Signals, float]
+
+STOP: Final[Sequence[Step]] = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
+"""Fast shutdown, immediate, by force (PostgreSQL 18, section 18.5), with the seconds that each may take."""
+
+_ABRUPT: Final = STOP[1:]
+"""For a lone backend, to which SIGINT would only mean: cancel your statement."""
+
+_POLL_S: Final = 0.02
+
+
+async def stop(process: Popen[bytes]) -> None:
+    """End our own server. Cancelled, it ends it abruptly instead: no way out of here leaves a process."""
+    try:
+        await _end(lambda: process.poll() is None, process.send_signal, STOP)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGQUIT)
+            with suppress(TimeoutExpired):
+                process.wait(timeout=5.0)
+            process.kill()
+            process.wait()
+
+
+async def clear(layout: Layout) -> None:
+    """Make way for a new server: none of this folder's runs, and no file says so. The caller holds the lock.
+
+    `postmaster.pid` alone proves nothing: its pid may be a zombie's, or by now another program's, and where
+    the postmaster was killed its backends may still be at work. Raises `StartFailed`.
+    """
+    recorded = _recorded_pid(layout.pgdata)
+    for postmaster in [process for process in processes_of(layout.pgdata) if process.pid == recorded]:
+        log.warning("database.orphan_found", pid=postmaster.pid, folder=str(layout.folder))
+        await _end(partial(_lives, postmaster), partial(_send, postmaster), STOP)
+    backends = processes_of(layout.pgdata)
+    # At once: each may use up its patience, where somebody has stopped them all.
+    await asyncio.gather(*(_end(partial(_lives, one), partial(_send, one), _ABRUPT) for one in backends))
+    if left := processes_of(layout.pgdata):
+        raise StartFailed(f"Processes of an earlier PostgreSQL on {layout.pgdata} do not end: {left}.")
+    if recorded is None or psutil.pid_exists(recorded):
+        # Another program's pid by now, or nonsense: PostgreSQL would refuse. A dead pid it sees through.
+        (layout.pgdata / "postmaster.pid").unlink(missing_ok=True)
+    socket = socket_file(layout)
+    for stale in (socket, socket.with_name(f"{socket.name}.lock")):
+        stale.unlink(missing_ok=True)
+
+
+def processes_of(pgdata: Path) -> list[psutil.Process]:
+    """Every live process of a server on this folder."""
+    return [process for process in psutil.process_iter() if _serves(process, pgdata)]
+
+
+def _serves(process: psutil.Process, pgdata: Path) -> bool:
+    """A postgres whose working folder is `pgdata`; by its command line where /proc hides the folder."""
+    try:
+        if process.name() != "postgres" or not _lives(process):
+            return False
+        try:
+            return process.cwd() == str(pgdata)
+        except psutil.AccessDenied:
+            return str(pgdata) in process.cmdline()
+    except psutil.Error:
+        return False
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _send(process: psutil.Process, number: int) -> None:
+    with suppress(psutil.NoSuchProcess):
+        process.send_signal(number)
+
+
+async def _end(lives: Callable[[], bool], send: Callable[[int], None], steps: Sequence[Step]) -> None:
+    for number, patience in steps:
+        if not lives():
+            return
+        send(number)
+        deadline = time.monotonic() + patience
+        while lives() and time.monotonic() < deadline:
+            await asyncio.sleep(_POLL_S)
+
+
+def _recorded_pid(pgdata: Path) -> int | None:
+    """The first line of `postmaster.pid`; None without a file, or where a crash left nonsense in it."""
+    try:
+        first, *_ = (pgdata / "postmaster.pid").read_text(errors="replace").splitlines() or [""]
+    except FileNotFoundError:
+        return None
+    return int(first) if re.fullmatch(r"[1-9]\d{0,6}", first.strip(), re.ASCII) else None

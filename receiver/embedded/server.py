@@ -1,0 +1,130 @@
+"""Running the embedded PostgreSQL as our child: start, supervise, stop."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from subprocess import Popen
+from typing import Final
+
+import psutil
+import structlog
+
+from receiver.embedded.account import account_for, check_reach, make_private
+from receiver.embedded.binaries import usable_binaries
+from receiver.embedded.datafolder import make_data_dir, prepare_pgdata
+from receiver.embedded.errors import DataFolderError, EmbeddedError
+from receiver.embedded.layout import Layout, database_url, layout_of
+from receiver.embedded.lock import held
+from receiver.embedded.log import trim_log
+from receiver.embedded.postmaster import Plan, accepting, start
+from receiver.embedded.processes import clear, stop
+
+log = structlog.get_logger()
+
+_WATCH_S: Final = 0.05
+_TRIM_EVERY_S: Final = 60.0
+_BACKOFF_S: Final = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+_SETTLED_S: Final = 10.0
+"""A server that lived this long is restarted without delay; one that keeps dying, not in a tight loop."""
+
+
+@dataclass(slots=True)
+class EmbeddedServer:
+    """The server as its users see it: a restart changes the process, never the URL."""
+
+    url: str
+    process: Popen[bytes] = field(repr=False)
+
+    @property
+    def pid(self) -> int:
+        """The postmaster's, or the last one's."""
+        return self.process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs; it may still be recovering."""
+        return self.process.poll() is None
+
+
+@asynccontextmanager
+async def running(data_dir: Path) -> AsyncIterator[EmbeddedServer]:
+    """A PostgreSQL on `data_dir` with the database `receiver`: made if missing, restarted whenever it dies.
+
+    Raises the children of `EmbeddedError`, all before it yields. Leave it when nothing writes any more.
+    """
+    layout = layout_of(data_dir)
+    make_data_dir(layout)
+    async with held(layout):
+        plan = await _prepare(layout)
+        server = EmbeddedServer(database_url(data_dir), start(plan))
+        try:
+            await accepting(server.process, layout)
+            log.info("database.started", pid=server.pid, folder=str(layout.folder))
+            async with _supervised(plan, server):
+                yield server
+        finally:
+            await stop(server.process)
+            log.info("database.stopped", pid=server.pid)
+
+
+async def _prepare(layout: Layout) -> Plan:
+    try:
+        account = account_for(layout.pgdata)
+        check_reach(layout.folder, account)
+        binaries = await usable_binaries(layout.folder, account)
+        await prepare_pgdata(layout, binaries, account)
+        make_private(layout.sockets, account)
+        await clear(layout)
+    except OSError as error:
+        raise DataFolderError(f"The data folder {layout.folder} cannot be used: {error}.") from error
+    return Plan(layout, account, binaries)
+
+
+@asynccontextmanager
+async def _supervised(plan: Plan, server: EmbeddedServer) -> AsyncIterator[None]:
+    supervisor = asyncio.create_task(_supervise(plan, server), name="embedded-postgresql")
+    try:
+        yield
+    finally:
+        supervisor.cancel()
+        await asyncio.wait([supervisor])
+
+
+async def _supervise(plan: Plan, server: EmbeddedServer) -> None:
+    deaths = 0
+    while True:
+        born = time.monotonic()
+        await _death(server.process, plan.layout.log)
+        deaths = 0 if time.monotonic() - born > _SETTLED_S else deaths + 1
+        log.error("database.died", pid=server.pid, status=server.process.returncode)
+        await _restart(plan, server, max(0, deaths - 1))
+
+
+async def _death(process: Popen[bytes], log_file: Path) -> None:
+    """Polled: a thread in `wait()` could not be cancelled, and the loop did not start this child."""
+    trimmed = time.monotonic()
+    while process.poll() is None:
+        await asyncio.sleep(_WATCH_S)
+        if time.monotonic() - trimmed > _TRIM_EVERY_S:
+            trim_log(log_file)
+            trimmed = time.monotonic()
+
+
+async def _restart(plan: Plan, server: EmbeddedServer, attempt: int) -> None:
+    """Try for ever: a full disk is made room on, a machine out of memory recovers."""
+    while True:
+        await asyncio.sleep(_BACKOFF_S[min(attempt, len(_BACKOFF_S) - 1)])
+        try:
+            await clear(plan.layout)
+            server.process = start(plan)
+            await accepting(server.process, plan.layout)
+        except (EmbeddedError, OSError, psutil.Error) as error:
+            attempt += 1
+            log.error("database.restart_failed", attempt=attempt, error=str(error))  # noqa: TRY400 - expected
+            await stop(server.process)
+        else:
+            log.warning("database.restarted", pid=server.pid)
+            return

@@ -1,0 +1,122 @@
+"""One log line and one count for each report, once it is known where it is kept (design, section 6)."""
+
+import asyncio
+from collections.abc import Sequence
+
+from receiver.ingest.understand import TURN
+from receiver.providers import url_path
+from receiver.report import DeliveryReport, Reason, Reply, RowId, Status, Submission
+from receiver.store.job import Job, Kept, Place
+from receiver.telemetry.limited_log import LimitedLog
+from receiver.telemetry.logs import get_logger
+from receiver.telemetry.masking import mask_msisdn
+from receiver.telemetry.metrics import Metrics
+
+log = get_logger()
+dropped = LimitedLog()
+
+
+async def record(job: Job, kept: Kept, metrics: Metrics) -> None:
+    """Tell of every report, reply and rejected payload of the job what became of it."""
+    told: set[RowId] = set()
+    for at in range(0, len(job.reports), TURN):
+        if at:
+            await asyncio.sleep(0)  # the callbacks of others come between
+        _reports(job, job.reports[at : at + TURN], kept, metrics, told)
+    for reply in job.replies:
+        _reply(job, reply, kept, metrics)
+    for at, submission in enumerate(job.submissions, start=1):
+        _submission(job, submission, kept, metrics, told)
+        if at % TURN == 0:
+            await asyncio.sleep(0)
+    if job.error is not None and kept.place is not Place.SPOOL:
+        _rejected(job, job.error, kept, metrics)
+
+
+def _reports(job: Job, reports: Sequence[DeliveryReport], kept: Kept, metrics: Metrics, told: set[RowId]) -> None:
+    """`told` are those that were told of as stored: the same report may stand in the same body again."""
+    callback = job.callback
+    tell = log.bind().info
+    stored: dict[tuple[Status, Reason | None], int] = {}
+    for report in reports:
+        if report.report_id in kept.receipt.refused:
+            _rejected(job, kept.receipt.refused[report.report_id], kept, metrics)
+            continue
+        happened = report.happened_at
+        lag_s = round((callback.received_at - happened).total_seconds(), 3) if happened else None
+        if kept.place is Place.SPOOL:
+            event = "report.spooled"
+        elif report.report_id in kept.receipt.stored and report.report_id not in told:
+            event = "report.stored"
+            told.add(report.report_id)
+            stored[report.status, report.reason] = stored.get((report.status, report.reason), 0) + 1
+            if lag_s is not None:
+                metrics.report_lag(report.provider, lag_s)
+        else:
+            event = "report.duplicate"
+            metrics.report_duplicate(report.provider)
+        tell(
+            event,
+            provider=report.provider,
+            message_id=report.message_id,
+            status=report.status.value,
+            reason=report.reason and report.reason.value,
+            code=report.code,
+            recipient=mask_msisdn(report.recipient),
+            lag_s=lag_s,
+            request_id=callback.request_id,
+            remote=callback.remote_addr,
+        )
+    for (status, reason), number in stored.items():
+        metrics.reports_stored(job.provider, status, reason, number)
+
+
+def _reply(job: Job, reply: Reply, kept: Kept, metrics: Metrics) -> None:
+    stored = reply.reply_id in kept.receipt.stored
+    if stored:
+        metrics.reply_stored(reply.provider)
+    spooled = kept.place is Place.SPOOL
+    log.info(
+        "reply.spooled" if spooled else "reply.stored" if stored else "reply.duplicate",
+        provider=reply.provider,
+        message_id=reply.message_id,
+        sender=mask_msisdn(reply.sender),
+        request_id=job.callback.request_id,
+        remote=job.callback.remote_addr,
+    )
+
+
+def _submission(job: Job, submission: Submission, kept: Kept, metrics: Metrics, told: set[RowId]) -> None:
+    stored = submission.submission_id in kept.receipt.stored and submission.submission_id not in told
+    if why := kept.receipt.refused.get(submission.submission_id):
+        _rejected(job, why, kept, metrics)
+        return
+    if stored:
+        told.add(submission.submission_id)
+        metrics.submission_stored(submission.provider, submission.status)
+    spooled = kept.place is Place.SPOOL
+    log.info(
+        "submission.spooled" if spooled else "submission.stored" if stored else "submission.duplicate",
+        provider=submission.provider,
+        message_id=submission.message_id,
+        status=submission.status.value,
+        reason=submission.reason and submission.reason.value,
+        code=submission.code,
+        recipient=mask_msisdn(submission.recipient),
+        request_id=job.callback.request_id,
+        remote=job.callback.remote_addr,
+    )
+
+
+def _rejected(job: Job, error: str, kept: Kept, metrics: Metrics) -> None:
+    """A line for each that is kept to be looked at; of what is dropped, which a flood is, a few."""
+    metrics.payload_rejected(job.provider, "item" if job.ids else "payload")
+    tell = dropped.warning if kept.receipt.dropped else log.warning
+    tell(
+        "payload.rejected",
+        provider=job.provider,
+        path=url_path(job.callback.path),
+        error=error,
+        request_id=job.callback.request_id,
+        remote=job.callback.remote_addr,
+    )

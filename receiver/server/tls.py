@@ -1,0 +1,205 @@
+"""TLS of the callback listener: certificates, suites, and a renewed certificate that gets in without a restart."""
+
+import asyncio
+import ssl
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from aiohttp import web
+
+from receiver.report import ProviderName
+from receiver.server import certificate as certificates
+from receiver.server.certificate import Certificate, CertificateError
+from receiver.server.client_certificates import Chains, Prints, fingerprint, is_vouched_for, remembering
+from receiver.settings import Settings, SettingsError, variable
+from receiver.telemetry.logs import get_logger
+from receiver.telemetry.metrics import Metrics, follow
+
+CHECK_S: float = 60.0
+"""How often the files are looked at."""
+
+HANDSHAKE_TIMEOUT_S: Final = 10.0
+CLOSE_TIMEOUT_S: Final = 5.0
+
+_SUITES: Final = (
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "@SECLEVEL=2",
+)
+"""For TLS 1.2 the suites that a platform demands, and no others. TLS 1.3 has its own, none of them weak.
+
+Curves are OpenSSL's own choice, X25519 and P-256 first: naming one would leave out the others.
+"""
+
+_OPTIONS: Final = ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
+"""Without tickets sessions are resumed from memory: a ticket's key lives for weeks, and opens what was recorded."""
+
+_CERTIFICATE: Final = variable("tls_certificate")
+_KEY: Final = variable("tls_key")
+_CLIENT_CA: Final = variable("tls_client_ca")
+
+log = get_logger()
+
+
+class _InUse(NamedTuple):
+    """What a handshake needs; made as a whole, so that a broken file never leaves half of it."""
+
+    context: ssl.SSLContext
+    certificates: Sequence[Certificate]
+    authorities: Mapping[str, Prints]
+
+
+class Tls:
+    """The certificates of one listener and what becomes of them. Raises SettingsError."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._asked = asyncio.Event()
+        self._settings = settings
+        self._chains = Chains()
+        self._seen = self._stamps()
+        self._in_use = self._build()
+        self._door = self._in_use.context
+        # Every handshake gets the context of the day; the door's own is only the one that it begins with.
+        self._door.sni_callback = self._usher
+        self._tell("tls.loaded")
+
+    def listening(self) -> dict[str, Any]:
+        """What each connection is to be told. A handshake would else have a minute."""
+        return {
+            "ssl": self._door,
+            "ssl_handshake_timeout": HANDSHAKE_TIMEOUT_S,
+            "ssl_shutdown_timeout": CLOSE_TIMEOUT_S,
+        }
+
+    def is_vouched_for(self, request: web.Request, platform: ProviderName) -> bool:
+        """Whether the request may call for this platform, as far as client certificates go."""
+        return is_vouched_for(request, platform, self._in_use.authorities, self._chains)
+
+    def publish(self, metrics: Metrics) -> None:
+        """Let the metrics tell when each certificate expires."""
+        for number, one in enumerate(self._in_use.certificates):
+            gauge = metrics.tls_certificate_expires_seconds.labels(str(one.path))
+            follow(gauge, partial(self._expires, number))
+
+    def _expires(self, number: int) -> float:
+        return self._in_use.certificates[number].expires_at.timestamp()
+
+    def reload(self) -> None:
+        """Read the files again, changed or not."""
+        self._asked.set()
+
+    async def watch(self) -> None:
+        """Reload when the files have changed, or somebody asks for it. Never ends."""
+        while True:
+            await self._look()
+
+    async def _look(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CHECK_S):
+                await self._asked.wait()
+        stamps = await asyncio.to_thread(self._stamps)
+        if self._asked.is_set() or stamps != self._seen:
+            self._asked.clear()
+            self._seen = stamps
+            await self._reload()
+
+    async def _reload(self) -> None:
+        """Connections that are open keep what they have."""
+        try:
+            self._in_use = await asyncio.to_thread(self._build)
+        except (SettingsError, OSError, ValueError) as error:
+            log.error("tls.reload_failed", error=str(error))  # noqa: TRY400 - a file's fault, not the code's
+        else:
+            self._tell("tls.reloaded")
+
+    def _usher(self, connection: ssl.SSLSocket | ssl.SSLObject, _name: str | None, _door: ssl.SSLContext) -> None:
+        connection.context = self._in_use.context
+
+    def _tell(self, event: str) -> None:
+        now = datetime.now(UTC)
+        for one in self._in_use.certificates:
+            named = {"certificate": str(one.path), "expires": one.expires_at.isoformat()}
+            log.info(event, kind=one.kind, **named)
+            if one.expires_at < now:
+                log.warning("tls.certificate_expired", **named)
+
+    def _stamps(self) -> list[tuple[int, ...] | None]:
+        """What changes when a file does."""
+        named = (*self._settings.tls_certificate, *self._settings.tls_key, *self._settings.tls_client_ca.values())
+        return [_stamp(path) for path in named]
+
+    def _build(self) -> _InUse:
+        """Raises SettingsError."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.options |= _OPTIONS
+        context.set_ciphers(":".join(_SUITES))
+        context.set_alpn_protocols(["http/1.1"])
+        context.sslobject_class = remembering(self._chains)
+        pairs = zip(self._settings.tls_certificate, self._settings.tls_key, strict=True)
+        loaded = [_load(context, path, key) for path, key in pairs]
+        kinds = [one.kind for one in loaded]
+        if len(set(kinds)) < len(kinds):
+            raise SettingsError(f"{_CERTIFICATE}: several certificates are {kinds[0]}; one of each kind can be served")
+        return _InUse(context, loaded, _authorities(context, self._settings.tls_client_ca))
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _load(context: ssl.SSLContext, path: Path, key: Path) -> Certificate:
+    try:
+        found = certificates.read(path)
+    except (OSError, CertificateError) as error:
+        raise SettingsError(f"{_CERTIFICATE}: {path} {_why(error)}") from error
+    try:
+        if b"PRIVATE KEY-----" not in key.read_bytes():
+            raise SettingsError(f"{_KEY}: {key} holds no private key in PEM")
+        # Without an answer of ours OpenSSL would ask for the passphrase at the terminal.
+        context.load_cert_chain(path, key, password=lambda: "")
+    except ssl.SSLError as error:
+        raise SettingsError(_misfit(path, key, error)) from error
+    except OSError as error:
+        raise SettingsError(f"{_KEY}: {key} {_why(error)}") from error
+    return found
+
+
+def _misfit(path: Path, key: Path, error: ssl.SSLError) -> str:
+    if "ENCRYPTED" in key.read_text("latin-1"):
+        return f"{_KEY}: {key} has a passphrase; write it without one"
+    # The latter is what OpenSSL says of an RSA key beside an ECDSA certificate.
+    if (error.reason or "").endswith(("MISMATCH", "NO_CERTIFICATE_ASSIGNED")):
+        return f"{_KEY}: {key} is not the key of {path}"
+    return f"{_CERTIFICATE}: {path} cannot be used with {key}: {error.reason or 'unreadable'}"
+
+
+def _authorities(context: ssl.SSLContext, files: Mapping[str, Path]) -> dict[str, Prints]:
+    found = {}
+    for platform, path in files.items():
+        try:
+            found[platform] = frozenset(map(fingerprint, certificates.ders(path)))
+            context.load_verify_locations(path)
+        except (OSError, CertificateError) as error:
+            raise SettingsError(f"{_CLIENT_CA}: {path} {_why(error)}") from error
+    if files:
+        context.verify_mode = ssl.CERT_OPTIONAL
+        # What is named is trusted: a platform's intermediate authority need not bring the root with it.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return found
+
+
+def _why(error: OSError | CertificateError) -> str:
+    if isinstance(error, CertificateError):
+        return str(error)
+    return "holds no certificate in PEM" if isinstance(error, ssl.SSLError) else f"cannot be read: {error.strerror}"

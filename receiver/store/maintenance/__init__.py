@@ -1,0 +1,1 @@
+"""What keeps the database in order beside the writing: partitions, bounds, figures."""

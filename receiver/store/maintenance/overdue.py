@@ -1,0 +1,70 @@
+"""When a message is overdue: each platform's reporting window, and how long reports have taken of late."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final
+
+import asyncpg
+
+from receiver.store.maintenance.partitions import connected
+from receiver.store.postgres import TRANSIENT
+from receiver.telemetry.logs import get_logger
+
+_INTERVAL_S: Final = 600.0
+_RETRY_S: Final = 30.0
+_DEADLINE_S: Final = 120.0
+
+_SET_WINDOWS: Final = """
+INSERT INTO sms_data.reporting_window (provider, hours)
+SELECT * FROM unnest($1::text[], $2::integer[])
+ON CONFLICT (provider) DO UPDATE SET hours = excluded.hours WHERE reporting_window.hours <> excluded.hours
+"""
+
+_OF_LATE: Final = timedelta(days=7)
+_MIN_MESSAGES: Final = 100
+"""Fewer say nothing about the slowest of a hundred."""
+
+_LEAST_LAG_S: Final = 60.0
+"""Nobody wants to hear of a message that is a few seconds late."""
+
+_MEASURE_LAG: Final = """
+WITH measured AS (
+    SELECT provider, coalesce(country, '') AS country, count(*) AS messages,
+           percentile_cont(0.99) WITHIN GROUP (ORDER BY extract(epoch FROM last_received_at - submitted_at)) AS p99_s
+    FROM sms_data.message
+    WHERE first_received_at > now() - $1::interval AND submitted_at IS NOT NULL AND awaited_since IS NULL
+      AND parts - '-1' <> '{}'
+    GROUP BY 1, 2 HAVING count(*) >= $2
+),
+gone AS (
+    DELETE FROM sms_data.reporting_lag AS known
+    WHERE (provider, country) NOT IN (SELECT provider, country FROM measured)
+)
+INSERT INTO sms_data.reporting_lag (provider, country, p99_s, messages, computed_at)
+SELECT provider, country, greatest(p99_s, $3), messages, now() FROM measured
+ON CONFLICT (provider, country) DO UPDATE
+    SET p99_s = excluded.p99_s, messages = excluded.messages, computed_at = excluded.computed_at
+"""
+
+
+log = get_logger()
+
+
+async def refresh(connection: "asyncpg.Connection[asyncpg.Record]", windows_h: Mapping[str, int]) -> None:
+    """Bring what `sms.overdue_message` compares with up to date. `windows_h`: hours by platform."""
+    await connection.execute(_SET_WINDOWS, list(windows_h), list(windows_h.values()))
+    await connection.execute(_MEASURE_LAG, _OF_LATE, _MIN_MESSAGES, _LEAST_LAG_S)
+
+
+async def keep_fresh(url: str, windows_h: Mapping[str, int]) -> None:
+    """Refresh, for ever; cancel to stop."""
+    while True:
+        try:
+            async with asyncio.timeout(_DEADLINE_S), connected(url) as connection:
+                await refresh(connection, windows_h)
+        except TRANSIENT as error:
+            log.warning("reporting.refresh_failed", error=type(error).__name__, detail=str(error)[:200])
+            await asyncio.sleep(_RETRY_S)
+        else:
+            await asyncio.sleep(_INTERVAL_S)

@@ -1,0 +1,262 @@
+"""Logs: one chain for our own events and for the libraries' (design, section 6).
+
+structlog events and stdlib records go through the same three steps: `_Net` puts the keys in order and takes out
+what must not be in a log, a renderer makes a line of bytes, `Output` writes it. Nothing here raises into the
+code that logs: a full disk under the log must not cost a report.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable, MutableMapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from json import dumps
+from time import monotonic, time
+from typing import Any, BinaryIO, Final, Literal, Protocol
+
+import orjson
+import structlog
+
+from receiver.telemetry.log_output import Output
+from receiver.telemetry.masking import (
+    HIDDEN_KEYS,
+    MANY_DIGITS,
+    STARS,
+    Scrub,
+    clean,
+    format_exception,
+    scrub_error,
+    scrubber,
+)
+from receiver.telemetry.rate_limit import LineLimit
+from receiver.telemetry.visible import visible, visible_json_line
+
+LogFormat = Literal["json", "console"]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+Event = MutableMapping[str, Any]
+Render = Callable[[str, Event], bytes]
+
+
+class Log(Protocol):
+    """What our code uses of a logger: an event's name and its keys."""
+
+    def debug(self, event: str, **keys: object) -> object: ...
+    def info(self, event: str, **keys: object) -> object: ...
+    def warning(self, event: str, **keys: object) -> object: ...
+    def error(self, event: str, **keys: object) -> object: ...
+    def critical(self, event: str, **keys: object) -> object: ...
+    def exception(self, event: str, **keys: object) -> object: ...
+    def bind(self, **keys: object) -> "Log": ...
+
+
+PLAIN_KEYS: Final = frozenset(
+    ("provider", "status", "reason", "lag_s", "remote", "logger", "partition", "version", "serial")
+) | {"message_id", "request_id", "report_id", "reply_id", "rejected_id"}
+"""Keys whose values are ids, times, addresses or words of our own: digits in them are no phone numbers."""
+
+COUNTED: Final = ("_bytes", "_s", "_ms", "_ns", "_count")
+"""Ends of keys whose values are numbers of something, however many digits they have."""
+
+ERROR_KEYS: Final = ("error", "detail")
+"""Keys whose values may be a library's words, with a payload quoted in them."""
+
+SHORT_CODE: Final = 8
+"""Some providers' codes are seven digits; a code longer than this may be a number in the wrong field."""
+
+_EVENTS: Final = 256
+"""Events whose scrubbed names are remembered: ours are some dozens, libraries' sentences come and go."""
+
+MAX_PLAIN: Final = 200
+"""Characters kept of a text that is not scrubbed."""
+
+LIBRARY_LEVELS: Final = {
+    "aiohttp.access": logging.WARNING,
+    "alembic.runtime.plugins": logging.WARNING,
+    "sqlalchemy": logging.WARNING,
+}
+"""Loggers whose INFO says nothing to an operator."""
+
+CONNECTION_EVENTS: Final = {
+    "HttpProcessingError": "http.malformed",
+    "RequestPayloadError": "http.malformed",
+    "InvalidURLError": "http.malformed",
+    "ConnectionResetError": "http.disconnected",
+}
+"""Exception (or a base of it) in a record of `aiohttp.server` → the one line that takes the traceback's place."""
+
+CONNECTION_LINES_PER_SECOND: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class _Net:
+    """The second layer of masking, whatever a call has let through, and the order of the keys."""
+
+    scrub: Scrub
+    scrub_event: Scrub
+
+    def __call__(self, _logger: object, method: str, event: Event) -> Event:
+        line: Event = {"timestamp": _now(), "level": method, "event": self.scrub_event(str(event.pop("event", "")))}
+        error = _exception(event.pop("exc_info", None))
+        for key, value in event.items():
+            if value is None or _is_plain(key, value):
+                line[key] = value
+            elif key in PLAIN_KEYS:
+                line[key] = str(value)[:MAX_PLAIN]
+            elif key in ERROR_KEYS and isinstance(value, str):
+                line[key] = scrub_error(value, self.scrub)
+            elif key.lower() not in HIDDEN_KEYS:
+                line[key] = clean(value, self.scrub)
+        if error is not None:
+            line["exception"] = format_exception(error, self.scrub)
+        return line
+
+
+def _is_plain(key: str, value: object) -> bool:
+    """The quick way for what a report's line is made of."""
+    if key in PLAIN_KEYS and type(value) is str:
+        return len(value) <= MAX_PLAIN
+    if not isinstance(value, str):
+        return type(value) is float or (isinstance(value, int) and (value < MANY_DIGITS or key.endswith(COUNTED)))
+    if key == "code":
+        return len(value) <= SHORT_CODE and value.isascii() and "+" not in value
+    return key == "recipient" and STARS in value and len(value) <= len("+886155****5678")
+
+
+def _now() -> str:
+    now = time()
+    return f"{_second(int(now))}.{int(now % 1 * 1000):03}Z"
+
+
+@lru_cache(maxsize=1)
+def _second(unix: int) -> str:
+    return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _exception(exc_info: object) -> BaseException | None:
+    if exc_info is True:
+        return sys.exc_info()[1]
+    if isinstance(exc_info, tuple):
+        exc_info = exc_info[1]
+    return exc_info if isinstance(exc_info, BaseException) else None
+
+
+def _render_json(_method: str, event: Event) -> bytes:
+    try:
+        line = orjson.dumps(event, default=str, option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:  # lone surrogates, integers beyond 64 bits
+        line = dumps(event, default=str, skipkeys=True).encode() + b"\n"
+    return visible_json_line(line)
+
+
+def _console_renderer(*, colors: bool) -> Render:
+    pretty = structlog.dev.ConsoleRenderer(
+        colors=colors, sort_keys=False, exception_formatter=structlog.dev.plain_traceback
+    )
+
+    def render(method: str, event: Event) -> bytes:
+        for key, value in event.items():
+            if isinstance(value, str):
+                event[key] = _traceback(value) if key == "exception" else visible(value)
+        return f"{pretty(None, method, event)}\n".encode(errors="backslashreplace")
+
+    return render
+
+
+def _traceback(text: str) -> str:
+    """Indented, so that no line of it can pass for an event's."""
+    return visible(f"  {text}", keep="\n\t").replace("\n", "\n  ")
+
+
+class _Handler(logging.Handler):
+    """Takes the stdlib's records into the same chain."""
+
+    def __init__(self, net: _Net, render: Render, output: Output) -> None:
+        super().__init__()
+        self._net, self._render, self._output = net, render, output
+        self._limit = LineLimit(CONNECTION_LINES_PER_SECOND)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        event = self._event(record)
+        if event is not None:
+            level = record.levelname.lower()
+            self._output.info(self._render(level, self._net(None, level, event)))
+
+    def _event(self, record: logging.LogRecord) -> Event | None:
+        error = _exception(record.exc_info)
+        short = _connection_event(record.name, error)
+        if short is not None:
+            left_out = self._limit.admit(short, monotonic())
+            _soften(record)
+            keys = {"remote": _remote(record), "error": type(error).__name__, "suppressed": left_out or None}
+            found = {key: value for key, value in keys.items() if value is not None}
+            return None if left_out is None else {"event": short, "logger": record.name, **found}
+        try:
+            said = record.getMessage()
+        except (TypeError, ValueError, KeyError):
+            said = str(record.msg)
+        event: Event = {"event": scrub_error(said, self._net.scrub), "logger": record.name}
+        if error is not None:
+            event["exc_info"] = error
+        return event
+
+
+def _connection_event(logger: str, error: BaseException | None) -> str | None:
+    """The event for a bad request or a lost connection; None for a fault of ours, which keeps its traceback."""
+    if logger != "aiohttp.server" or error is None:
+        return None
+    names = (base.__name__ for base in type(error).__mro__)
+    return next((CONNECTION_EVENTS[name] for name in names if name in CONNECTION_EVENTS), None)
+
+
+def _soften(record: logging.LogRecord) -> None:
+    """A stranger's bad request is no error of ours; what aiohttp says at DEBUG stays there."""
+    if record.levelno > logging.WARNING:
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+
+
+def _remote(record: logging.LogRecord) -> str | None:
+    return str(record.args[0]) if isinstance(record.args, tuple) and record.args else None
+
+
+def configure(
+    format: LogFormat | None,  # noqa: A002 - it is the setting's name
+    level: LogLevel,
+    *,
+    tokens: Iterable[str] = (),
+    stream: BinaryIO | None = None,
+) -> None:
+    """Send every log line of the process to `stream` (stdout), scrubbed of numbers and of `tokens`.
+
+    Without a format it is `console` on a terminal and `json` elsewhere.
+    """
+    terminal = (stream or sys.stdout).isatty()
+    chosen = format or ("console" if terminal else "json")
+    colors = terminal and "NO_COLOR" not in os.environ
+    scrub = scrubber(tokens)
+    net = _Net(scrub, lru_cache(maxsize=_EVENTS)(scrub))
+    output = Output(stream)
+    render = _render_json if chosen == "json" else _console_renderer(colors=colors)
+    number = logging.getLevelNamesMapping()[level]
+    # Loggers are not cached: it would save 1.4 µs an event, and tie a module's logger to the first configuration.
+    structlog.configure(
+        processors=[net, lambda _logger, method, event: render(method, event)],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=lambda *_: output,
+        cache_logger_on_first_use=False,
+    )
+    root = logging.getLogger()
+    for handler in [known for known in root.handlers if isinstance(known, _Handler)]:
+        root.removeHandler(handler)
+    root.addHandler(_Handler(net, render, output))
+    root.setLevel(number)
+    for name, least in LIBRARY_LEVELS.items():
+        logging.getLogger(name).setLevel(max(least, number))
+    logging.captureWarnings(capture=True)
+
+
+def get_logger() -> Log:
+    """A logger for events; bind keys to it, or give them with each event."""
+    log: Log = structlog.get_logger()
+    return log

@@ -1,0 +1,75 @@
+"""What a service listens with: the callback URLs, and the ops listener."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from receiver.report import ProviderName
+from receiver.server.listener import Listener, ops_guard, public_guard
+from receiver.server.tls import Tls
+from receiver.settings import Settings
+from receiver.telemetry.metrics import Metrics, follow
+from receiver.web import callbacks, ops, ops_token, submissions
+from receiver.web.admission import Room
+from receiver.web.allow_list import allow_lists
+from receiver.web.body import BodyLimits
+from receiver.web.signatures import Signatures
+
+
+@asynccontextmanager
+async def listening_for_ops(settings: Settings, kept: ops.Ops, *, takes_submissions: bool) -> AsyncIterator[Listener]:
+    """The ops listener while the block runs."""
+    app = web.Application(middlewares=ops_token.guards(settings))
+    ops.add_routes(app, kept)
+    if takes_submissions:
+        given = submissions.Submissions(keeper=kept.keeper, metrics=kept.metrics, limits=_body_limits(settings))
+        submissions.add_routes(app, given)
+    guard = ops_guard(settings, kept.metrics)
+    listener = Listener(app, settings, guard, settings.ops_host, settings.ops_port, name="ops_host")
+    async with listener.open(reuse_port=False):
+        yield listener
+
+
+@asynccontextmanager
+async def listening(settings: Settings, kept: ops.Ops, tls: Tls | None) -> AsyncIterator[Listener]:
+    """The listener of the callback URLs while the block runs."""
+    app = web.Application()
+    callbacks.add_routes(
+        app,
+        callbacks.Callbacks(
+            keeper=kept.keeper,
+            metrics=kept.metrics,
+            tokens=[token.get_secret_value().encode() for token in settings.callback_tokens],
+            signatures=Signatures(push_keys(settings), settings.keep_unsigned),
+            limits=_body_limits(settings),
+            allowed=allow_lists(settings),
+            room=_room(settings, kept.metrics),
+            is_vouched_for=tls.is_vouched_for if tls else lambda _request, _platform: True,
+        ),
+    )
+    guard = public_guard(settings, kept.metrics)
+    listener = Listener(app, settings, guard, settings.host, settings.port, tls.listening() if tls else {})
+    async with listener.open(reuse_port=settings.reuse_port):
+        yield listener
+
+
+def paths(settings: Settings) -> list[str]:
+    """The paths of the callback URLs, as one writes them down for somebody."""
+    return callbacks.paths(with_token=bool(settings.callback_tokens))
+
+
+def _body_limits(settings: Settings) -> BodyLimits:
+    return BodyLimits(settings.max_body_bytes, settings.body_timeout_s)
+
+
+def _room(settings: Settings, metrics: Metrics) -> Room:
+    room = Room(settings.max_requests, settings.large_bodies_max_bytes)
+    follow(metrics.requests_in_flight, lambda: room.taken)
+    return room
+
+
+def push_keys(settings: Settings) -> dict[ProviderName, dict[str, str]]:
+    """The key pairs of each platform that signs its pushes."""
+    named = {key.get_secret_value().partition(":")[0] for key in settings.push_keys}
+    return {ProviderName(name): settings.secrets_by_access(name) for name in named}
