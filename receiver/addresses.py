@@ -65,7 +65,7 @@ def url_of(host: str, port: int, *, scheme: str = "http") -> str:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def neighbourhood(address: str) -> str:
+def client_key(address: str) -> str:
     """What counts as one client: an IPv4 address, or the /64 of an IPv6 one."""
     if ":" not in address:
         return address

@@ -5,12 +5,12 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Callback:
+class Inbound:
     """A request whose body was read to its end.
 
     `path` is what follows `/callback/`, without a token; `received_at` is aware, by our own clock; `remote_addr` an IP
     address as text, None where there is none. `correlation` is what the sending application gave with a submission.
-    With a `refusal` the body is not to be understood, only to be kept as rejected for this reason.
+    With a `skip_parsing_reason` the body is not to be understood, only to be kept as rejected for this reason.
     """
 
     path: str
@@ -20,4 +20,4 @@ class Callback:
     remote_addr: str | None
     request_id: str
     correlation: str | None = None
-    refusal: str | None = None
+    skip_parsing_reason: str | None = None

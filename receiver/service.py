@@ -24,16 +24,16 @@ from receiver.server.tls import Tls
 from receiver.settings import Settings
 from receiver.signals import Ending
 from receiver.store import schema as migrate
-from receiver.store.durable import Keeper
+from receiver.store.durable import DurableStore
 from receiver.store.maintenance import overdue as reporting
 from receiver.store.maintenance.partitions import Maintenance, follow_days_left
-from receiver.store.maintenance.rejected_quota import Allowance, RejectedBound
-from receiver.store.readiness import prepared, until_prepared
+from receiver.store.maintenance.rejected_quota import RejectedBound, RejectedQuota
+from receiver.store.readiness import is_ready, until_ready
 from receiver.store.spool import Spool
 from receiver.store.writer import Writer
 from receiver.telemetry import metrics as metric_set
 from receiver.telemetry.logs import get_logger
-from receiver.telemetry.metrics import Metrics, follow
+from receiver.telemetry.metrics import Metrics, set_from
 from receiver.web import exposure, listeners, ops_token
 from receiver.web.ops import Ops
 
@@ -147,7 +147,7 @@ async def storing(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Ops]
     async with AsyncExitStack() as stack:
         url = await _database(settings, stack)
         # Reports are spooled until it is there; refusing to start would lose them.
-        is_prepared = await prepared(url)
+        ready = await is_ready(url)
         metrics = metric_set.build(version(DISTRIBUTION))
         spool = Spool(settings.data_dir / "spool", settings.spool_max_bytes)
         stack.push_async_callback(spool.close)
@@ -158,8 +158,8 @@ async def storing(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Ops]
             max_queue=settings.queue_max_reports,
             max_flush=settings.flush_max_reports,
         )
-        allowance = Allowance(metrics, settings.rejected_max_bytes)
-        keeper = Keeper(writer, spool, metrics, deadline_s=settings.answer_deadline_s, rejected=allowance)
+        allowance = RejectedQuota(metrics, settings.rejected_max_bytes)
+        keeper = DurableStore(writer, spool, metrics, deadline_s=settings.answer_deadline_s, rejected=allowance)
         quarantine = Quarantine(url, keeper, spool, metrics, timeout_s=settings.database_timeout_s)
         stack.push_async_callback(quarantine.close)
         drain = Drain(keeper, writer, spool, metrics, quarantine)
@@ -172,7 +172,7 @@ async def storing(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Ops]
         metrics.spool_max_bytes.set(settings.spool_max_bytes)
         _follow(metrics, spool, maintenance)
         rounds = (maintenance.run, partial(reporting.keep_fresh, url, windows_h(settings)), bound.run)
-        maintaining = _maintain(url, rounds, is_prepared=is_prepared)
+        maintaining = _maintain(url, rounds, ready=ready)
         await stack.enter_async_context(background(stop, writer.run(), drain.run(), maintaining))
         yield Ops(keeper=keeper, metrics=metrics, maintenance=maintenance, spool=spool)
 
@@ -211,9 +211,9 @@ async def _database(settings: Settings, stack: AsyncExitStack) -> str:
     return server.url
 
 
-async def _maintain(url: str, rounds: Sequence[Callable[[], Coroutine[Any, Any, None]]], *, is_prepared: bool) -> None:
-    if not is_prepared:
-        await until_prepared(url)
+async def _maintain(url: str, rounds: Sequence[Callable[[], Coroutine[Any, Any, None]]], *, ready: bool) -> None:
+    if not ready:
+        await until_ready(url)
     await asyncio.gather(*(run() for run in rounds))
 
 
@@ -229,7 +229,7 @@ def windows_h(settings: Settings) -> dict[str, int]:
 
 
 def _follow(metrics: Metrics, spool: Spool, maintenance: Maintenance) -> None:
-    follow(metrics.spool_payloads, lambda: spool.depth.callbacks)
-    follow(metrics.spool_bytes, lambda: spool.depth.file_bytes)
-    follow(metrics.spool_oldest_age_seconds, lambda: spool.depth.age_s)
+    set_from(metrics.spool_payloads, lambda: spool.depth.callbacks)
+    set_from(metrics.spool_bytes, lambda: spool.depth.file_bytes)
+    set_from(metrics.spool_oldest_age_seconds, lambda: spool.depth.age_s)
     follow_days_left(metrics, lambda: maintenance.days_left)

@@ -18,7 +18,7 @@ SUBMITTED: Final = -1
 """The key of what the platform answered to the submission: it speaks for every segment too, but is no report."""
 
 
-class Part(NamedTuple):
+class SegmentState(NamedTuple):
     """The greatest report about one segment. Tuples of this shape compare by (rank, happened_at, code).
 
     `happened` is UTC in ISO 8601, or the empty string: texts of this form sort as their times do, and no time
@@ -33,7 +33,7 @@ class Part(NamedTuple):
     reason: str
 
 
-Parts = Mapping[int, Part]
+Parts = Mapping[int, SegmentState]
 """By segment number, from 1; under WHOLE_MESSAGE the reports without one, under SUBMITTED what the platform said when
 the message was handed in.
 """
@@ -50,15 +50,15 @@ class MessageState(NamedTuple):
     segments_reported: int
 
 
-def part_of(report: DeliveryReport) -> tuple[int, Part]:
+def segment_state(report: DeliveryReport) -> tuple[int, SegmentState]:
     """The segment a report speaks about, and what it says."""
-    part = Part(RANK[report.status], report.happened, report.code, report.status.value, report.reason or "")
+    part = SegmentState(RANK[report.status], report.happened, report.code, report.status.value, report.reason or "")
     return report.segment or WHOLE_MESSAGE, part
 
 
-def merge_parts(*several: Parts) -> dict[int, Part]:
+def merge_parts(*several: Parts) -> dict[int, SegmentState]:
     """For each segment the greatest of what is known: associative, commutative and idempotent."""
-    merged: dict[int, Part] = {}
+    merged: dict[int, SegmentState] = {}
     for parts in several:
         for segment, part in parts.items():
             known = merged.get(segment)
@@ -85,7 +85,7 @@ def message_state(parts: Parts, segments: int | None) -> MessageState:
     return _state(part, segments=total, reported=reported)
 
 
-def _state(part: Part, *, segments: int, reported: int) -> MessageState:
+def _state(part: SegmentState, *, segments: int, reported: int) -> MessageState:
     return MessageState(
         status=Status(part.status),
         reason=Reason(part.reason) if part.reason else None,
@@ -96,11 +96,11 @@ def _state(part: Part, *, segments: int, reported: int) -> MessageState:
     )
 
 
-def _failures(states: Iterable[Part]) -> list[Part]:
+def _failures(states: Iterable[SegmentState]) -> list[SegmentState]:
     return [part for part in states if part.status in FINAL and part.status != Status.DELIVERED]
 
 
-def _unless_complete(states: list[Part], total: int) -> list[Part]:
+def _unless_complete(states: list[SegmentState], total: int) -> list[SegmentState]:
     """The states as they are once every segment is delivered; before that, delivered ones count as `enroute`."""
     if len(states) == total and all(part.status == Status.DELIVERED for part in states):
         return states

@@ -13,16 +13,16 @@ import click
 from receiver import settings
 from receiver.cli.common import quiet_settings, run, with_database
 from receiver.cli.serving import run_service
-from receiver.inbound import Callback
-from receiver.ingest.observe import record
-from receiver.ingest.understand import understand
+from receiver.inbound import Inbound
+from receiver.ingest.observe import observe
+from receiver.ingest.understand import parse_inbound
 from receiver.pull import by_number
 from receiver.pull.by_number import Found
 from receiver.pull.settings import variable
 from receiver.pull.source import Opened, Platform, PullFailed
 from receiver.pull.sources import PLATFORMS
 from receiver.settings import Settings
-from receiver.store.job import Kept, Place
+from receiver.store.job import Kept, KeptIn
 from receiver.store.writer import DatabaseUnavailable, QueueFull, Writer
 from receiver.telemetry import metrics
 
@@ -113,10 +113,10 @@ async def _store_all(
     writer = Writer(url, counts, timeout_s=config.database_timeout_s, max_queue=1_000, max_flush=1_000)
     writing = asyncio.create_task(writer.run())
 
-    async def store(callback: Callback) -> int:
-        _, job = await understand(callback)
+    async def store(callback: Inbound) -> int:
+        _, job = await parse_inbound(callback)
         receipt = await writer.retry(job)
-        await record(job, Kept(Place.DATABASE, receipt), counts)
+        await observe(job, Kept(KeptIn.DATABASE, receipt), counts)
         return len(receipt.stored)
 
     try:

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from time import perf_counter
 from typing import Final, TypeVar
 
-from receiver.ingest.observe import record
+from receiver.ingest.observe import observe
 from receiver.ingest.quarantine import Quarantine
-from receiver.ingest.understand import understand
-from receiver.store.durable import Keeper, is_plain
-from receiver.store.job import Job, Kept, Place, Receipt
+from receiver.ingest.understand import parse_inbound
+from receiver.store.durable import DurableStore, is_plain
+from receiver.store.job import Job, Kept, KeptIn, Receipt
 from receiver.store.spool import Spool, SpoolError
 from receiver.store.writer import PROBE, DatabaseUnavailable, Writer
 from receiver.telemetry.logs import get_logger
@@ -35,7 +35,9 @@ log = get_logger()
 class Drain:
     """Runs beside the keeper. What PostgreSQL does not take although it takes others goes to the quarantine."""
 
-    def __init__(self, keeper: Keeper, writer: Writer, spool: Spool, metrics: Metrics, quarantine: Quarantine) -> None:
+    def __init__(
+        self, keeper: DurableStore, writer: Writer, spool: Spool, metrics: Metrics, quarantine: Quarantine
+    ) -> None:
         self._keeper = keeper
         self._writer = writer
         self._spool = spool
@@ -88,7 +90,7 @@ class Drain:
     async def _next_batch(self, after: int) -> dict[int, Job]:
         """What is spooled behind a number, by number."""
         read = await self._spool.oldest(self._limit, after, self._quarantine.numbers)
-        return {number: (await understand(callback)).job async for number, callback in _in_turns(read)}
+        return {number: (await parse_inbound(callback)).job async for number, callback in _in_turns(read)}
 
     async def _store(self, batch: dict[int, Job]) -> None:
         """Commit a batch; only what is committed is forgotten. Raises DatabaseUnavailable where PostgreSQL is away."""
@@ -124,7 +126,7 @@ class Drain:
             await self._spool.remove(list(stored))
             self._metrics.spool_drained.inc(len(stored))
         async for job, receipt in _in_turns(stored.values()):
-            await record(job, Kept(Place.DATABASE, receipt), self._metrics)
+            await observe(job, Kept(KeptIn.DATABASE, receipt), self._metrics)
 
     async def _write_all(self, jobs: Sequence[Job]) -> list[Receipt | BaseException]:
         """What came of each spooled job. The small and good ones, nearly all, are one group without a task for each."""

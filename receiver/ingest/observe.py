@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from receiver.ingest.understand import TURN
 from receiver.providers import url_path
 from receiver.report import DeliveryReport, Reason, Reply, RowId, Status, Submission
-from receiver.store.job import Job, Kept, Place
+from receiver.store.job import Job, Kept, KeptIn
 from receiver.telemetry.limited_log import LimitedLog
 from receiver.telemetry.logs import get_logger
 from receiver.telemetry.masking import mask_msisdn
@@ -16,7 +16,7 @@ log = get_logger()
 dropped = LimitedLog()
 
 
-async def record(job: Job, kept: Kept, metrics: Metrics) -> None:
+async def observe(job: Job, kept: Kept, metrics: Metrics) -> None:
     """Tell of every report, reply and rejected payload of the job what became of it."""
     told: set[RowId] = set()
     for at in range(0, len(job.reports), TURN):
@@ -29,7 +29,7 @@ async def record(job: Job, kept: Kept, metrics: Metrics) -> None:
         _submission(job, submission, kept, metrics, told)
         if at % TURN == 0:
             await asyncio.sleep(0)
-    if job.error is not None and kept.place is not Place.SPOOL:
+    if job.error is not None and kept.kept_in is not KeptIn.SPOOL:
         _rejected(job, job.error, kept, metrics)
 
 
@@ -44,7 +44,7 @@ def _reports(job: Job, reports: Sequence[DeliveryReport], kept: Kept, metrics: M
             continue
         happened = report.happened_at
         lag_s = round((callback.received_at - happened).total_seconds(), 3) if happened else None
-        if kept.place is Place.SPOOL:
+        if kept.kept_in is KeptIn.SPOOL:
             event = "report.spooled"
         elif report.report_id in kept.receipt.stored and report.report_id not in told:
             event = "report.stored"
@@ -75,7 +75,7 @@ def _reply(job: Job, reply: Reply, kept: Kept, metrics: Metrics) -> None:
     stored = reply.reply_id in kept.receipt.stored
     if stored:
         metrics.reply_stored(reply.provider)
-    spooled = kept.place is Place.SPOOL
+    spooled = kept.kept_in is KeptIn.SPOOL
     log.info(
         "reply.spooled" if spooled else "reply.stored" if stored else "reply.duplicate",
         provider=reply.provider,
@@ -94,7 +94,7 @@ def _submission(job: Job, submission: Submission, kept: Kept, metrics: Metrics, 
     if stored:
         told.add(submission.submission_id)
         metrics.submission_stored(submission.provider, submission.status)
-    spooled = kept.place is Place.SPOOL
+    spooled = kept.kept_in is KeptIn.SPOOL
     log.info(
         "submission.spooled" if spooled else "submission.stored" if stored else "submission.duplicate",
         provider=submission.provider,

@@ -9,17 +9,17 @@ import asyncio
 from collections.abc import Collection
 from typing import Final
 
-from receiver.ingest.observe import record
-from receiver.ingest.understand import understand
+from receiver.ingest.observe import observe
+from receiver.ingest.understand import parse_inbound
 from receiver.report import RowId
 from receiver.store import postgres
 from receiver.store.database import Database
-from receiver.store.durable import PART_BYTES, Keeper
-from receiver.store.job import Job, Kept, Place, Receipt
+from receiver.store.durable import PART_BYTES, DurableStore
+from receiver.store.job import Job, Kept, KeptIn, Receipt
 from receiver.store.spool import Spool, SpoolError
 from receiver.store.writer import PROBE, DatabaseUnavailable
 from receiver.telemetry.logs import get_logger
-from receiver.telemetry.metrics import Metrics, follow
+from receiver.telemetry.metrics import Metrics, set_from
 
 _DELAYS_S: Final = (2.0, 8.0, 30.0, 120.0, 600.0)
 """Before each attempt; somebody who holds a lock on the message's row has let it go by then."""
@@ -37,7 +37,7 @@ log = get_logger()
 class Quarantine:
     """Knows the callbacks in it by their numbers in the spool. After a restart they are tried from the start."""
 
-    def __init__(self, url: str, keeper: Keeper, spool: Spool, metrics: Metrics, *, timeout_s: float) -> None:
+    def __init__(self, url: str, keeper: DurableStore, spool: Spool, metrics: Metrics, *, timeout_s: float) -> None:
         self._database = Database(url, timeout_s)
         self._connect_timeout_s = timeout_s * _CONNECT_TIMEOUTS
         self._using = asyncio.Lock()
@@ -45,7 +45,7 @@ class Quarantine:
         self._spool = spool
         self._metrics = metrics
         self._waiting: dict[int, asyncio.Task[None]] = {}
-        follow(metrics.spool_quarantined, lambda: len(self._waiting))
+        set_from(metrics.spool_quarantined, lambda: len(self._waiting))
 
     @property
     def numbers(self) -> Collection[int]:
@@ -97,7 +97,7 @@ class Quarantine:
         found = await self._spool.oldest(1, number - 1)
         if not found or found[0][0] != number:
             return True
-        job = (await understand(found[0][1])).job
+        job = (await parse_inbound(found[0][1])).job
         is_last = attempt == len(_DELAYS_S) - 1
         rows = 1 if is_last else max(job.size // _SMALLER ** (attempt + 1), 1)
         receipt, late = await self._in_pieces(job, rows)
@@ -107,7 +107,7 @@ class Quarantine:
         await self._keeper.reject(job, receipt, self.write)
         await self._spool.remove([number])
         self._metrics.spool_drained.inc()
-        await record(job, Kept(Place.DATABASE, receipt), self._metrics)
+        await observe(job, Kept(KeptIn.DATABASE, receipt), self._metrics)
         return True
 
     async def _in_pieces(self, job: Job, rows: int) -> tuple[Receipt, list[RowId]]:

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import asyncpg
 
-from receiver.inbound import Callback
-from receiver.ingest.understand import NOT_SIGNED, understand
+from receiver.inbound import Inbound
+from receiver.ingest.understand import NOT_SIGNED, parse_inbound
 from receiver.providers import INTAKES, url_path
 from receiver.store import postgres
 from receiver.store.job import Job, Receipt
@@ -44,7 +44,7 @@ async def _replay(connection: "asyncpg.Connection[asyncpg.Record]", payload: Rej
     body = await body_of(connection, payload)
     if body is None:
         return Replayed(payload.rejected_id, 0, 0, "it has been dropped meanwhile")
-    callback = Callback(
+    callback = Inbound(
         path=_PATHS.get(payload.path, payload.path),
         body=body,
         content_type=payload.content_type,
@@ -53,9 +53,9 @@ async def _replay(connection: "asyncpg.Connection[asyncpg.Record]", payload: Rej
         request_id=str(payload.rejected_id),
         correlation=payload.correlation,
         # Nobody who could not sign it then can have it believed now.
-        refusal=payload.error if payload.error.startswith(NOT_SIGNED) else None,
+        skip_parsing_reason=payload.error if payload.error.startswith(NOT_SIGNED) else None,
     )
-    _, job = await understand(callback)
+    _, job = await parse_inbound(callback)
     if dry_run or not job.ids:
         return Replayed(payload.rejected_id, len(job.ids), 0, job.error)
     understood = replace(job, error=None)

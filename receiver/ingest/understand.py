@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Final, NamedTuple, TypeVar
 
-from receiver.inbound import Callback
+from receiver.inbound import Inbound
 from receiver.providers import INTAKES, provider_of
 from receiver.providers.base import Parsed
 from receiver.providers.payload import PayloadError
@@ -26,16 +26,16 @@ log = get_logger()
 T = TypeVar("T")
 
 
-class Understood(NamedTuple):
+class ParsedInbound(NamedTuple):
     """What the adapter made of a callback, and the job that stores it."""
 
     parsed: Parsed
     job: Job
 
 
-async def understand(callback: Callback) -> Understood:
+async def parse_inbound(callback: Inbound) -> ParsedInbound:
     """Never raises: what can't be understood becomes a rejected payload. The same now and from the spool later."""
-    parsed = Parsed(faults=[callback.refusal]) if callback.refusal else _parse(callback)
+    parsed = Parsed(faults=[callback.skip_parsing_reason]) if callback.skip_parsing_reason else _parse(callback)
     try:
         job = Job(
             callback=callback,
@@ -47,7 +47,7 @@ async def understand(callback: Callback) -> Understood:
         )
     except Exception as error:  # noqa: BLE001 - as in _parse
         job = Job(callback=callback, provider=provider_of(callback.path), error=_own_fault(callback, error))
-    return Understood(parsed, job)
+    return ParsedInbound(parsed, job)
 
 
 async def _built(items: Iterable[T]) -> list[T]:
@@ -60,7 +60,7 @@ async def _built(items: Iterable[T]) -> list[T]:
     return built
 
 
-def _parse(callback: Callback) -> Parsed:
+def _parse(callback: Inbound) -> Parsed:
     parse = INTAKES.get(callback.path)
     if parse is None:
         return Parsed(faults=[f"this version knows no URL {callback.path}"])
@@ -72,7 +72,7 @@ def _parse(callback: Callback) -> Parsed:
         return Parsed(faults=[_own_fault(callback, error)])
 
 
-def _own_fault(callback: Callback, error: Exception) -> str:
+def _own_fault(callback: Inbound, error: Exception) -> str:
     """The place alone is logged: the error's text and its frames may quote the body."""
     where = traceback.extract_tb(error.__traceback__)[-1]
     log.error(

@@ -46,16 +46,16 @@ class Parsed:
 
     The items of a batch may be built while they are read, once: a large one is worked on with breaks for others.
     `faults` says why something in it was not understood, one sentence an item, as far as the items are read; the body
-    is then kept as rejected. `sibling` is the path that this body belongs to when it came to the wrong one. `echo` is
-    what the answer repeats of the request.
+    is then kept as rejected. `expected_path` is the path that this body belongs to when it came to the wrong one.
+    `answer_context` is what the answer repeats of the request.
     """
 
     reports: Iterable[DeliveryReport] = ()
     replies: Iterable[Reply] = ()
     submissions: Iterable[Submission] = ()
     faults: list[str] = field(default_factory=list)
-    sibling: str | None = None
-    echo: Mapping[str, object] = field(default_factory=dict)
+    expected_path: str | None = None
+    answer_context: Mapping[str, object] = field(default_factory=dict)
 
 
 class SignatureError(Exception):
@@ -86,7 +86,7 @@ Parse = Callable[[bytes], Parsed]
 """Raises PayloadError where nothing of the body can be understood."""
 
 Answer = Callable[[Verdict, str, Mapping[str, object]], bytes]
-"""(verdict, description, echo) to the JSON body of the answer."""
+"""(verdict, description, answer_context) to the JSON body of the answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -100,7 +100,7 @@ def parse(body: bytes) -> Parsed:
         reports = mending(partial(_reports, faults), fields, faults, "the packet: ")
     except PayloadError as error:
         faults.append(str(error))
-    return Parsed(reports=reports, faults=faults, echo={"SERIAL": serial})
+    return Parsed(reports=reports, faults=faults, answer_context={"SERIAL": serial})
 
 
 def _reports(faults: list[str], fields: Item) -> Iterator[DeliveryReport]:
@@ -155,12 +155,12 @@ def _submission(request: str, submitted_at: datetime | None, item: Item) -> Subm
 
 
 def _serial(value: object) -> tuple[object, list[str]]:
-    """The SERIAL to echo, and what is wrong with it (General Parameters: 1 to 65535)."""
+    """The SERIAL to answer_context, and what is wrong with it (General Parameters: 1 to 65535)."""
     text = str(value).strip()
     if not isinstance(value, bool) and text.isascii() and text.isdigit() and len(text) <= len(str(_MAX_SERIAL)):
         return int(text), [] if 1 <= int(text) <= _MAX_SERIAL else ["SERIAL is not between 1 and 65535"]
-    echo = value if isinstance(value, str) and text.isprintable() and len(text) <= len("REQUEST") else 1
-    return echo, ["SERIAL is missing" if value is None else "SERIAL is not a whole number"]
+    answer_context = value if isinstance(value, str) and text.isprintable() and len(text) <= len("REQUEST") else 1
+    return answer_context, ["SERIAL is missing" if value is None else "SERIAL is not a whole number"]
 
 
 def _report(
@@ -209,13 +209,13 @@ _INVALID_PARAMETER: Final = 0x10000001
 """RESULT_CODE and RESULT_DESC: 1 OK, 3 Busy, 0x10000001 parameter error."""
 
 
-def answer(verdict: Verdict, description: str, echo: Mapping[str, object]) -> bytes:
+def answer(verdict: Verdict, description: str, answer_context: Mapping[str, object]) -> bytes:
     """Delivery Report (DR) response Format."""
     return orjson.dumps(
         {
             "METHOD": _METHOD,
             "TYPE": "ANSWER",
-            "SERIAL": echo.get("SERIAL", 1),
+            "SERIAL": answer_context.get("SERIAL", 1),
             "TIME": datetime.now(BEIJING).strftime("%Y-%m-%d %H:%M:%S"),
             "RESULT_CODE": _RESULT_CODE.get(verdict, _INVALID_PARAMETER),
             "RESULT_DESC": "OK" if verdict is Verdict.GOOD else description[:127],

@@ -103,7 +103,7 @@ def parse(body: bytes, *, path: str) -> Parsed:
     """A report, a batch or an uplink message, whichever of them the body is; `path` is where it came to."""
     text = text_of(body)
     kind, parsed = _json(text) if looks_like_json(text) else _form(text)
-    return replace(parsed, sibling=kind) if kind != path else parsed
+    return replace(parsed, expected_path=kind) if kind != path else parsed
 
 
 def _json(text: str) -> tuple[str, Parsed]:

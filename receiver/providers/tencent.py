@@ -103,7 +103,7 @@ def parse(body: bytes, *, path: str) -> Parsed:
     else:
         reports = each(as_list(value, "the body"), _report, faults)
         kind, parsed = REPORTS, Parsed(reports=reports, faults=faults)
-    return replace(parsed, sibling=kind) if kind != path else parsed
+    return replace(parsed, expected_path=kind) if kind != path else parsed
 
 
 def _report(item: Item) -> DeliveryReport:

@@ -16,7 +16,7 @@ log = get_logger()
 
 
 @dataclass(slots=True)
-class Trouble:
+class Backoff:
     """Of one source. Doubt is always told of: each time it means other reports."""
 
     source: str

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from receiver.inbound import Callback
+from receiver.inbound import Inbound
 from receiver.pull.loop import as_callback
-from receiver.pull.source import Handed, Lookup, PullFailed
+from receiver.pull.source import Lookup, PulledAnswer, PullFailed
 from receiver.pull.thread import in_thread
 from receiver.telemetry.logs import get_logger
 from receiver.telemetry.masking import mask_msisdn
 
-Store = Callable[[Callback], Awaitable[int]]
+Store = Callable[[Inbound], Awaitable[int]]
 """Commits an answer. How much in it was new."""
 
 _TRIES: Final = 5
@@ -55,7 +55,7 @@ class _Search:
     number: str
     store: Store
     found: Found
-    _alone: dict[int, Handed] = field(default_factory=dict)
+    _alone: dict[int, PulledAnswer] = field(default_factory=dict)
     _incomplete: set[int] = field(default_factory=set)
 
     async def run(self, since: int, until: int) -> None:
@@ -76,7 +76,7 @@ class _Search:
             else:
                 await self._take_full(handed, since, until)
 
-    async def _take_full(self, handed: Handed, since: int, until: int) -> None:
+    async def _take_full(self, handed: PulledAnswer, since: int, until: int) -> None:
         """Two seconds are asked for one by one. What is full even then is taken, and told of."""
         seconds = dict.fromkeys((since, until))
         before = set(self._alone)
@@ -105,7 +105,7 @@ class _Search:
                     raise
                 return  # so short a span is none to the platform
 
-    def _is_full(self, handed: Handed) -> bool:
+    def _is_full(self, handed: PulledAnswer) -> bool:
         return handed.count >= self.lookup.limit
 
     def _tell(self, seconds: set[int]) -> None:
@@ -120,13 +120,13 @@ class _Search:
             )
         self._incomplete |= seconds
 
-    async def _take(self, answers: Sequence[Handed], count: int) -> None:
+    async def _take(self, answers: Sequence[PulledAnswer], count: int) -> None:
         self.found.items += count
         for handed in answers:
             if handed.count:
                 self.found.new += await self.store(as_callback(self.lookup.path, handed))
 
-    async def _ask(self, since: int, until: int) -> Handed:
+    async def _ask(self, since: int, until: int) -> PulledAnswer:
         """Raises PullFailed when it keeps failing, or will not be better."""
         handed = await _patiently(self.lookup, self.number, _moment(since), _moment(until))
         await asyncio.sleep(self.lookup.gap_s)
@@ -137,7 +137,7 @@ def _moment(second: int) -> datetime:
     return datetime.fromtimestamp(second, UTC)
 
 
-async def _patiently(lookup: Lookup, number: str, since: datetime, until: datetime) -> Handed:
+async def _patiently(lookup: Lookup, number: str, since: datetime, until: datetime) -> PulledAnswer:
     pause = _FIRST_PAUSE_S
     for _ in range(_TRIES - 1):
         try:
@@ -151,5 +151,5 @@ async def _patiently(lookup: Lookup, number: str, since: datetime, until: dateti
     return await _fetch(lookup, number, since, until)
 
 
-async def _fetch(lookup: Lookup, number: str, since: datetime, until: datetime) -> Handed:
+async def _fetch(lookup: Lookup, number: str, since: datetime, until: datetime) -> PulledAnswer:
     return await in_thread(lambda: lookup.fetch(number, since, until), lookup.path, lookup.timeout_s)

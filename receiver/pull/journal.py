@@ -12,13 +12,13 @@ from pathlib import Path
 
 import orjson
 
-from receiver.inbound import Callback
+from receiver.inbound import Inbound
 from receiver.telemetry.logs import get_logger
 
 log = get_logger()
 
 
-class Hand:
+class AnswerJournal:
     """`folder` is created if need be. Only one process may use it: the spool's lock beside it sees to that.
 
     A disk that takes nothing is logged, and no error: PostgreSQL may take the answer all the same.
@@ -40,7 +40,7 @@ class Hand:
         with _told(self._path, "begin"):
             _write(self._call, datetime.now(UTC).isoformat(timespec="seconds").encode())
 
-    def hold(self, callback: Callback) -> None:
+    def hold(self, callback: Inbound) -> None:
         """The call's answer: on the disk, whole or not at all, when this returns."""
         c = callback
         head = orjson.dumps({"received_at": c.received_at.isoformat(), "request_id": c.request_id})
@@ -63,7 +63,7 @@ class Hand:
             # Where `hold` found no room, the call is still noted.
             os.truncate(self._call, 0)
 
-    def held(self) -> Callback | None:
+    def held(self) -> Inbound | None:
         """The answer that a process before this one did not get kept."""
         try:
             head, _, body = self._answer.read_bytes().partition(b"\n")
@@ -76,7 +76,7 @@ class Hand:
             with _told(self._path, "set aside"):
                 self._answer.rename(self._answer.with_suffix(f".broken-{os.getpid()}"))
             return None
-        return Callback(
+        return Inbound(
             path=self._path,
             body=body,
             content_type="application/json",

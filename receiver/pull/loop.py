@@ -6,17 +6,17 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Final, Literal, TypeVar
 
-from receiver.inbound import Callback
-from receiver.pull.backoff import Trouble
-from receiver.pull.journal import Hand
-from receiver.pull.source import Handed, PullFailed, Source
+from receiver.inbound import Inbound
+from receiver.pull.backoff import Backoff
+from receiver.pull.journal import AnswerJournal
+from receiver.pull.source import PulledAnswer, PullFailed, Source
 from receiver.pull.thread import in_thread
 from receiver.report import ProviderName
 from receiver.telemetry.logs import get_logger
 
 T = TypeVar("T")
 
-Keep = Callable[[Callback], Awaitable[None]]
+Keep = Callable[[Inbound], Awaitable[None]]
 """Returns once the callback is on a disk; raises while that can't be."""
 
 Outcome = Literal["kept", "empty", "failed", "doubtful"]
@@ -31,54 +31,56 @@ _PAUSE_S: Final = 1.0
 _KEEP_FIRST_S: Final = 0.2
 _KEEP_MOST_S: Final = 5.0
 _STOP_S: Final = 10.0
-"""How long a loop that is cancelled may take to keep what it has in hand. It is on the disk already."""
+"""How long a loop that is cancelled may take to keep what it has in journal. It is on the disk already."""
 
 log = get_logger()
 
 
-async def run_pull(source: Source, keep: Keep, hand: Hand, *, can_keep: Callable[[], bool], note: Note) -> None:
+async def run_pull(
+    source: Source, keep: Keep, journal: AnswerJournal, *, can_keep: Callable[[], bool], note: Note
+) -> None:
     """Pull for ever; cancel to stop. A call that is under way then is finished first, and what it brings kept.
 
     No call is made while `can_keep` says that nothing could be kept.
     """
-    await _to_the_end(_resume(source, keep, hand), source)
-    trouble = Trouble(source.path)
+    await _to_the_end(_resume(source, keep, journal), source)
+    backoff = Backoff(source.path)
     while True:
         if not can_keep():
-            trouble.waits("pull.paused", "neither PostgreSQL nor the spool takes anything")
+            backoff.waits("pull.paused", "neither PostgreSQL nor the spool takes anything")
             await asyncio.sleep(_PAUSE_S)
             continue
         try:
-            count = await _to_the_end(_step(source, keep, hand, note), source)
+            count = await _to_the_end(_step(source, keep, journal, note), source)
         except PullFailed as error:
             note("doubtful" if error.doubt else "failed", 0)
-            await asyncio.sleep(max(trouble.failed(error), source.gap_s))
+            await asyncio.sleep(max(backoff.failed(error), source.gap_s))
         else:
-            trouble.over()
+            backoff.over()
             await asyncio.sleep(source.gap_s if count >= source.limit else max(source.interval_s, source.gap_s))
 
 
-async def _resume(source: Source, keep: Keep, hand: Hand) -> None:
-    """Keep what an earlier process left in hand; say so where it died with a call under way."""
-    held, since = hand.held(), hand.interrupted()
+async def _resume(source: Source, keep: Keep, journal: AnswerJournal) -> None:
+    """Keep what an earlier process left in journal; say so where it died with a call under way."""
+    held, since = journal.held(), journal.interrupted()
     if held is not None:
         await _keep_for_certain(held, keep)
-        hand.release()
+        journal.release()
         log.info("pull.resumed", source=source.path, request_id=held.request_id)
     elif since is not None:
         log.warning("pull.interrupted", source=source.path, since=since, at_most_count=source.limit)
-    hand.end()
+    journal.end()
 
 
-async def _step(source: Source, keep: Keep, hand: Hand, note: Note) -> int:
+async def _step(source: Source, keep: Keep, journal: AnswerJournal, note: Note) -> int:
     """One call, and the keeping of its answer. How many items it handed out. Raises PullFailed."""
-    called = await in_thread(lambda: _call(source, hand), source.path, source.timeout_s)
+    called = await in_thread(lambda: _call(source, journal), source.path, source.timeout_s)
     if called is None:
         note("empty", 0)
         return 0
     callback, count = called
     await _keep_for_certain(callback, keep)
-    hand.release()
+    journal.release()
     note("kept", count)
     log.info(
         "pull.kept",
@@ -90,30 +92,30 @@ async def _step(source: Source, keep: Keep, hand: Hand, note: Note) -> int:
     return count
 
 
-def _call(source: Source, hand: Hand) -> tuple[Callback, int] | None:
+def _call(source: Source, journal: AnswerJournal) -> tuple[Inbound, int] | None:
     """In a thread: nothing may come between the answer and the disk. None for an empty answer."""
-    hand.begin()
+    journal.begin()
     try:
         handed = source.fetch()
     except PullFailed:
-        hand.end()
+        journal.end()
         raise
     except Exception as error:
         # A fault of ours, or one of the client library's that nobody foresaw; its text may quote the answer.
-        hand.end()
+        journal.end()
         advice = "a fault of the receiver's own; the answer is lost"
         raise PullFailed(type(error).__name__, advice, doubt=True) from error
     if not handed.count:
-        hand.end()
+        journal.end()
         return None
     callback = as_callback(source.path, handed)
-    hand.hold(callback)
+    journal.hold(callback)
     return callback, handed.count
 
 
-def as_callback(path: str, handed: Handed) -> Callback:
+def as_callback(path: str, handed: PulledAnswer) -> Inbound:
     """The answer as if it had been pushed."""
-    return Callback(
+    return Inbound(
         path=path,
         body=handed.body,
         content_type=CONTENT_TYPE,
@@ -123,15 +125,15 @@ def as_callback(path: str, handed: Handed) -> Callback:
     )
 
 
-async def _keep_for_certain(callback: Callback, keep: Keep) -> None:
-    """Try until it is kept: nobody would hand it out again."""
+async def _keep_for_certain(callback: Inbound, keep: Keep) -> None:
+    """Try until it is kept: nobody would journal it out again."""
     delay = _KEEP_FIRST_S
-    trouble = Trouble(callback.path)
+    backoff = Backoff(callback.path)
     while True:
         try:
             await keep(callback)
         except Exception as error:  # noqa: BLE001 - whatever it is, the answer must not be dropped
-            trouble.waits("pull.not_kept", type(error).__name__)
+            backoff.waits("pull.not_kept", type(error).__name__)
             await asyncio.sleep(delay)
             delay = min(2 * delay, _KEEP_MOST_S)
         else:

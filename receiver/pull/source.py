@@ -9,7 +9,7 @@ from receiver.report import ProviderName
 
 
 @dataclass(frozen=True, slots=True)
-class Handed:
+class PulledAnswer:
     """One answer, byte for byte, and how many reports or replies are in it."""
 
     body: bytes
@@ -48,7 +48,7 @@ class Source:
     gap_s: float
     interval_s: float
     timeout_s: float
-    fetch: Callable[[], Handed]
+    fetch: Callable[[], PulledAnswer]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ class Lookup:
     limit: int
     gap_s: float
     timeout_s: float
-    fetch: Callable[[str, datetime, datetime], Handed]
+    fetch: Callable[[str, datetime, datetime], PulledAnswer]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,15 +6,15 @@ from typing import Any, Final
 
 from prometheus_client import Counter
 
-from receiver.inbound import Callback
-from receiver.ingest.observe import record
-from receiver.ingest.understand import understand
-from receiver.pull.journal import Hand
+from receiver.inbound import Inbound
+from receiver.ingest.observe import observe
+from receiver.ingest.understand import parse_inbound
+from receiver.pull.journal import AnswerJournal
 from receiver.pull.loop import Keep, Note, Outcome, run_pull
 from receiver.pull.settings import variables
 from receiver.pull.source import Opened
 from receiver.pull.sources import PLATFORMS
-from receiver.store.durable import Keeper
+from receiver.store.durable import DurableStore
 from receiver.telemetry.metrics import Metrics
 
 VARIABLES: Final = variables(platform.settings for platform in PLATFORMS)
@@ -27,7 +27,7 @@ def configured() -> list[Opened]:
 
 
 def pulls(
-    platforms: Sequence[Opened], keeper: Keeper, metrics: Metrics, data_dir: Path
+    platforms: Sequence[Opened], keeper: DurableStore, metrics: Metrics, data_dir: Path
 ) -> list[Coroutine[Any, Any, None]]:
     """The loops, to run beside each other. Cancel them, and wait for them, before the keeper stops."""
     sources = [source for platform in platforms for source in platform.sources]
@@ -39,17 +39,17 @@ def pulls(
         return keeper.database_takes or keeper.spool_takes
 
     return [
-        run_pull(source, keep, Hand(data_dir / "pull", source.path), can_keep=can_keep, note=note(source.path))
+        run_pull(source, keep, AnswerJournal(data_dir / "pull", source.path), can_keep=can_keep, note=note(source.path))
         for source in sources
     ]
 
 
-def keeping(keeper: Keeper, metrics: Metrics) -> Keep:
+def keeping(keeper: DurableStore, metrics: Metrics) -> Keep:
     """Keep an answer the way that callbacks are kept."""
 
-    async def keep(callback: Callback) -> None:
-        _, job = await understand(callback)
-        await record(job, await keeper.keep(job), metrics)
+    async def keep(callback: Inbound) -> None:
+        _, job = await parse_inbound(callback)
+        await observe(job, await keeper.keep(job), metrics)
 
     return keep
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from receiver.addresses import socket_address
 from receiver.server.eviction_pool import EvictionPool
-from receiver.server.limiter import Guard
+from receiver.server.limiter import ConnectionLimiter
 from receiver.telemetry.logs import get_logger
 
 _AT_ONCE: Final = 64
@@ -49,7 +49,7 @@ def places(connections: int) -> tuple[int, int]:
     return connections, max(1, connections // 2)
 
 
-class Door:
+class Acceptor:
     """`open` it; `close` lets nobody in any more, `shut` ends who is still in the handshake."""
 
     def __init__(
@@ -57,13 +57,13 @@ class Door:
         sockets: list[socket.socket],
         protocol: Callable[[], asyncio.Protocol],
         tls: Mapping[str, Any],
-        guard: Guard,
+        limiter: ConnectionLimiter,
     ) -> None:
         self._sockets = sockets
         self._protocol = protocol
         self._tls = tls
-        self._guard = guard
-        silent, handshakes = places(guard.limits.connections)
+        self._limiter = limiter
+        silent, handshakes = places(limiter.limits.connections)
         self._silent: EvictionPool[socket.socket] = EvictionPool(silent, _SPEAKS_S)
         self._handshakes: EvictionPool[asyncio.Task[None]] = EvictionPool(handshakes, _SHAKES_HANDS_S)
         self._entering: set[asyncio.Task[None]] = set()
@@ -110,7 +110,7 @@ class Door:
                 return
             connection.settimeout(0)
             if self._tls:
-                self._arrive(connection, self._guard.client_of(socket_address(address)))
+                self._arrive(connection, self._limiter.client_of(socket_address(address)))
             else:
                 self._enter(connection)
 
@@ -123,7 +123,7 @@ class Door:
         if client is not None and self._is_full_for(client):
             silent = self._silent.oldest_of(client)
             if silent is None:
-                self._guard.metrics.connection_ended("full_for_address")
+                self._limiter.metrics.connection_ended("full_for_address")
                 self._dismiss(connection)
                 return
             self._give_way(silent)
@@ -131,7 +131,7 @@ class Door:
         self._let_speak(connection, client or object())
 
     def _is_full_for(self, client: str) -> bool:
-        return self._guard.is_full_for(client, self._silent.number_of(client) + self._handshakes.number_of(client))
+        return self._limiter.is_full_for(client, self._silent.number_of(client) + self._handshakes.number_of(client))
 
     def _let_speak(self, connection: socket.socket, client: Hashable) -> None:
         """Wait for its ClientHello, unless that is there."""
@@ -159,7 +159,7 @@ class Door:
             self._give_way(evicted)
         self._loop.add_reader(connection, self._let_speak, connection, client)
         if self._expiry is None:
-            self._expiry = self._loop.call_later(self._guard.limits.head_s, self._expire)
+            self._expiry = self._loop.call_later(self._limiter.limits.head_s, self._expire)
 
     def _enter(self, connection: socket.socket, client: Hashable = None) -> None:
         task = self._loop.create_task(self._let_in(connection))
@@ -170,7 +170,7 @@ class Door:
         task.add_done_callback(self._handshakes.discard)
         if evicted := self._handshakes.add(task, client, self._loop.time()):
             evicted.cancel()
-            self._guard.metrics.connection_ended("gave_way")
+            self._limiter.metrics.connection_ended("gave_way")
 
     async def _let_in(self, connection: socket.socket) -> None:
         try:
@@ -179,7 +179,7 @@ class Door:
             log.debug("http.not_let_in", error=type(error).__name__)
 
     def _give_way(self, silent: socket.socket) -> None:
-        self._guard.metrics.connection_ended("gave_way")
+        self._limiter.metrics.connection_ended("gave_way")
         self._dismiss(silent)
 
     def _dismiss(self, connection: socket.socket) -> None:
@@ -195,14 +195,14 @@ class Door:
 
     def _expire(self) -> None:
         """End who has been silent for as long as the head of a request may take."""
-        now, deadline_s = self._loop.time(), self._guard.limits.head_s
+        now, deadline_s = self._loop.time(), self._limiter.limits.head_s
         self._expiry = None
         while oldest := self._silent.oldest():
             silent, since = oldest
             if now - since < deadline_s:
                 self._expiry = self._loop.call_at(since + deadline_s, self._expire)
                 return
-            self._guard.metrics.connection_ended("slow_head")
+            self._limiter.metrics.connection_ended("slow_head")
             self._dismiss(silent)
 
 

@@ -69,7 +69,9 @@ def fingerprint(der: bytes) -> bytes:
     return hashlib.sha256(der).digest()
 
 
-def is_vouched_for(request: web.Request, platform: ProviderName, authorities: Mapping[str, Prints], to: Chains) -> bool:
+def has_trusted_client_certificate(
+    request: web.Request, platform: ProviderName, authorities: Mapping[str, Prints], to: Chains
+) -> bool:
     """Whether an authority of the platform stands behind the request's connection, if the platform has any."""
     if platform not in authorities:
         return True

@@ -12,7 +12,7 @@ _OTHERS: Final = 512
 log = get_logger()
 
 
-def room_for(connections: int, *, entering: int = 0) -> int:
+def raise_nofile_limit(connections: int, *, entering: int = 0) -> int:
     """How many connections there can be, so many at most; the soft limit is raised for them where that is allowed.
 
     `entering` are accepted but not let in yet (`acceptor.places`): fewer where there are fewer connections.

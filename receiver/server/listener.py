@@ -8,13 +8,13 @@ from typing import Any, Final, cast
 from aiohttp import hdrs, web
 
 from receiver.addresses import Networks, url_of
-from receiver.server.acceptor import Door, places
+from receiver.server.acceptor import Acceptor, places
 from receiver.server.bind import Where, bind, shown
-from receiver.server.descriptors import room_for
-from receiver.server.limiter import Guard, Limits
+from receiver.server.descriptors import raise_nofile_limit
+from receiver.server.limiter import ConnectionLimiter, Limits
 from receiver.server.protocol import Connection
 from receiver.settings import Settings
-from receiver.telemetry.metrics import Metrics, follow
+from receiver.telemetry.metrics import Metrics, set_from
 
 _OPS_CONNECTIONS: Final = 256
 
@@ -29,23 +29,23 @@ class Listener:
         self,
         app: web.Application,
         settings: Settings,
-        guard: Guard,
+        limiter: ConnectionLimiter,
         host: str,
         port: int,
         tls: Mapping[str, Any] | None = None,
         name: str = "host",
     ) -> None:
         self._runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=settings.shutdown_timeout_s)
-        app.on_response_prepare.append(self._say_farewell)
+        app.on_response_prepare.append(self._close_when_draining)
         self._keepalive_s = settings.keepalive_timeout_s
-        self._guard = guard
+        self._limiter = limiter
         self._draining = False
         self._host = host
         self._port = port
         self._name = name
         self._bound = ""
         self._tls = tls or {}
-        self._door: Door | None = None
+        self._acceptor: Acceptor | None = None
 
     @property
     def url(self) -> str:
@@ -61,17 +61,17 @@ class Listener:
     async def open(self, *, reuse_port: bool) -> AsyncIterator[None]:
         """Listen while the block runs, then let requests under way finish. Raises ListenError."""
         await self._runner.setup()
-        guarding = asyncio.create_task(self._guard.run())
+        guarding = asyncio.create_task(self._limiter.run())
         try:
             sockets = await bind(Where(self._host, self._port, self._name), reuse_port=reuse_port)
             self._bound = shown(sockets)
             self._port = sockets[0].getsockname()[1]
-            self._door = Door(sockets, self._connection, self._tls, self._guard)
-            self._door.open()
+            self._acceptor = Acceptor(sockets, self._connection, self._tls, self._limiter)
+            self._acceptor.open()
             yield
         finally:
-            if self._door is not None:
-                await self._door.shut()
+            if self._acceptor is not None:
+                await self._acceptor.shut()
             await self._runner.cleanup()
             guarding.cancel()
             with suppress(asyncio.CancelledError):
@@ -80,8 +80,8 @@ class Listener:
     async def drain(self, delay_s: float) -> None:
         """Take no new connections, and wait a moment for what comes on the open ones, whose next answer is the last."""
         self._draining = True
-        if self._door is not None:
-            self._door.close()
+        if self._acceptor is not None:
+            self._acceptor.close()
         await asyncio.sleep(delay_s)
 
     def _connection(self) -> Connection:
@@ -89,9 +89,9 @@ class Listener:
         server = self._runner.server
         if server is None:
             raise RuntimeError("the listener is not open")
-        return Connection(server, self._guard, self._keepalive_s)
+        return Connection(server, self._limiter, self._keepalive_s)
 
-    async def _say_farewell(self, request: web.Request, response: web.StreamResponse) -> None:
+    async def _close_when_draining(self, request: web.Request, response: web.StreamResponse) -> None:
         """Or the client's next request would meet a connection that is being closed: lost, for who does not resend."""
         if cast("Connection", request.protocol).has_queued:
             # Thousands of pipelined requests must not be one turn of the loop (they are, from Python 3.12 on).
@@ -101,19 +101,19 @@ class Listener:
             response.force_close()
 
 
-def public_guard(settings: Settings, metrics: Metrics) -> Guard:
+def public_limiter(settings: Settings, metrics: Metrics) -> ConnectionLimiter:
     """For the listener of the callback URLs: strangers knock there."""
     entering = sum(places(settings.max_connections)) if settings.tls_certificate else 0
-    connections = room_for(settings.max_connections, entering=entering)
+    connections = raise_nofile_limit(settings.max_connections, entering=entering)
     limits = _limits(settings, connections, settings.max_connections_per_address)
-    guard = Guard(limits, metrics)
-    follow(metrics.connections, lambda: len(guard))
-    return guard
+    limiter = ConnectionLimiter(limits, metrics)
+    set_from(metrics.connections, lambda: len(limiter))
+    return limiter
 
 
-def ops_guard(settings: Settings, metrics: Metrics) -> Guard:
+def ops_limiter(settings: Settings, metrics: Metrics) -> ConnectionLimiter:
     """For the ops listener."""
-    return Guard(_limits(settings, _OPS_CONNECTIONS, None), metrics)
+    return ConnectionLimiter(_limits(settings, _OPS_CONNECTIONS, None), metrics)
 
 
 def _limits(settings: Settings, connections: int, per_address: int | None) -> Limits:

@@ -15,7 +15,7 @@ from multidict import CIMultiDictProxy
 from receiver.addresses import socket_address
 from receiver.server.aiohttp_private import RequestProtocol
 from receiver.server.forwarded import client_address
-from receiver.server.limiter import FRESH_S, SLOW_S, Guard, Limits
+from receiver.server.limiter import FRESH_S, SLOW_S, ConnectionLimiter, Limits
 from receiver.telemetry.metrics import Ended
 
 MAX_HEAD: Final = 64 * 1024
@@ -24,11 +24,11 @@ MAX_HEAD: Final = 64 * 1024
 MAX_HEADERS: Final = 100
 """aiohttp bounds each of them, name and value, and the request line, at 8190 bytes."""
 
-_FAREWELL: Final = b"HTTP/1.1 %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-_NO_ROOM: Final = _FAREWELL % b"503 Service Unavailable\r\nRetry-After: 5"
-_FAREWELLS: Final[dict[Ended, bytes]] = {
-    "slow_head": _FAREWELL % b"408 Request Timeout",
-    "large_head": _FAREWELL % b"431 Request Header Fields Too Large",
+_RAW_RESPONSE: Final = b"HTTP/1.1 %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+_SERVICE_UNAVAILABLE: Final = _RAW_RESPONSE % b"503 Service Unavailable\r\nRetry-After: 5"
+_RAW_RESPONSES: Final[dict[Ended, bytes]] = {
+    "slow_head": _RAW_RESPONSE % b"408 Request Timeout",
+    "large_head": _RAW_RESPONSE % b"431 Request Header Fields Too Large",
 }
 
 _SERVER: Final = "receiver"
@@ -52,9 +52,9 @@ class Connection(RequestProtocol):
         "_body",
         "_body_since",
         "_closing_since",
-        "_guard",
         "_head_bytes",
         "_head_since",
+        "_limiter",
         "_paused_since",
         "_seen",
         "_stream",
@@ -62,7 +62,7 @@ class Connection(RequestProtocol):
         "proxied",
     )
 
-    def __init__(self, manager: web.Server, guard: Guard, keepalive_s: float) -> None:
+    def __init__(self, manager: web.Server, limiter: ConnectionLimiter, keepalive_s: float) -> None:
         super().__init__(
             manager,
             loop=asyncio.get_running_loop(),
@@ -72,7 +72,7 @@ class Connection(RequestProtocol):
             lingering_time=_LINGER_S,
             auto_decompress=False,
         )
-        self._guard = guard
+        self._limiter = limiter
         self.peer: str | None = None
         self.proxied = False
         # aiohttp's own `transport` is gone once it has asked for a close, done or not.
@@ -87,17 +87,17 @@ class Connection(RequestProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.peer = socket_address(transport.get_extra_info("peername"))
-        self.proxied = self._guard.limits.trusted.has(self.peer)
+        self.proxied = self._limiter.limits.trusted.has(self.peer)
         self._stream = cast("asyncio.Transport", transport)
         now = self._head_since = self.loop.time()
-        if self._guard.admit(self, now):
+        if self._limiter.admit(self, now):
             super().connection_made(transport)
         else:
             self.take_nothing()
-            self._part(self._stream, _NO_ROOM)
+            self._part(self._stream, _SERVICE_UNAVAILABLE)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self._guard.leave(self)
+        self._limiter.leave(self)
         self._stream = None
         super().connection_lost(exc)
 
@@ -138,7 +138,7 @@ class Connection(RequestProtocol):
             self._head_since, self._head_bytes = self.loop.time(), 0
         self._head_bytes += len(data)
         if self._head_bytes > MAX_HEAD:
-            self._guard.end(self, "large_head")
+            self._limiter.end(self, "large_head")
 
     def pause_writing(self) -> None:
         self._paused_since = self.loop.time()
@@ -148,8 +148,8 @@ class Connection(RequestProtocol):
         self._paused_since = 0.0
         super().resume_writing()
 
-    def standing(self, now: float) -> tuple[int, float] | None:
-        """See `Held`."""
+    def eviction_priority(self, now: float) -> tuple[int, float] | None:
+        """See `Evictable`."""
         if self._paused_since:
             return _SLOW, self._paused_since
         if self._body is not None and not self._body.is_eof():
@@ -170,7 +170,7 @@ class Connection(RequestProtocol):
         return None if unsent and now - since < SLOW_S else (_IDLE, since)
 
     def overdue(self, now: float, limits: Limits) -> Ended | None:
-        """See `Held`."""
+        """See `Evictable`."""
         if self._paused_since and now - self._paused_since > limits.read_s:
             return "not_read"
         if self._is_closing(now):
@@ -179,12 +179,12 @@ class Connection(RequestProtocol):
         return "slow_head" if late and not self._at_work() else None
 
     def end(self, cause: Ended) -> None:
-        """See `Held`."""
+        """See `Evictable`."""
         stream = self._stream
         if stream is None:
             return
-        if cause in _FAREWELLS and not self._at_work() and not stream.is_closing():
-            self._part(stream, _FAREWELLS[cause])
+        if cause in _RAW_RESPONSES and not self._at_work() and not stream.is_closing():
+            self._part(stream, _RAW_RESPONSES[cause])
         else:
             stream.abort()
 
@@ -197,7 +197,7 @@ class Connection(RequestProtocol):
     ) -> web.StreamResponse:
         """Count what is no HTTP; the log has one bounded line of it (`receiver.telemetry.logs`)."""
         if isinstance(exc, HttpProcessingError):
-            self._guard.malformed()
+            self._limiter.malformed()
         return super().handle_error(request, status, exc, message)
 
     def client_of(self, headers: CIMultiDictProxy[str]) -> str | None:
@@ -206,7 +206,7 @@ class Connection(RequestProtocol):
             return self.peer
         return client_address(
             self.peer,
-            self._guard.limits.trusted,
+            self._limiter.limits.trusted,
             headers.getall(hdrs.X_FORWARDED_FOR, ()),
             headers.getall(hdrs.FORWARDED, ()),
         )

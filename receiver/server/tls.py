@@ -14,10 +14,10 @@ from aiohttp import web
 from receiver.report import ProviderName
 from receiver.server import certificate as certificates
 from receiver.server.certificate import Certificate, CertificateError
-from receiver.server.client_certificates import Chains, Prints, fingerprint, is_vouched_for, remembering
+from receiver.server.client_certificates import Chains, Prints, fingerprint, has_trusted_client_certificate, remembering
 from receiver.settings import Settings, SettingsError, variable
 from receiver.telemetry.logs import get_logger
-from receiver.telemetry.metrics import Metrics, follow
+from receiver.telemetry.metrics import Metrics, set_from
 
 CHECK_S: float = 60.0
 """How often the files are looked at."""
@@ -66,7 +66,7 @@ class Tls:
         self._in_use = self._build()
         self._door = self._in_use.context
         # Every handshake gets the context of the day; the door's own is only the one that it begins with.
-        self._door.sni_callback = self._usher
+        self._door.sni_callback = self._on_server_name
         self._tell("tls.loaded")
 
     def listening(self) -> dict[str, Any]:
@@ -77,15 +77,15 @@ class Tls:
             "ssl_shutdown_timeout": CLOSE_TIMEOUT_S,
         }
 
-    def is_vouched_for(self, request: web.Request, platform: ProviderName) -> bool:
+    def has_trusted_client_certificate(self, request: web.Request, platform: ProviderName) -> bool:
         """Whether the request may call for this platform, as far as client certificates go."""
-        return is_vouched_for(request, platform, self._in_use.authorities, self._chains)
+        return has_trusted_client_certificate(request, platform, self._in_use.authorities, self._chains)
 
     def publish(self, metrics: Metrics) -> None:
         """Let the metrics tell when each certificate expires."""
         for number, one in enumerate(self._in_use.certificates):
             gauge = metrics.tls_certificate_expires_seconds.labels(str(one.path))
-            follow(gauge, partial(self._expires, number))
+            set_from(gauge, partial(self._expires, number))
 
     def _expires(self, number: int) -> float:
         return self._in_use.certificates[number].expires_at.timestamp()
@@ -97,9 +97,9 @@ class Tls:
     async def watch(self) -> None:
         """Reload when the files have changed, or somebody asks for it. Never ends."""
         while True:
-            await self._look()
+            await self._rank()
 
-    async def _look(self) -> None:
+    async def _rank(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(CHECK_S):
                 await self._asked.wait()
@@ -118,7 +118,9 @@ class Tls:
         else:
             self._tell("tls.reloaded")
 
-    def _usher(self, connection: ssl.SSLSocket | ssl.SSLObject, _name: str | None, _door: ssl.SSLContext) -> None:
+    def _on_server_name(
+        self, connection: ssl.SSLSocket | ssl.SSLObject, _name: str | None, _door: ssl.SSLContext
+    ) -> None:
         connection.context = self._in_use.context
 
     def _tell(self, event: str) -> None:

@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 
 import orjson
 
-from receiver.inbound import Callback
+from receiver.inbound import Inbound
 from receiver.providers import url_path
 from receiver.report import RANK, DeliveryReport, Reply, RowId, Submission
-from receiver.state import SUBMITTED, Part, merge_parts, message_state, part_of
+from receiver.state import SUBMITTED, SegmentState, merge_parts, message_state, segment_state
 from receiver.store.job import Job
 
 Key = tuple[str, str, str]
@@ -27,10 +27,10 @@ S = TypeVar("S", bound=str)
 class _Message:
     """What a batch tells of one message."""
 
-    parts: dict[int, Part]
+    parts: dict[int, SegmentState]
     ids: list[RowId]
-    first: Callback
-    last: Callback
+    first: Inbound
+    last: Inbound
     segments: int
     recipient: str | None
     country: str | None
@@ -45,9 +45,9 @@ class Batch:
     """What one flush writes."""
 
     messages: dict[Key, _Message] = field(default_factory=dict)
-    reports: dict[RowId, tuple[DeliveryReport, Callback]] = field(default_factory=dict)
-    replies: dict[RowId, tuple[Reply, Callback]] = field(default_factory=dict)
-    submissions: dict[RowId, tuple[Submission, Callback]] = field(default_factory=dict)
+    reports: dict[RowId, tuple[DeliveryReport, Inbound]] = field(default_factory=dict)
+    replies: dict[RowId, tuple[Reply, Inbound]] = field(default_factory=dict)
+    submissions: dict[RowId, tuple[Submission, Inbound]] = field(default_factory=dict)
     rejected: dict[RowId, Job] = field(default_factory=dict)
     has_envelopes: bool = False
 
@@ -69,10 +69,12 @@ def arrange(jobs: Iterable[Job]) -> Batch:
         for report in job.reports:
             if report.report_id not in batch.reports:
                 batch.reports[report.report_id] = (report, job.callback)
-                segment, part = part_of(report)
+                segment, part = segment_state(report)
                 batch.has_envelopes |= report.envelope is not None
                 envelope_id = report.envelope.envelope_id if report.envelope else None
-                _tell(batch, report, report.report_id, {segment: part}, job.callback, envelope_id=envelope_id)
+                merge_into_message(
+                    batch, report, report.report_id, {segment: part}, job.callback, envelope_id=envelope_id
+                )
         for reply in job.replies:
             batch.replies.setdefault(reply.reply_id, (reply, job.callback))
         for submission in job.submissions:
@@ -82,7 +84,7 @@ def arrange(jobs: Iterable[Job]) -> Batch:
     return batch
 
 
-def _add_submission(batch: Batch, submission: Submission, callback: Callback) -> None:
+def _add_submission(batch: Batch, submission: Submission, callback: Inbound) -> None:
     """Where the platform's answer names no time, it was handed over at once: that is the time."""
     submission_id = submission.submission_id
     if submission_id in batch.submissions:
@@ -91,16 +93,16 @@ def _add_submission(batch: Batch, submission: Submission, callback: Callback) ->
     submission = replace(submission, submitted_at=submitted_at)
     batch.submissions[submission_id] = (submission, callback)
     status, reason = submission.status, submission.reason or ""
-    part = Part(RANK[status], submitted_at.astimezone(UTC).isoformat(), submission.code, status.value, reason)
-    _tell(batch, submission, submission_id, {SUBMITTED: part}, callback, submitted_at=submitted_at)
+    part = SegmentState(RANK[status], submitted_at.astimezone(UTC).isoformat(), submission.code, status.value, reason)
+    merge_into_message(batch, submission, submission_id, {SUBMITTED: part}, callback, submitted_at=submitted_at)
 
 
-def _tell(
+def merge_into_message(
     batch: Batch,
     one: DeliveryReport | Submission,
     row_id: RowId,
-    parts: dict[int, Part],
-    callback: Callback,
+    parts: dict[int, SegmentState],
+    callback: Inbound,
     *,
     submitted_at: datetime | None = None,
     envelope_id: RowId | None = None,
@@ -136,7 +138,7 @@ def _tell(
     known.submitted_at = min(filter(None, (known.submitted_at, submitted_at)), default=None)
 
 
-def _arrival(callback: Callback) -> float:
+def _arrival(callback: Inbound) -> float:
     return callback.received_at.timestamp()
 
 
@@ -182,7 +184,7 @@ def report_rows(batch: Batch) -> bytes:
     return orjson.dumps([_report(report, callback) for report, callback in batch.reports.values()])
 
 
-def _report(r: DeliveryReport, callback: Callback) -> dict[str, object]:
+def _report(r: DeliveryReport, callback: Inbound) -> dict[str, object]:
     row: dict[str, object] = {
         "report_id": r.report_id,
         "message_id": r.message_id,

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
-from receiver.inbound import Callback
-from receiver.store.job import Job, Kept, Place, Receipt
-from receiver.store.maintenance.rejected_quota import Allowance
+from receiver.inbound import Inbound
+from receiver.store.job import Job, Kept, KeptIn, Receipt
+from receiver.store.maintenance.rejected_quota import RejectedQuota
 from receiver.store.spool import Spool
 from receiver.store.spool_file import SpoolFull
 from receiver.store.writer import DatabaseUnavailable, QueueFull, Writer
@@ -28,21 +28,27 @@ _REJECTED_BYTES: Final = 1 << 30
 Write = Callable[[Job], Awaitable[Receipt]]
 
 
-class CannotKeep(Exception):  # noqa: N818 - not a fault but an answer: try again later
+class StoreUnavailable(Exception):  # noqa: N818 - not a fault but an answer: try again later
     """Neither PostgreSQL nor the spool can take this callback now."""
 
 
-class Keeper:
+class DurableStore:
     """The writer, and the spool behind it. `spooled` is set whenever there is something for the drain to do."""
 
     def __init__(
-        self, writer: Writer, spool: Spool, metrics: Metrics, *, deadline_s: float, rejected: Allowance | None = None
+        self,
+        writer: Writer,
+        spool: Spool,
+        metrics: Metrics,
+        *,
+        deadline_s: float,
+        rejected: RejectedQuota | None = None,
     ) -> None:
         self._writer = writer
         self._spool = spool
         self._metrics = metrics
         self._deadline_s = deadline_s
-        self._rejected = rejected or Allowance(metrics, _REJECTED_BYTES)
+        self._rejected = rejected or RejectedQuota(metrics, _REJECTED_BYTES)
         self.spooled = asyncio.Event()
 
     @property
@@ -56,22 +62,22 @@ class Keeper:
         return self._spool.has_room
 
     async def keep(self, job: Job) -> Kept:
-        """Return once the callback is on a disk. Raises CannotKeep, soon after the deadline at the latest."""
+        """Return once the callback is on a disk. Raises StoreUnavailable, soon after the deadline at the latest."""
         deadline = asyncio.get_running_loop().time() + self._deadline_s * (1 - _SPOOL_SHARE)
         try:
-            return Kept(Place.DATABASE, await self.write(job, partial(self._writer.write, deadline=deadline)))
+            return Kept(KeptIn.DATABASE, await self.write(job, partial(self._writer.write, deadline=deadline)))
         except (DatabaseUnavailable, QueueFull, TimeoutError):
             self.spooled.set()
         if not job.ids and self._spool.has_room and not self._spool.has_room_for_rejected:
             self._rejected.drop()
-            return Kept(Place.NOWHERE, Receipt(dropped=True))
+            return Kept(KeptIn.NOWHERE, Receipt(dropped=True))
         await self._put(job.callback)
         self._metrics.spool_writes.inc()
         self.spooled.set()
-        return Kept(Place.SPOOL, Receipt())
+        return Kept(KeptIn.SPOOL, Receipt())
 
-    async def _put(self, callback: Callback) -> None:
-        """Into the spool. Raises CannotKeep.
+    async def _put(self, callback: Inbound) -> None:
+        """Into the spool. Raises StoreUnavailable.
 
         What is on the disk when the time is over is kept, even if a late loop has not heard of it before.
         """
@@ -82,10 +88,10 @@ class Keeper:
                 if putting.done():
                     break
             else:
-                raise CannotKeep("nothing could keep it in time")
+                raise StoreUnavailable("nothing could keep it in time")
             putting.result()
         except SpoolFull as error:
-            raise CannotKeep(str(error)) from error
+            raise StoreUnavailable(str(error)) from error
         finally:
             putting.cancel()
 

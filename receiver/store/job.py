@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple
 
-from receiver.inbound import Callback
+from receiver.inbound import Inbound
 from receiver.report import DeliveryReport, ProviderName, Reply, RowId, Submission, content_id
 
 
@@ -16,7 +16,7 @@ class Job:
     With an `error`, the body is kept as rejected, beside whatever could be understood of it.
     """
 
-    callback: Callback
+    callback: Inbound
     provider: ProviderName
     reports: Sequence[DeliveryReport] = ()
     replies: Sequence[Reply] = ()
@@ -99,7 +99,7 @@ class Receipt:
         self.dropped |= other.dropped
 
 
-class Place(StrEnum):
+class KeptIn(StrEnum):
     """Where a callback is kept; nowhere: it was not understood, and there are too many of its kind already."""
 
     DATABASE = "database"
@@ -110,7 +110,7 @@ class Place(StrEnum):
 class Kept(NamedTuple):
     """A callback that is dealt with. In the spool nothing is known yet of its rows, and the receipt is empty."""
 
-    place: Place
+    kept_in: KeptIn
     receipt: Receipt
 
     def is_good(self, job: Job) -> bool:

@@ -84,11 +84,11 @@ async def _warm_up(opened: Connection, timeout_s: float) -> Session:
 async def write(session: Session, jobs: Sequence[Job], timeout_s: float) -> Receipt:
     """Store the jobs in one transaction and return once it is committed."""
     batch = arrange(jobs)
-    patience_ms = int(timeout_s * 1000)
+    timeout_ms = int(timeout_s * 1000)
     try:
         if batch.reports_alone and session.store:  # a transaction of its own, in one round trip
-            return await _store_reports(session, batch, patience_ms)
-        return await _transaction(session, batch, patience_ms)
+            return await _store_reports(session, batch, timeout_ms)
+        return await _transaction(session, batch, timeout_ms)
     except asyncpg.CheckViolationError as error:
         if error.constraint_name:
             raise
@@ -102,10 +102,10 @@ async def create_partitions(session: Session, jobs: Sequence[Job]) -> None:
         await session.connection.execute(sql.CREATE_PARTITIONS, day)
 
 
-async def _transaction(session: Session, batch: Batch, patience_ms: int) -> Receipt:
-    await session.connection.execute(sql.BEGIN.format(timeout_ms=patience_ms))
+async def _transaction(session: Session, batch: Batch, timeout_ms: int) -> Receipt:
+    await session.connection.execute(sql.BEGIN.format(timeout_ms=timeout_ms))
     try:
-        receipt = await _statements(session, batch, patience_ms)
+        receipt = await _statements(session, batch, timeout_ms)
     except (*POISON, *TRANSIENT):
         await session.connection.execute(sql.ROLLBACK)
         raise
@@ -114,12 +114,12 @@ async def _transaction(session: Session, batch: Batch, patience_ms: int) -> Rece
     return receipt
 
 
-async def _statements(session: Session, batch: Batch, patience_ms: int) -> Receipt:
+async def _statements(session: Session, batch: Batch, timeout_ms: int) -> Receipt:
     receipt = Receipt()
     if batch.is_empty:
         await session.connection.execute(sql.PROBE)
     if batch.messages:
-        receipt = await _store_reports(session, batch, patience_ms)
+        receipt = await _store_reports(session, batch, timeout_ms)
         if submissions := receipt.stored & batch.submissions.keys():
             await session.connection.execute(sql.INSERT_SUBMISSIONS, *submission_columns(batch, submissions))
         if batch.has_envelopes and (columns := envelope_columns(batch, receipt.stored)):
@@ -132,7 +132,7 @@ async def _statements(session: Session, batch: Batch, patience_ms: int) -> Recei
     return receipt
 
 
-async def _store_reports(session: Session, batch: Batch, patience_ms: int) -> Receipt:
+async def _store_reports(session: Session, batch: Batch, timeout_ms: int) -> Receipt:
     """The reports with their messages' states, and the states of the messages that were submitted."""
     given = batch.reports.keys() | batch.submissions.keys()
     run = session.store.fetch if session.store else partial(session.connection.fetch, sql.STORE_REPORTS)
@@ -141,7 +141,7 @@ async def _store_reports(session: Session, batch: Batch, patience_ms: int) -> Re
         report_rows(batch).decode(),
         len(given),
         sql.MAX_REPORTS_A_MESSAGE,
-        patience_ms,
+        timeout_ms,
     )
     refused = {RowId(row["row_id"]): _TOO_MANY for row in rows if not row["known"]}
     return Receipt(given.difference(row["row_id"] for row in rows), refused)

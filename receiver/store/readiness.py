@@ -18,7 +18,7 @@ _AGAIN_S: Final = 10.0
 log = get_logger()
 
 
-async def prepared(url: str) -> bool:
+async def is_ready(url: str) -> bool:
     """Whether it is so now; False where nobody can tell. Raises SchemaBehindError, ClientConfigurationError."""
     try:
         async with asyncio.timeout(_PATIENCE_S):
@@ -32,12 +32,12 @@ async def prepared(url: str) -> bool:
     return True
 
 
-async def until_prepared(url: str) -> None:
+async def until_ready(url: str) -> None:
     """For a PostgreSQL that was away when the service started. Of a schema that is behind, the log tells."""
     while True:
         await asyncio.sleep(_AGAIN_S)
         try:
-            if await prepared(url):
+            if await is_ready(url):
                 return
         except SchemaBehindError as error:
             log.error("database.schema_behind", error=str(error))  # noqa: TRY400 - the operator's to mend, no bug

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
-from receiver.inbound import Callback
+from receiver.inbound import Inbound
 from receiver.store.spool_file import REJECTED_SHARE, Depth, SpoolFile, SpoolFull
 from receiver.telemetry.limited_log import LimitedLog
 
@@ -32,7 +32,7 @@ class Spool:
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self._file = SpoolFile(folder, max_bytes)
         self._depth = self._file.depth()
-        self._puts: deque[tuple[Callback, Future[None]]] = deque()
+        self._puts: deque[tuple[Inbound, Future[None]]] = deque()
         self._calls: deque[Callable[[], None]] = deque()
         self._waiting_bytes = 0
         self._work = threading.Condition()
@@ -56,7 +56,7 @@ class Spool:
         """Whether one more that was not understood may take room from those that were."""
         return self._waiting_bytes < _MAX_WAITING_BYTES * REJECTED_SHARE and self._file.has_room(REJECTED_SHARE)
 
-    async def put(self, callback: Callback) -> None:
+    async def put(self, callback: Inbound) -> None:
         """Return once the callback is on the disk. Raises SpoolFull. Cancelled, it may be there or not."""
         done: Future[None] = Future()
         with self._work:
@@ -67,7 +67,7 @@ class Spool:
             self._work.notify()
         await asyncio.wrap_future(done)
 
-    async def oldest(self, limit: int, after: int = 0, but: Container[int] = ()) -> list[tuple[int, Callback]]:
+    async def oldest(self, limit: int, after: int = 0, but: Container[int] = ()) -> list[tuple[int, Inbound]]:
         """The first callbacks in the order of their arrival, with their numbers, but for some. Raises SpoolError."""
         return await self._call(lambda: self._file.read(limit, after, but))
 
@@ -127,7 +127,7 @@ class Spool:
             if closing:
                 break
 
-    def _commit(self, puts: Sequence[tuple[Callback, Future[None]]]) -> None:
+    def _commit(self, puts: Sequence[tuple[Inbound, Future[None]]]) -> None:
         if not puts:
             return
         try:

@@ -19,7 +19,7 @@ from typing import Final
 import orjson
 
 from receiver.errors import OperatorError
-from receiver.inbound import Callback
+from receiver.inbound import Inbound
 from receiver.providers import url_path
 from receiver.telemetry.logs import get_logger
 from receiver.telemetry.visible import visible_json_line
@@ -124,7 +124,7 @@ class SpoolFile:
             return False
         return spare >= 0 and self._used_bytes < share * min(self._max_bytes, self._used_bytes + spare + _PAGE_BYTES)
 
-    def append(self, callbacks: Iterable[Callback]) -> None:
+    def append(self, callbacks: Iterable[Inbound]) -> None:
         """Add all, on the disk when this returns, or none. Raises SpoolFull."""
         rows = [_row(callback) for callback in callbacks]
         try:
@@ -136,9 +136,9 @@ class SpoolFile:
             raise SpoolFull(str(error)) from error
         self._callbacks += len(rows)
 
-    def read(self, limit: int, after: int = 0, but: Container[int] = ()) -> list[tuple[int, Callback]]:
+    def read(self, limit: int, after: int = 0, but: Container[int] = ()) -> list[tuple[int, Inbound]]:
         """The first callbacks behind number `after`, but for some, in order of arrival; fewer where they are large."""
-        found: list[tuple[int, Callback]] = []
+        found: list[tuple[int, Inbound]] = []
         size = 0
         for number, *columns in self._db.execute(_SELECT, (after,)):
             if number in but:
@@ -249,8 +249,8 @@ def _callback(
     request_id: str,
     correlation: str | None,
     refusal: str | None,
-) -> Callback:
-    return Callback(
+) -> Inbound:
+    return Inbound(
         path=path,
         body=body,
         content_type=content_type,
@@ -258,20 +258,29 @@ def _callback(
         remote_addr=remote_addr,
         request_id=request_id,
         correlation=correlation,
-        refusal=refusal,
+        skip_parsing_reason=refusal,
     )
 
 
-def _row(c: Callback) -> tuple[object, ...]:
+def _row(c: Inbound) -> tuple[object, ...]:
     received_us = (c.received_at - _EPOCH) // _MICROSECOND
-    return c.path, c.body, c.content_type, received_us, c.remote_addr, c.request_id, c.correlation, c.refusal
+    return (
+        c.path,
+        c.body,
+        c.content_type,
+        received_us,
+        c.remote_addr,
+        c.request_id,
+        c.correlation,
+        c.skip_parsing_reason,
+    )
 
 
 def _time(received_us: int) -> datetime:
     return _EPOCH + received_us * _MICROSECOND
 
 
-def as_line(number: int, callback: Callback) -> bytes:
+def as_line(number: int, callback: Inbound) -> bytes:
     """A line of JSON with everything that the spool knows of a callback; the body is in base64."""
     c = callback
     fields = {
@@ -282,7 +291,7 @@ def as_line(number: int, callback: Callback) -> bytes:
         "remote_addr": c.remote_addr,
         "request_id": c.request_id,
         "correlation": c.correlation,
-        "refusal": c.refusal,
+        "refusal": c.skip_parsing_reason,
         "body": base64.b64encode(c.body).decode(),
     }
     return visible_json_line(orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE))

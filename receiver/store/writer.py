@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from receiver.inbound import Callback
+from receiver.inbound import Inbound
 from receiver.report import ProviderName
 from receiver.store import postgres
 from receiver.store.database import Database, summary
 from receiver.store.job import Job, Receipt
 from receiver.telemetry.logs import get_logger
-from receiver.telemetry.metrics import Metrics, follow
+from receiver.telemetry.metrics import Metrics, set_from
 
 _RECONNECT_PATIENCE: Final = 3
 """Time-outs that connecting may take while the breaker is open."""
@@ -27,7 +27,7 @@ _MAX_BODY_BYTES: Final = 2 << 20
 """Of bodies in one flush: PostgreSQL is to write their rows, several times that much, within the time-out."""
 
 PROBE: Final = Job(
-    callback=Callback(
+    callback=Inbound(
         path="",
         body=b"",
         content_type=None,
@@ -75,7 +75,7 @@ class Writer:
         self._wake = asyncio.Event()
         self.available = True
         self._trouble: type[BaseException] | None = None
-        follow(metrics.queue_reports, lambda: self._queued)
+        set_from(metrics.queue_reports, lambda: self._queued)
 
     async def write(self, job: Job, deadline: float | None = None) -> Receipt:
         """Return once the job is committed. Raises DatabaseUnavailable or QueueFull; TimeoutError at the deadline.

@@ -5,7 +5,7 @@ from time import monotonic
 from typing import Final
 
 from receiver.telemetry.logs import get_logger
-from receiver.telemetry.rate_limit import LineLimit
+from receiver.telemetry.rate_limit import LogRateLimiter
 
 LINES_PER_SECOND: Final = 5
 
@@ -16,7 +16,7 @@ class LimitedLog:
     """At most so many lines a second of one event and path; the next one says how many were `suppressed`."""
 
     def __init__(self) -> None:
-        self._limit = LineLimit(LINES_PER_SECOND)
+        self._limit = LogRateLimiter(LINES_PER_SECOND)
 
     def warning(self, event: str, **keys: object) -> None:
         """One line, unless there were too many of late. A `path` is one of ours: each has a limit of its own."""

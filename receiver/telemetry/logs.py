@@ -1,7 +1,7 @@
 """Logs: one chain for our own events and for the libraries' (design, section 6).
 
-structlog events and stdlib records go through the same three steps: `_Net` puts the keys in order and takes out
-what must not be in a log, a renderer makes a line of bytes, `Output` writes it. Nothing here raises into the
+structlog events and stdlib records go through the same three steps: `_RedactionProcessor` puts the keys in order and
+takes out what must not be in a log, a renderer makes a line of bytes, `Output` writes it. Nothing here raises into the
 code that logs: a full disk under the log must not cost a report.
 """
 
@@ -30,7 +30,7 @@ from receiver.telemetry.masking import (
     scrub_error,
     scrubber,
 )
-from receiver.telemetry.rate_limit import LineLimit
+from receiver.telemetry.rate_limit import LogRateLimiter
 from receiver.telemetry.visible import visible, visible_json_line
 
 LogFormat = Literal["json", "console"]
@@ -90,7 +90,7 @@ CONNECTION_LINES_PER_SECOND: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class _Net:
+class _RedactionProcessor:
     """The second layer of masking, whatever a call has let through, and the order of the keys."""
 
     scrub: Scrub
@@ -172,10 +172,10 @@ def _traceback(text: str) -> str:
 class _Handler(logging.Handler):
     """Takes the stdlib's records into the same chain."""
 
-    def __init__(self, net: _Net, render: Render, output: Output) -> None:
+    def __init__(self, net: _RedactionProcessor, render: Render, output: Output) -> None:
         super().__init__()
         self._net, self._render, self._output = net, render, output
-        self._limit = LineLimit(CONNECTION_LINES_PER_SECOND)
+        self._limit = LogRateLimiter(CONNECTION_LINES_PER_SECOND)
 
     def emit(self, record: logging.LogRecord) -> None:
         event = self._event(record)
@@ -235,7 +235,7 @@ def configure(
     chosen = format or ("console" if terminal else "json")
     colors = terminal and "NO_COLOR" not in os.environ
     scrub = scrubber(tokens)
-    net = _Net(scrub, lru_cache(maxsize=_EVENTS)(scrub))
+    net = _RedactionProcessor(scrub, lru_cache(maxsize=_EVENTS)(scrub))
     output = Output(stream)
     render = _render_json if chosen == "json" else _console_renderer(colors=colors)
     number = logging.getLevelNamesMapping()[level]

@@ -1,7 +1,7 @@
 """What Prometheus reads: every metric of one service, in a registry of its own (design, section 6).
 
 Names begin with `receiver_` and end in their unit. A label's values come from enums, route names and status
-numbers, never from a payload; should a fault let others through, `Children` keeps their number small.
+numbers, never from a payload; should a fault let others through, `LabelCache` keeps their number small.
 """
 
 import platform
@@ -52,7 +52,7 @@ _REPORTS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
 Metric = TypeVar("Metric", Counter, Histogram)
 
 
-class Children(dict[tuple[str, ...], Metric]):
+class LabelCache(dict[tuple[str, ...], Metric]):
     """A metric's children by their label values: finding one is a look-up in a dict."""
 
     def __init__(self, metric: Metric, size: int) -> None:
@@ -91,23 +91,23 @@ class LastReport(Collector):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metrics:
-    """Build one with `build`. A gauge that only its owner knows the value of takes a function (`follow`)."""
+    """Build one with `build`. A gauge that only its owner knows the value of takes a function (`set_from`)."""
 
     registry: CollectorRegistry
-    reports: Children[Counter]
-    lag_seconds: Children[Histogram]
-    duplicates: Children[Counter]
-    replies: Children[Counter]
-    submissions: Children[Counter]
-    rejected: Children[Counter]
-    rejected_dropped: Children[Counter]
-    requests: Children[Counter]
-    request_seconds: Children[Histogram]
+    reports: LabelCache[Counter]
+    lag_seconds: LabelCache[Histogram]
+    duplicates: LabelCache[Counter]
+    replies: LabelCache[Counter]
+    submissions: LabelCache[Counter]
+    rejected: LabelCache[Counter]
+    rejected_dropped: LabelCache[Counter]
+    requests: LabelCache[Counter]
+    request_seconds: LabelCache[Histogram]
     requests_in_flight: Gauge
     malformed_requests: Counter
-    refused_addresses: Children[Counter]
+    refused_addresses: LabelCache[Counter]
     connections: Gauge
-    connections_ended: Children[Counter]
+    connections_ended: LabelCache[Counter]
     commit_seconds: Histogram
     flush_reports: Histogram
     queue_reports: Gauge
@@ -170,7 +170,7 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-def follow(gauge: Gauge, read: Callable[[], float]) -> None:
+def set_from(gauge: Gauge, read: Callable[[], float]) -> None:
     """Let the gauge ask `read` at each scrape; it must be quick and must not raise."""
     gauge.set_function(read)
 
@@ -187,8 +187,8 @@ def build(version: str) -> Metrics:
     def counter(name: str, text: str) -> Counter:
         return Counter(f"receiver_{name}", text, registry=registry)
 
-    def counters(name: str, text: str, *labels: str) -> Children[Counter]:
-        return Children(Counter(f"receiver_{name}", text, labels, registry=registry), len(labels))
+    def counters(name: str, text: str, *labels: str) -> LabelCache[Counter]:
+        return LabelCache(Counter(f"receiver_{name}", text, labels, registry=registry), len(labels))
 
     def gauge(name: str, text: str, *labels: str) -> Gauge:
         return Gauge(f"receiver_{name}", text, labels, registry=registry)
@@ -205,14 +205,14 @@ def build(version: str) -> Metrics:
     metrics = Metrics(
         registry=registry,
         reports=counters("reports", "Delivery reports stored, each once.", "provider", "status", "reason"),
-        lag_seconds=Children(lag_seconds, 1),
+        lag_seconds=LabelCache(lag_seconds, 1),
         duplicates=counters("duplicate_reports", "Reports that had been stored before.", "provider"),
         replies=counters("replies", "Mobile-originated messages stored.", "provider"),
         submissions=counters("submissions", "Submissions stored.", "provider", "status"),
         rejected=counters("rejected_payloads", "Kept because not understood.", "provider", "kind"),
         rejected_dropped=counters("rejected_payloads_dropped", "Rejected payloads dropped by their bounds.", "reason"),
         requests=counters("http_requests", "Callbacks answered.", "provider", "endpoint", "status"),
-        request_seconds=Children(request_seconds, 1),
+        request_seconds=LabelCache(request_seconds, 1),
         requests_in_flight=gauge("requests_in_flight", "Callbacks whose bodies came, and that are worked on."),
         malformed_requests=counter("malformed_requests", "What came to a listener and was no HTTP."),
         refused_addresses=counters("refused_addresses", "Requests from addresses that may not call.", "provider"),

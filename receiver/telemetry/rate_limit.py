@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
-class LineLimit:
+class LogRateLimiter:
     """At most so many lines of one event in a second; how many were left out comes with the next one."""
 
     per_second: int

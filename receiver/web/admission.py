@@ -1,17 +1,17 @@
-"""Room for requests: how many are worked on at a time, and the memory that the large bodies among them take."""
+"""Admission control: how many requests are worked on at a time, and the memory that their large bodies take."""
 
 from dataclasses import dataclass
 from typing import Final, Self
 
 from receiver.providers.base import Verdict
-from receiver.web.answers import Refused
+from receiver.web.answers import HttpRefusal
 
 SMALL: Final = 64 * 1024
 """Bytes of each body that are let in whatever the others take: a push is smaller, but for the largest batches."""
 
 
 @dataclass(slots=True)
-class Room:
+class AdmissionControl:
     """For so many requests, and for so many bytes of bodies beyond what is `SMALL` of each."""
 
     most: int
@@ -20,13 +20,13 @@ class Room:
     taken_bytes: int = 0
 
 
-class Place:
-    """What one request takes of the room, given back at the end of the block."""
+class RequestSlot:
+    """What one request takes of the admission, given back at the end of the block."""
 
     __slots__ = ("_bytes", "_room", "_works")
 
-    def __init__(self, room: Room) -> None:
-        self._room = room
+    def __init__(self, admission: AdmissionControl) -> None:
+        self._room = admission
         self._bytes = 0
         self._works = False
 
@@ -37,18 +37,18 @@ class Place:
         self._room.taken_bytes -= self._bytes
         self._room.taken -= self._works
 
-    def hold(self, size: int) -> None:
-        """Its body is so long by now. Raises Refused."""
+    def reserve_body(self, size: int) -> None:
+        """Its body is so long by now. Raises HttpRefusal."""
         more = size - SMALL - self._bytes
         if more > 0:
             if self._room.taken_bytes + more > self._room.most_bytes:
-                raise Refused(Verdict.BUSY, "too many large requests at a time; try again later")
+                raise HttpRefusal(Verdict.BUSY, "too many large requests at a time; try again later")
             self._bytes += more
             self._room.taken_bytes += more
 
     def work(self) -> None:
-        """Its body is there. Raises Refused."""
+        """Its body is there. Raises HttpRefusal."""
         if self._room.taken >= self._room.most:
-            raise Refused(Verdict.BUSY, "too many requests at a time; try again later")
+            raise HttpRefusal(Verdict.BUSY, "too many requests at a time; try again later")
         self._works = True
         self._room.taken += 1

@@ -18,7 +18,7 @@ HEADERS: Final[dict[Verdict, dict[str, str]]] = {
 }
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not a fault
+class HttpRefusal(Exception):  # noqa: N818 - an answer, not a fault
     """The request is answered so, whatever is in it."""
 
     def __init__(self, verdict: Verdict, description: str) -> None:
@@ -28,11 +28,11 @@ class Refused(Exception):  # noqa: N818 - an answer, not a fault
 
 
 def answer(
-    endpoint: Endpoint, verdict: Verdict, description: str = "", echo: Mapping[str, object] | None = None
+    endpoint: Endpoint, verdict: Verdict, description: str = "", answer_context: Mapping[str, object] | None = None
 ) -> web.Response:
     """The answer to a callback."""
     return web.Response(
-        body=endpoint.answer(verdict, description, echo or {}),
+        body=endpoint.answer(verdict, description, answer_context or {}),
         status=HTTP_STATUS[verdict],
         headers={hdrs.CONTENT_TYPE: "application/json; charset=utf-8", **HEADERS.get(verdict, {})},
     )

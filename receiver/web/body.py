@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import StreamReader, hdrs, web
 
 from receiver.providers.base import Verdict
-from receiver.web.answers import Refused
+from receiver.web.answers import HttpRefusal
 
 _MAX_CONTENT_TYPE: Final = 200
 
@@ -21,44 +21,44 @@ class BodyLimits:
     timeout_s: float
 
 
-async def read_body(request: web.Request, limits: BodyLimits, hold: Callable[[int], None] | None = None) -> bytes:
-    """The whole body. It has a deadline, because aiohttp would wait for a dripping one for ever. Raises Refused.
+async def read_body(request: web.Request, limits: BodyLimits, reserve: Callable[[int], None] | None = None) -> bytes:
+    """The whole body. It has a deadline, because aiohttp would wait for a dripping one for ever. Raises HttpRefusal.
 
     Most bodies come with their head: then there is nothing to wait for, and a timer would cost more than the reading.
-    `hold` is told how long the body is by now, and may refuse it.
+    `reserve` is told how long the body is by now, and may refuse it.
     """
     if (request.content_length or 0) > limits.max_bytes:
         raise _too_large(limits)
     try:
         if request.content.is_eof():
             body = request.content.read_nowait()
-            _check(len(body), limits, hold)
+            _check(len(body), limits, reserve)
             return body
         async with asyncio.timeout(limits.timeout_s):
-            return await _read_slowly(request.content, limits, hold)
+            return await _read_slowly(request.content, limits, reserve)
     except TimeoutError:
-        raise Refused(Verdict.TOO_SLOW, "the body did not come in time") from None
+        raise HttpRefusal(Verdict.TOO_SLOW, "the body did not come in time") from None
     except (ConnectionError, web.RequestPayloadError):
-        raise Refused(Verdict.NOT_UNDERSTOOD, "the body did not come to its end") from None
+        raise HttpRefusal(Verdict.NOT_UNDERSTOOD, "the body did not come to its end") from None
 
 
-async def _read_slowly(content: StreamReader, limits: BodyLimits, hold: Callable[[int], None] | None) -> bytes:
+async def _read_slowly(content: StreamReader, limits: BodyLimits, reserve: Callable[[int], None] | None) -> bytes:
     body = bytearray()
     while piece := await content.readany():
         body += piece
-        _check(len(body), limits, hold)
+        _check(len(body), limits, reserve)
     return bytes(body)
 
 
-def _check(size: int, limits: BodyLimits, hold: Callable[[int], None] | None) -> None:
+def _check(size: int, limits: BodyLimits, reserve: Callable[[int], None] | None) -> None:
     if size > limits.max_bytes:
         raise _too_large(limits)
-    if hold is not None:
-        hold(size)
+    if reserve is not None:
+        reserve(size)
 
 
-def _too_large(limits: BodyLimits) -> Refused:
-    return Refused(Verdict.TOO_LARGE, f"the body is larger than {limits.max_bytes} bytes")
+def _too_large(limits: BodyLimits) -> HttpRefusal:
+    return HttpRefusal(Verdict.TOO_LARGE, f"the body is larger than {limits.max_bytes} bytes")
 
 
 def is_coded(request: web.Request) -> bool:

@@ -11,18 +11,18 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from receiver.addresses import Networks
-from receiver.inbound import Callback
-from receiver.ingest.observe import record
-from receiver.ingest.understand import NOT_SIGNED, understand
+from receiver.inbound import Inbound
+from receiver.ingest.observe import observe
+from receiver.ingest.understand import NOT_SIGNED, parse_inbound
 from receiver.providers import ENDPOINTS, url_path
 from receiver.providers.base import Endpoint, SignatureError, Verdict
 from receiver.report import ProviderName
 from receiver.server.protocol import remote_of
-from receiver.store.durable import CannotKeep, Keeper
+from receiver.store.durable import DurableStore, StoreUnavailable
 from receiver.telemetry.limited_log import LimitedLog
 from receiver.telemetry.metrics import Metrics
-from receiver.web.admission import Place, Room
-from receiver.web.answers import Refused, answer
+from receiver.web.admission import AdmissionControl, RequestSlot
+from receiver.web.answers import HttpRefusal, answer
 from receiver.web.body import BodyLimits, content_type, is_coded, read_body
 from receiver.web.signatures import Signatures
 
@@ -33,14 +33,14 @@ _request_ids = random.Random()  # noqa: S311 - names for the log, which nobody g
 class Callbacks:
     """What the handlers of the callback URLs work with."""
 
-    keeper: Keeper
+    keeper: DurableStore
     metrics: Metrics
     tokens: Sequence[bytes]
     signatures: Signatures
     limits: BodyLimits
     allowed: Mapping[ProviderName, Networks]
-    room: Room
-    is_vouched_for: Callable[[web.Request, ProviderName], bool]
+    admission: AdmissionControl
+    has_trusted_client_certificate: Callable[[web.Request, ProviderName], bool] | None
     lines: LimitedLog = field(default_factory=LimitedLog)
 
 
@@ -70,7 +70,7 @@ def _handler(endpoint: Endpoint, callbacks: Callbacks) -> Handler:
         started = time.perf_counter()
         try:
             response = await _handle(request, endpoint, callbacks)
-        except Refused as refused:
+        except HttpRefusal as refused:
             response = answer(endpoint, refused.verdict, refused.description)
         callbacks.metrics.request_done(endpoint.provider, name, response.status, time.perf_counter() - started)
         return response
@@ -83,27 +83,28 @@ async def _handle(request: web.Request, endpoint: Endpoint, callbacks: Callbacks
     remote = remote_of(request)
     if (allowed := callbacks.allowed.get(endpoint.provider)) is not None and not allowed.has(remote):
         raise _not_allowed(endpoint, callbacks, remote)
-    if not callbacks.is_vouched_for(request, endpoint.provider):
-        raise Refused(Verdict.NOT_ALLOWED, "no client certificate of this platform")
+    certified = callbacks.has_trusted_client_certificate
+    if certified and not certified(request, endpoint.provider):
+        raise HttpRefusal(Verdict.NOT_ALLOWED, "no client certificate of this platform")
     if request.method == hdrs.METH_HEAD:
         return web.Response()
     if request.method != hdrs.METH_POST:
-        raise Refused(Verdict.METHOD_NOT_ALLOWED, "use POST")
+        raise HttpRefusal(Verdict.METHOD_NOT_ALLOWED, "use POST")
     received_at = datetime.now(UTC)
     try:
         check = callbacks.signatures.judge(request, endpoint.provider, received_at)
     except SignatureError as error:
         raise _not_signed(endpoint, callbacks, remote, error) from error
-    with Place(callbacks.room) as place:
-        callback = Callback(
+    with RequestSlot(callbacks.admission) as slot:
+        callback = Inbound(
             path=endpoint.path,
-            body=await read_body(request, callbacks.limits, place.hold),
+            body=await read_body(request, callbacks.limits, slot.reserve_body),
             content_type=content_type(request),
             received_at=received_at,
             remote_addr=remote,
             request_id=f"{_request_ids.getrandbits(64):016x}",
         )
-        place.work()
+        slot.work()
         try:
             check(callback.body)
         except SignatureError as error:
@@ -114,17 +115,17 @@ async def _handle(request: web.Request, endpoint: Endpoint, callbacks: Callbacks
         return await _take(request, callback, endpoint, callbacks)
 
 
-async def _take(request: web.Request, callback: Callback, endpoint: Endpoint, callbacks: Callbacks) -> web.Response:
+async def _take(request: web.Request, callback: Inbound, endpoint: Endpoint, callbacks: Callbacks) -> web.Response:
     if is_coded(request):
         await _keep_rejected(callback, callbacks, "the body is compressed")
-        raise Refused(Verdict.COMPRESSED, "send the body uncompressed")
+        raise HttpRefusal(Verdict.COMPRESSED, "send the body uncompressed")
     return await _keep(callback, endpoint, callbacks)
 
 
-def _not_allowed(endpoint: Endpoint, callbacks: Callbacks, remote: str | None) -> Refused:
+def _not_allowed(endpoint: Endpoint, callbacks: Callbacks, remote: str | None) -> HttpRefusal:
     callbacks.metrics.address_refused(endpoint.provider)
     callbacks.lines.warning("address.refused", provider=endpoint.provider, path=url_path(endpoint.path), remote=remote)
-    return Refused(Verdict.NOT_ALLOWED, "this address may not call")
+    return HttpRefusal(Verdict.NOT_ALLOWED, "this address may not call")
 
 
 def _check_token(request: web.Request, tokens: Sequence[bytes]) -> None:
@@ -136,40 +137,40 @@ def _check_token(request: web.Request, tokens: Sequence[bytes]) -> None:
         # Every token is compared, so that the time taken tells nothing.
         valid = sum(hmac.compare_digest(given.encode(errors="replace"), token) for token in tokens) > 0
     if not valid:
-        raise Refused(Verdict.NOT_FOUND, "no such callback URL")
+        raise HttpRefusal(Verdict.NOT_FOUND, "no such callback URL")
 
 
-def _not_signed(endpoint: Endpoint, callbacks: Callbacks, remote: str | None, error: SignatureError) -> Refused:
+def _not_signed(endpoint: Endpoint, callbacks: Callbacks, remote: str | None, error: SignatureError) -> HttpRefusal:
     callbacks.metrics.payload_rejected(endpoint.provider, "signature")
     callbacks.lines.warning(
         "payload.not_signed", provider=endpoint.provider, path=url_path(endpoint.path), error=str(error), remote=remote
     )
     # One text for every cause: which access keys exist is nobody's business.
-    return Refused(Verdict.NOT_SIGNED, "the signature does not fit")
+    return HttpRefusal(Verdict.NOT_SIGNED, "the signature does not fit")
 
 
-async def _keep_rejected(callback: Callback, callbacks: Callbacks, why: str) -> None:
+async def _keep_rejected(callback: Inbound, callbacks: Callbacks, why: str) -> None:
     """Keep the bytes of a body that is refused unread. Nobody documents compressed pushes: unpacking is a risk."""
-    _, job = await understand(replace(callback, refusal=why))
+    _, job = await parse_inbound(replace(callback, skip_parsing_reason=why))
     try:
-        await record(job, await callbacks.keeper.keep(job), callbacks.metrics)
-    except CannotKeep as error:
-        raise Refused(Verdict.BUSY, "try again later") from error
+        await observe(job, await callbacks.keeper.keep(job), callbacks.metrics)
+    except StoreUnavailable as error:
+        raise HttpRefusal(Verdict.BUSY, "try again later") from error
 
 
-async def _keep(callback: Callback, endpoint: Endpoint, callbacks: Callbacks) -> web.Response:
-    parsed, job = await understand(callback)
-    if parsed.sibling and job.ids:
+async def _keep(callback: Inbound, endpoint: Endpoint, callbacks: Callbacks) -> web.Response:
+    parsed, job = await parse_inbound(callback)
+    if parsed.expected_path and job.ids:
         callbacks.lines.warning(
             "payload.wrong_url",
             provider=endpoint.provider,
             path=url_path(callback.path),
-            right_path=url_path(parsed.sibling),
+            right_path=url_path(parsed.expected_path),
             request_id=callback.request_id,
         )
     try:
         kept = await callbacks.keeper.keep(job)
-    except CannotKeep as error:
+    except StoreUnavailable as error:
         callbacks.lines.error(
             "report.not_kept",
             provider=endpoint.provider,
@@ -177,8 +178,8 @@ async def _keep(callback: Callback, endpoint: Endpoint, callbacks: Callbacks) ->
             error=str(error),
             request_id=callback.request_id,
         )
-        return answer(endpoint, Verdict.BUSY, "try again later", parsed.echo)
-    await record(job, kept, callbacks.metrics)
+        return answer(endpoint, Verdict.BUSY, "try again later", parsed.answer_context)
+    await observe(job, kept, callbacks.metrics)
     if kept.is_good(job):
-        return answer(endpoint, Verdict.GOOD, echo=parsed.echo)
-    return answer(endpoint, Verdict.NOT_UNDERSTOOD, kept.why_not(job), parsed.echo)
+        return answer(endpoint, Verdict.GOOD, answer_context=parsed.answer_context)
+    return answer(endpoint, Verdict.NOT_UNDERSTOOD, kept.why_not(job), parsed.answer_context)

@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from receiver.report import ProviderName
-from receiver.server.listener import Listener, ops_guard, public_guard
+from receiver.server.listener import Listener, ops_limiter, public_limiter
 from receiver.server.tls import Tls
 from receiver.settings import Settings
-from receiver.telemetry.metrics import Metrics, follow
+from receiver.telemetry.metrics import Metrics, set_from
 from receiver.web import callbacks, ops, ops_token, submissions
-from receiver.web.admission import Room
+from receiver.web.admission import AdmissionControl
 from receiver.web.allow_list import allow_lists
 from receiver.web.body import BodyLimits
 from receiver.web.signatures import Signatures
@@ -25,8 +25,8 @@ async def listening_for_ops(settings: Settings, kept: ops.Ops, *, takes_submissi
     if takes_submissions:
         given = submissions.Submissions(keeper=kept.keeper, metrics=kept.metrics, limits=_body_limits(settings))
         submissions.add_routes(app, given)
-    guard = ops_guard(settings, kept.metrics)
-    listener = Listener(app, settings, guard, settings.ops_host, settings.ops_port, name="ops_host")
+    limiter = ops_limiter(settings, kept.metrics)
+    listener = Listener(app, settings, limiter, settings.ops_host, settings.ops_port, name="ops_host")
     async with listener.open(reuse_port=False):
         yield listener
 
@@ -44,12 +44,14 @@ async def listening(settings: Settings, kept: ops.Ops, tls: Tls | None) -> Async
             signatures=Signatures(push_keys(settings), settings.keep_unsigned),
             limits=_body_limits(settings),
             allowed=allow_lists(settings),
-            room=_room(settings, kept.metrics),
-            is_vouched_for=tls.is_vouched_for if tls else lambda _request, _platform: True,
+            admission=_room(settings, kept.metrics),
+            has_trusted_client_certificate=tls.has_trusted_client_certificate
+            if tls
+            else lambda _request, _platform: True,
         ),
     )
-    guard = public_guard(settings, kept.metrics)
-    listener = Listener(app, settings, guard, settings.host, settings.port, tls.listening() if tls else {})
+    limiter = public_limiter(settings, kept.metrics)
+    listener = Listener(app, settings, limiter, settings.host, settings.port, tls.listening() if tls else {})
     async with listener.open(reuse_port=settings.reuse_port):
         yield listener
 
@@ -63,10 +65,10 @@ def _body_limits(settings: Settings) -> BodyLimits:
     return BodyLimits(settings.max_body_bytes, settings.body_timeout_s)
 
 
-def _room(settings: Settings, metrics: Metrics) -> Room:
-    room = Room(settings.max_requests, settings.large_bodies_max_bytes)
-    follow(metrics.requests_in_flight, lambda: room.taken)
-    return room
+def _room(settings: Settings, metrics: Metrics) -> AdmissionControl:
+    admission = AdmissionControl(settings.max_requests, settings.large_bodies_max_bytes)
+    set_from(metrics.requests_in_flight, lambda: admission.taken)
+    return admission
 
 
 def push_keys(settings: Settings) -> dict[ProviderName, dict[str, str]]:

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from aiohttp import web
 
-from receiver.store.durable import Keeper
+from receiver.store.durable import DurableStore
 from receiver.store.maintenance.partitions import Maintenance
 from receiver.store.spool import Spool
 from receiver.store.spool_file import as_line
@@ -24,7 +24,7 @@ class Ops:
     Ready is only who is `serving`: the ops listener opens before the door for callbacks, and closes after it.
     """
 
-    keeper: Keeper
+    keeper: DurableStore
     metrics: Metrics
     maintenance: Maintenance
     spool: Spool

@@ -14,15 +14,15 @@ from typing import Final
 
 from aiohttp import web
 
-from receiver.inbound import Callback
-from receiver.ingest.observe import record
-from receiver.ingest.understand import understand
+from receiver.inbound import Inbound
+from receiver.ingest.observe import observe
+from receiver.ingest.understand import parse_inbound
 from receiver.providers import SUBMISSIONS, provider_of, url_path
 from receiver.providers.base import HTTP_STATUS, Verdict
 from receiver.server.protocol import remote_of
-from receiver.store.durable import CannotKeep, Keeper
+from receiver.store.durable import DurableStore, StoreUnavailable
 from receiver.telemetry.metrics import Metrics
-from receiver.web.answers import HEADERS, Refused
+from receiver.web.answers import HEADERS, HttpRefusal
 from receiver.web.body import BodyLimits, content_type, is_coded, read_body
 
 _MAX_CORRELATION: Final = 256
@@ -32,7 +32,7 @@ _MAX_CORRELATION: Final = 256
 class Submissions:
     """What the handlers of the submission URLs work with."""
 
-    keeper: Keeper
+    keeper: DurableStore
     metrics: Metrics
     limits: BodyLimits
 
@@ -48,7 +48,7 @@ def _handler(path: str, submissions: Submissions) -> Callable[[web.Request], Awa
         started = time.perf_counter()
         try:
             response = web.json_response(await _handle(request, path, submissions))
-        except Refused as refused:
+        except HttpRefusal as refused:
             response = web.json_response(
                 {"error": refused.description},
                 status=HTTP_STATUS[refused.verdict],
@@ -64,8 +64,8 @@ def _handler(path: str, submissions: Submissions) -> Callable[[web.Request], Awa
 async def _handle(request: web.Request, path: str, submissions: Submissions) -> dict[str, object]:
     """How many messages are new, how many were known, and what was not understood."""
     if is_coded(request):
-        raise Refused(Verdict.COMPRESSED, "send the body uncompressed")
-    callback = Callback(
+        raise HttpRefusal(Verdict.COMPRESSED, "send the body uncompressed")
+    callback = Inbound(
         path=path,
         body=await read_body(request, submissions.limits),
         content_type=content_type(request),
@@ -74,19 +74,19 @@ async def _handle(request: web.Request, path: str, submissions: Submissions) -> 
         request_id=secrets.token_hex(8),
         correlation=_correlation(request),
     )
-    _, job = await understand(callback)
+    _, job = await parse_inbound(callback)
     try:
         kept = await submissions.keeper.keep(job)
-    except CannotKeep as error:
-        raise Refused(Verdict.BUSY, "nothing can keep this now; try again later") from error
-    await record(job, kept, submissions.metrics)
+    except StoreUnavailable as error:
+        raise HttpRefusal(Verdict.BUSY, "nothing can keep this now; try again later") from error
+    await observe(job, kept, submissions.metrics)
     if not kept.is_good(job):
-        raise Refused(Verdict.NOT_UNDERSTOOD, kept.why_not(job))
+        raise HttpRefusal(Verdict.NOT_UNDERSTOOD, kept.why_not(job))
     stored = len(kept.receipt.stored)
     return {
-        "kept_in": kept.place.value,
+        "kept_in": kept.kept_in.value,
         "stored": stored,
-        "known": len(set(job.ids)) - stored - len(kept.receipt.refused) if kept.place == "database" else 0,
+        "known": len(set(job.ids)) - stored - len(kept.receipt.refused) if kept.kept_in == "database" else 0,
         "error": job.error,
     }
 
@@ -96,7 +96,7 @@ def _correlation(request: web.Request) -> str | None:
     if value is None:
         return None
     if len(value) > _MAX_CORRELATION or "\0" in value or not value.isprintable():
-        raise Refused(
+        raise HttpRefusal(
             Verdict.NOT_UNDERSTOOD, f"correlation is no printable text of {_MAX_CORRELATION} characters at most"
         )
     return value

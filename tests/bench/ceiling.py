@@ -12,8 +12,8 @@ from uuid import uuid4
 
 import uvloop
 
-from receiver.inbound import Callback
-from receiver.ingest.understand import understand
+from receiver.inbound import Inbound
+from receiver.ingest.understand import parse_inbound
 from receiver.store import postgres
 from receiver.store.job import Job
 
@@ -28,7 +28,7 @@ async def jobs(count: int) -> list[Job]:
     """Callbacks of one report each, as they leave the adapter."""
     form = "sequence=1&total=1&orgCode=000&updateTime=2026-11-20T06%3A31%3A46Z&source=2&smsMsgId={}_1&status=DELIVRD"
     callbacks = [
-        Callback(
+        Inbound(
             path="huawei/report",
             body=form.format(uuid4()).encode(),
             content_type=None,
@@ -38,7 +38,7 @@ async def jobs(count: int) -> list[Job]:
         )
         for _ in range(count)
     ]
-    return [(await understand(callback)).job for callback in callbacks]
+    return [(await parse_inbound(callback)).job for callback in callbacks]
 
 
 def row(job: Job) -> tuple[object, ...]:

@@ -17,7 +17,7 @@ from bench import servers, wrk
 from bench.cluster import Cluster
 from bench.usage import processes
 from bench.wrk import Answers, Load
-from receiver.inbound import Callback
+from receiver.inbound import Inbound
 from receiver.store.spool_file import SpoolFile
 
 _AT_ONCE: Final = 2_000
@@ -77,8 +77,8 @@ def _fill(folder: Path, reports: int) -> None:
     file.close()
 
 
-def _callback() -> Callback:
-    return Callback(
+def _callback() -> Inbound:
+    return Inbound(
         path="huawei/report",
         body=_FORM.format(uuid4()).encode(),
         content_type="application/x-www-form-urlencoded",

@@ -5,8 +5,8 @@ import time
 from datetime import UTC, datetime
 
 from fuzz.inputs import Given, Inputs
-from receiver.inbound import Callback
-from receiver.ingest.understand import understand
+from receiver.inbound import Inbound
+from receiver.ingest.understand import parse_inbound
 from receiver.providers import ENDPOINTS, INTAKES
 from receiver.providers.base import Verdict
 
@@ -15,7 +15,7 @@ OWN_FAULT = "a fault of the receiver's own"
 
 async def fault_of(given: Given) -> str | None:
     """What is wrong with what the adapters make of it."""
-    callback = Callback(
+    callback = Inbound(
         path=given.path,
         body=given.body,
         content_type=None,
@@ -23,7 +23,7 @@ async def fault_of(given: Given) -> str | None:
         remote_addr="203.0.113.7",
         request_id="fuzz",
     )
-    parsed, job = await understand(callback)
+    parsed, job = await parse_inbound(callback)
     if OWN_FAULT in (job.error or ""):
         return str(job.error)
     rows = [*job.reports, *job.replies, *job.submissions]
@@ -36,7 +36,7 @@ async def fault_of(given: Given) -> str | None:
         return "a text that PostgreSQL does not take"
     if given.path in ENDPOINTS:
         for verdict in Verdict:
-            json.loads(ENDPOINTS[given.path].answer(verdict, job.error or "", parsed.echo))
+            json.loads(ENDPOINTS[given.path].answer(verdict, job.error or "", parsed.answer_context))
     return None
 
 

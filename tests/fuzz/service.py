@@ -67,10 +67,10 @@ async def run(
     return fire.answers, fire.found
 
 
-Part = Callable[[Fire, aiohttp.ClientSession, int], Awaitable[None]]
+SegmentState = Callable[[Fire, aiohttp.ClientSession, int], Awaitable[None]]
 
 
-async def _until_the_end(fire: Fire, part: Part, first: int, step: int) -> None:
+async def _until_the_end(fire: Fire, part: SegmentState, first: int, step: int) -> None:
     number = first
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=HANG_S)) as client:
         while time.monotonic() < fire.ends and fire.service.alive:

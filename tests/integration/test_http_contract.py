@@ -131,7 +131,7 @@ async def test_text_is_utf_8_whatever_the_header_says(service: Service, charset:
     assert [row["body"] for row in replies] == ["退订"]
 
 
-SIBLINGS = [case for case in cases() if "sibling" in case.expected]
+SIBLINGS = [case for case in cases() if "expected_path" in case.expected]
 
 
 @pytest.mark.parametrize("case", SIBLINGS, ids=lambda case: case.name)
@@ -144,7 +144,7 @@ async def test_a_body_at_a_siblings_url_is_stored_with_a_warning_that_names_the_
     (warning,) = log.events("payload.wrong_url")
     assert warning["level"] == "warning"
     assert warning["path"] == case.path
-    assert warning["right_path"] == f"/callback/{case.expected['sibling']}"
+    assert warning["right_path"] == f"/callback/{case.expected['expected_path']}"
     assert warning["request_id"] == log.events("report.stored", "reply.stored")[0]["request_id"]
 
 

@@ -5,8 +5,8 @@ import time
 
 from support.reports import job, report
 
-from receiver.store.durable import Keeper
-from receiver.store.job import Place
+from receiver.store.durable import DurableStore
+from receiver.store.job import KeptIn
 from receiver.store.spool import Spool
 from receiver.store.writer import Writer
 from receiver.telemetry.metrics import build
@@ -17,9 +17,9 @@ async def test_a_late_event_loop_turns_nobody_away_while_the_spool_has_room(data
     metrics = build("test")
     spool = Spool(tmp_path / "spool", 1 << 20)
     writer = Writer(database, metrics, timeout_s=20.0, max_queue=100, max_flush=100)  # it never runs
-    keeper = Keeper(writer, spool, metrics, deadline_s=0.4)
+    keeper = DurableStore(writer, spool, metrics, deadline_s=0.4)
     loop = asyncio.get_running_loop()
     for when in (0.0, 0.29, 0.31, 0.39):
         loop.call_later(when, time.sleep, 0.6)
-    assert (await keeper.keep(job(report()))).place is Place.SPOOL
+    assert (await keeper.keep(job(report()))).kept_in is KeptIn.SPOOL
     await spool.close()

@@ -13,8 +13,8 @@ from support.reports import job, report
 from support.service import Service
 from support.writers import writing
 
-from receiver.store.durable import Keeper
-from receiver.store.job import Place
+from receiver.store.durable import DurableStore
+from receiver.store.job import KeptIn
 from receiver.store.spool import Spool
 from receiver.telemetry.metrics import build
 
@@ -150,11 +150,11 @@ async def test_a_body_that_cannot_even_be_kept_as_rejected_is_told_of_and_blocks
     metrics = build("test")
     spool = Spool(tmp_path / "spool", 1 << 20)
     async with writing(database, metrics) as writer:
-        keeper = Keeper(writer, spool, metrics, deadline_s=20.0)
+        keeper = DurableStore(writer, spool, metrics, deadline_s=20.0)
         with captured_log() as log:
             kept = await asyncio.gather(keeper.keep(job(error="POISON")), keeper.keep(job(report())))
     await spool.close()
-    assert [one.place for one in kept] == [Place.DATABASE] * 2
+    assert [one.kept_in for one in kept] == [KeptIn.DATABASE] * 2
     assert await stored(sql) == {"m-1"}
     (lost,) = log.events("payload.lost")
     assert lost["level"] == "error"

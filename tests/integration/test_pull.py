@@ -13,11 +13,10 @@ from support.pulling import ids, looping, opened, pulling, stored
 from support.tencent_api import REPLIES, pushed, pushed_reply, reply, report
 from support.waiting import eventually
 
-from receiver.pull import backoff as trouble
-from receiver.pull import loop
+from receiver.pull import backoff, loop
 from receiver.pull.wiring import keeping
 from receiver.service import storing as storage
-from receiver.store.durable import CannotKeep
+from receiver.store.durable import StoreUnavailable
 
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcfromtimestamp:DeprecationWarning")
 """The SDK's, from Python 3.12 on."""
@@ -32,8 +31,8 @@ async def api():
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
     """No story here is about how long it waits."""
-    monkeypatch.setattr(trouble, "_FIRST_S", 0.01)
-    monkeypatch.setattr(trouble, "_MOST_S", 0.05)
+    monkeypatch.setattr(backoff, "_FIRST_S", 0.01)
+    monkeypatch.setattr(backoff, "_MOST_S", 0.05)
     monkeypatch.setattr(loop, "_PAUSE_S", 0.02)
     monkeypatch.setattr(loop, "_KEEP_FIRST_S", 0.02)
     monkeypatch.setattr(loop, "_STOP_S", 0.5)
@@ -176,7 +175,7 @@ class TestWhenNothingCanBeKept:
 
         async def refuse(_callback):
             refused.set()
-            raise CannotKeep
+            raise StoreUnavailable
 
         async with looping(platform.sources[0], refuse, settings):
             await refused.wait()

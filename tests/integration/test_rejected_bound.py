@@ -15,9 +15,9 @@ from support.waiting import eventually
 from support.writers import writing
 
 from receiver.store import schema as migrate
-from receiver.store.durable import Keeper
+from receiver.store.durable import DurableStore
 from receiver.store.maintenance import rejected_quota as rejected_bound
-from receiver.store.maintenance.rejected_quota import Allowance, RejectedBound
+from receiver.store.maintenance.rejected_quota import RejectedBound, RejectedQuota
 from receiver.store.spool import Spool
 from receiver.telemetry.metrics import build
 
@@ -96,14 +96,14 @@ async def test_what_is_not_kept_is_told_of_in_few_lines_and_all_of_it_is_counted
 
 async def test_four_instances_flooded_at_the_same_time_keep_to_one_bound(database, sql, tmp_path):
     """None of them looks at the sizes: what each may keep until then is small enough for all of them."""
-    allowances = [Allowance(build("test"), MOST) for _ in range(4)]
+    allowances = [RejectedQuota(build("test"), MOST) for _ in range(4)]
     room, _ = await rejected_bound.make_room(sql, MOST)
     for allowance in allowances:
         allowance.renew(room)
     spool = Spool(tmp_path / "spool", 1 << 20)
     async with writing(database) as writer:
         for allowance in allowances:
-            keeper = Keeper(writer, spool, build("test"), deadline_s=30.0, rejected=allowance)
+            keeper = DurableStore(writer, spool, build("test"), deadline_s=30.0, rejected=allowance)
             for n in range(40):
                 await keeper.keep(job(body=junk(n), error="junk", received_at=datetime.now(UTC)))
     await spool.close()
@@ -114,7 +114,7 @@ async def test_four_instances_flooded_at_the_same_time_keep_to_one_bound(databas
 async def test_while_a_backup_reads_the_ring_the_bound_holds_and_what_comes_is_not_kept(database, sql):
     await sql.execute("ALTER FUNCTION sms_data.make_room_for_rejected SET lock_timeout = '10ms'")
     metrics = build("test")
-    allowance = Allowance(metrics, MOST)
+    allowance = RejectedQuota(metrics, MOST)
     bound = RejectedBound(database, metrics, allowance, max_bytes=MOST, days=10_000)
     written = 0
     async with connected(database) as backup, writing(database) as writer:
@@ -170,7 +170,7 @@ async def test_what_is_too_old_goes(database, sql, monkeypatch):
         for days in (0, 29, 31, 32, 33, 400):
             await writer.write(job(body=b"junk %6d" % days, error="junk", received_at=now - timedelta(days=days)))
     metrics = build("test")
-    bound = RejectedBound(database, metrics, Allowance(metrics, MOST), max_bytes=MOST, days=30)
+    bound = RejectedBound(database, metrics, RejectedQuota(metrics, MOST), max_bytes=MOST, days=30)
     with captured_log() as log:
         await bound._round()
         await bound._round()
@@ -184,15 +184,15 @@ async def test_an_outage_leaves_the_spool_to_what_is_understood(tmp_path):
     metrics = build("test")
     spool = Spool(tmp_path / "spool", MOST)
     async with writing("postgresql://nobody@127.0.0.1:1/none", metrics) as writer:
-        keeper = Keeper(writer, spool, metrics, deadline_s=30.0)
-        places = [(await keeper.keep(job(body=junk(n), error="junk"))).place for n in range(60)]
+        keeper = DurableStore(writer, spool, metrics, deadline_s=30.0)
+        places = [(await keeper.keep(job(body=junk(n), error="junk"))).kept_in for n in range(60)]
         assert set(places[:10]) == {"spool"}
         assert set(places[50:]) == {"nowhere"}
         assert spool.depth.file_bytes < MOST // 2
         padding = os.urandom(JUNK_BYTES)
         for n in range(50):
             kept = await keeper.keep(job(report(message_id=f"m-{n}"), body=padding, error="an item is bad"))
-            assert kept.place == "spool"
+            assert kept.kept_in == "spool"
     await spool.close()
     assert dropped(metrics.render().decode()) == places.count("nowhere")
 

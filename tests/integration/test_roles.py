@@ -273,7 +273,7 @@ async def test_a_lock_of_the_owners_is_not_waited_for_without_end(login: As, sql
 
 
 async def test_the_writer_makes_no_partitions_of_days_that_cannot_be(login: As, sql: asyncpg.Connection):
-    """Refused as wrong data: the service sets such a callback apart, where another error would stop it."""
+    """HttpRefusal as wrong data: the service sets such a callback apart, where another error would stop it."""
     async with connected(login("ingest")) as ingest:
         for day in ("'2019-12-31'", "current_date + 402", "'9999-12-31'", "'infinity'", "'-infinity'", "NULL"):
             with pytest.raises(asyncpg.DatetimeFieldOverflowError, match="no partitions are made for"):

@@ -65,7 +65,7 @@ async def test_the_table_of_classes_covers_exactly_the_reasons_of_the_schema(sql
 
 
 async def test_each_class_is_what_the_vendors_statistics_say(sql: asyncpg.Connection) -> None:
-    """Refused content, a missing permission and an empty account counted as the carrier's internal error."""
+    """HttpRefusal content, a missing permission and an empty account counted as the carrier's internal error."""
     found: dict[str, list[str]] = {}
     for row in await sql.fetch("SELECT reason, class FROM sms_data.failure_class ORDER BY reason"):
         found.setdefault(row["class"], []).append(row["reason"])

@@ -18,8 +18,8 @@ from support.service import Service
 from support.writers import writing
 
 from receiver.report import ProviderName, Reply, content_id
-from receiver.store.durable import CannotKeep, Keeper
-from receiver.store.job import Place
+from receiver.store.durable import DurableStore, StoreUnavailable
+from receiver.store.job import KeptIn
 from receiver.store.spool import Spool
 from receiver.store.sql import MAX_REPORTS_A_MESSAGE
 from receiver.store.writer import QueueFull, Writer
@@ -238,10 +238,10 @@ async def test_what_finds_the_queue_full_goes_to_the_spool_and_else_is_refused(d
     blocking = asyncio.create_task(writer.write(job(report(message_id="first"))))
     await asyncio.sleep(0)
     spool = Spool(tmp_path / "spool", 1 << 20)
-    keeper = Keeper(writer, spool, metrics, deadline_s=20.0)
-    assert (await keeper.keep(job(report(message_id="second")))).place is Place.SPOOL
+    keeper = DurableStore(writer, spool, metrics, deadline_s=20.0)
+    assert (await keeper.keep(job(report(message_id="second")))).kept_in is KeptIn.SPOOL
     await spool.close()
-    with pytest.raises(CannotKeep):
+    with pytest.raises(StoreUnavailable):
         await keeper.keep(job(report(message_id="third")))
     blocking.cancel()
 

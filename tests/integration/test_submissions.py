@@ -19,11 +19,11 @@ from support.waiting import eventually
 from support.writers import writing
 
 from receiver import service as lifecycle
-from receiver.inbound import Callback
-from receiver.ingest.understand import understand
+from receiver.inbound import Inbound
+from receiver.ingest.understand import parse_inbound
 from receiver.providers import SUBMISSIONS, url_path
 from receiver.settings import Settings
-from receiver.store.durable import Keeper
+from receiver.store.durable import DurableStore
 from receiver.store.spool import Spool
 from receiver.store.spool_file import FILE_NAME, SpoolFile
 from receiver.telemetry.metrics import build
@@ -247,14 +247,14 @@ async def test_a_spool_of_an_older_version_keeps_what_is_in_it_and_takes_more(tm
     for _ in range(2):
         spool = SpoolFile(folder, 1 << 20)
         first = spool.read(10)[0][1]
-        assert (first.body, first.correlation, first.refusal) == ("old", None, None)
+        assert (first.body, first.correlation, first.skip_parsing_reason) == ("old", None, None)
         spool.append([_callback(b"new")])
         assert spool.read(10)[-1][1] == _callback(b"new")
         spool.close()
 
 
-def _callback(body: bytes) -> Callback:
-    return Callback(
+def _callback(body: bytes) -> Inbound:
+    return Inbound(
         path="submissions/huawei",
         body=body,
         content_type=None,
@@ -272,9 +272,9 @@ async def test_a_message_with_too_many_submissions_refuses_the_next_one_aloud(
     spool = Spool(tmp_path / "spool", 1 << 20)
     async with writing(database) as writer, connected(database) as connection:
         await connection.execute("SELECT sms_data.create_partitions('2026-11-20')")
-        keeper = Keeper(writer, spool, build("test"), deadline_s=20.0)
+        keeper = DurableStore(writer, spool, build("test"), deadline_s=20.0)
         for code in ("000000", "E200041"):
-            _, job = await understand(_callback(huawei("m-1", code)))
+            _, job = await parse_inbound(_callback(huawei("m-1", code)))
             kept = await keeper.keep(job)
         assert list(kept.receipt.refused) == job.ids
         assert await connection.fetchval("SELECT path FROM sms.rejected_payload") == "/submissions/huawei"

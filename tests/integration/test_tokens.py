@@ -1,4 +1,4 @@
-"""Callback tokens: without the right one nothing is stored, and none is ever written anywhere."""
+"""Inbound tokens: without the right one nothing is stored, and none is ever written anywhere."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from urllib.parse import quote

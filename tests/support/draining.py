@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from receiver.ingest.drain import Drain
 from receiver.ingest.quarantine import Quarantine
-from receiver.store.durable import Keeper
+from receiver.store.durable import DurableStore
 from receiver.store.spool import Spool
 from receiver.store.writer import Writer
 from receiver.telemetry.metrics import Metrics
@@ -15,9 +15,9 @@ from receiver.telemetry.metrics import Metrics
 @asynccontextmanager
 async def draining(
     url: str, writer: Writer, spool: Spool, metrics: Metrics, *, timeout_s: float = 20.0
-) -> AsyncIterator[Keeper]:
+) -> AsyncIterator[DurableStore]:
     """A keeper whose spool is drained while the block runs."""
-    keeper = Keeper(writer, spool, metrics, deadline_s=20.0)
+    keeper = DurableStore(writer, spool, metrics, deadline_s=20.0)
     quarantine = Quarantine(url, keeper, spool, metrics, timeout_s=timeout_s)
     running = asyncio.create_task(Drain(keeper, writer, spool, metrics, quarantine).run())
     try:

@@ -11,20 +11,20 @@ from typing import Any
 
 from receiver.cli.pull import pull
 from receiver.pull import loop
-from receiver.pull.journal import Hand
+from receiver.pull.journal import AnswerJournal
 from receiver.store import postgres
-from receiver.store.durable import Keeper
+from receiver.store.durable import DurableStore
 
 POINTS: dict[str, tuple[Any, str, bool]] = {
-    "the call is noted": (Hand, "begin", True),
-    "the answer is in memory alone": (Hand, "hold", False),
+    "the call is noted": (AnswerJournal, "begin", True),
+    "the answer is in memory alone": (AnswerJournal, "hold", False),
     "the answer is on the disk without its name": (Path, "rename", False),
-    "the answer is on the disk": (Hand, "hold", True),
+    "the answer is on the disk": (AnswerJournal, "hold", True),
     "the loop has the answer": (loop, "_keep_for_certain", False),
-    "keeping begins": (Keeper, "keep", False),
+    "keeping begins": (DurableStore, "keep", False),
     "it is committed and nobody knows": (postgres, "write", True),
-    "it is kept": (Hand, "release", False),
-    "it is let go": (Hand, "release", True),
+    "it is kept": (AnswerJournal, "release", False),
+    "it is let go": (AnswerJournal, "release", True),
 }
 """Owner, function, and whether the end comes after it."""
 

@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from receiver.pull.journal import Hand
+from receiver.pull.journal import AnswerJournal
 from receiver.pull.loop import Keep, run_pull
 from receiver.pull.source import Opened, Source
 from receiver.pull.sources import PLATFORMS
@@ -87,7 +87,7 @@ class PullProcess:
 @asynccontextmanager
 async def looping(source: Source, keep: Keep, settings: Settings) -> AsyncIterator[asyncio.Task[None]]:
     """One loop alone, on the settings' data folder; at the end it is stopped as a service stops it."""
-    hand = Hand(settings.data_dir / "pull", source.path)
+    hand = AnswerJournal(settings.data_dir / "pull", source.path)
     loop = run_pull(source, keep, hand, can_keep=lambda: True, note=lambda _outcome, _count: None)
     task = asyncio.create_task(loop)
     try:

@@ -7,9 +7,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from receiver.inbound import Callback
+from receiver.inbound import Inbound
 from receiver.report import RANK, DeliveryReport, ProviderName, Reason, RowId, Status, Submission
-from receiver.state import SUBMITTED, MessageState, Part, merge_parts, message_state, part_of
+from receiver.state import SUBMITTED, MessageState, SegmentState, merge_parts, message_state, segment_state
 from receiver.store.job import Job
 
 PROVIDER = ProviderName("huawei")
@@ -53,8 +53,8 @@ def submission(code: str = "000000", **changes: Any) -> Submission:
     return Submission(**(given | {"submitted_at": NOON} | changes))
 
 
-def callback(received_at: datetime = NOON, body: bytes = b"by hand") -> Callback:
-    return Callback(
+def callback(received_at: datetime = NOON, body: bytes = b"by hand") -> Inbound:
+    return Inbound(
         path="huawei/report",
         body=body,
         content_type=None,
@@ -75,17 +75,17 @@ def job(*rows: Row, received_at: datetime = NOON, body: bytes = b"by hand", **ch
     return Job(**(given | changes))
 
 
-def parts_of(rows: Iterable[Row]) -> dict[int, Part]:
+def parts_of(rows: Iterable[Row]) -> dict[int, SegmentState]:
     return merge_parts(*map(_parts, rows))
 
 
-def _parts(row: Row) -> dict[int, Part]:
+def _parts(row: Row) -> dict[int, SegmentState]:
     """Written apart from the store's: what the answer to a submission says stands under a key of its own."""
     if isinstance(row, DeliveryReport):
-        segment, part = part_of(row)
+        segment, part = segment_state(row)
         return {segment: part}
     submitted = row.submitted_at.astimezone(UTC).isoformat() if row.submitted_at else ""
-    return {SUBMITTED: Part(RANK[row.status], submitted, row.code, row.status.value, row.reason or "")}
+    return {SUBMITTED: SegmentState(RANK[row.status], submitted, row.code, row.status.value, row.reason or "")}
 
 
 def state_of(rows: Sequence[Row]) -> MessageState:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from receiver.addresses import Networks, neighbourhood, parse_network, socket_address, url_of
+from receiver.addresses import Networks, client_key, parse_network, socket_address, url_of
 
 
 @pytest.mark.parametrize(
@@ -57,6 +57,6 @@ def test_what_is_no_network_is_refused(text):
 
 
 def test_a_site_of_ipv6_counts_as_one_client():
-    assert neighbourhood("2001:db8:0:1::5") == neighbourhood("2001:db8:0:1:ffff::5")
-    assert neighbourhood("2001:db8:0:1::5") != neighbourhood("2001:db8:0:2::5")
-    assert neighbourhood("198.51.100.7") == "198.51.100.7"
+    assert client_key("2001:db8:0:1::5") == client_key("2001:db8:0:1:ffff::5")
+    assert client_key("2001:db8:0:1::5") != client_key("2001:db8:0:2::5")
+    assert client_key("198.51.100.7") == "198.51.100.7"

@@ -8,7 +8,7 @@ import pytest
 from support.amplified import AMPLIFIED, nested, packet
 from support.reports import callback, job, report
 
-from receiver.ingest.understand import understand
+from receiver.ingest.understand import parse_inbound
 from receiver.providers.payload import MAX_ITEMS
 from receiver.report import Envelope
 from receiver.store import batch as rows_of
@@ -20,7 +20,7 @@ A_BYTE, A_ROW = 4, 2_048
 
 
 async def understood(path: str, body: bytes) -> Job:
-    _, made = await understand(replace(callback(body=body), path=path))
+    _, made = await parse_inbound(replace(callback(body=body), path=path))
     assert made.error is None
     return made
 

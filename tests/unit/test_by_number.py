@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support.capture import captured_log
 
-from receiver.inbound import Callback
+from receiver.inbound import Inbound
 from receiver.pull import by_number
 from receiver.pull.by_number import Found
-from receiver.pull.source import Handed, Lookup, PullFailed
+from receiver.pull.source import Lookup, PulledAnswer, PullFailed
 
 NUMBER = "+8613800000001"
 LIMIT = 10
@@ -30,16 +30,16 @@ class Platform:
         self._includes_end = includes_end
         self._refuse = refuse
 
-    def fetch(self, _number: str, since: datetime, until: datetime) -> Handed:
+    def fetch(self, _number: str, since: datetime, until: datetime) -> PulledAnswer:
         first, last = (int(moment.timestamp()) - FIRST for moment in (since, until))
         self.asked.append((first, last))
         if error := self._refuse(first, last):
             raise error
         meant = range(first, last + self._includes_end)
         found = [name for name in self.known if int(name.partition("-")[0]) in meant][:LIMIT]
-        return Handed(json.dumps(found).encode(), len(found))
+        return PulledAnswer(json.dumps(found).encode(), len(found))
 
-    async def store(self, callback: Callback) -> int:
+    async def store(self, callback: Inbound) -> int:
         names = json.loads(callback.body)
         new = [name for name in names if name not in self.stored]
         self.stored.update(names)

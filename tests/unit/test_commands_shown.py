@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from receiver.cli import main
 from receiver.cli.shown import Shown
-from receiver.inbound import Callback
+from receiver.inbound import Inbound
 from receiver.store.spool_file import as_line
 
 OBEYED = ("Cc", "Cf", "Zl", "Zp", "Cs")
@@ -52,7 +52,7 @@ def test_what_was_pasted_is_repeated_with_escapes(arguments: tuple[str, ...]) ->
 def test_a_line_of_the_spool_is_json_and_shows_itself_on_a_terminal(content_type: str, refusal: str) -> None:
     received_at = datetime(2026, 11, 20, tzinfo=UTC)
     given = {"content_type": content_type, "refusal": refusal, "body": b"\x1b", "request_id": "r", "remote_addr": None}
-    line = as_line(1, Callback(path="huawei/report", received_at=received_at, **given)).decode()
+    line = as_line(1, Inbound(path="huawei/report", received_at=received_at, **given)).decode()
     assert of_obeyed(line) == []
     assert line.count("\n") == 1
     assert (json.loads(line)["content_type"], json.loads(line)["refusal"]) == (content_type, refusal)

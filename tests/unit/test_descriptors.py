@@ -8,9 +8,9 @@ import pytest
 
 ASK = """
 import json, resource, sys
-from receiver.server.descriptors import room_for
+from receiver.server.descriptors import raise_nofile_limit
 resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), int(sys.argv[2])))
-room = room_for(int(sys.argv[3]))
+room = raise_nofile_limit(int(sys.argv[3]))
 print(json.dumps([room, resource.getrlimit(resource.RLIMIT_NOFILE)[0]]))
 """
 

@@ -31,7 +31,7 @@ def test_adapter_makes_of_it_what_the_fixture_says(case: Case) -> None:
         assert [
             {name: column(row, name) for name in want} for row, want in zip(rows, expected, strict=True)
         ] == expected
-    assert (got.sibling if understood(got) else None) == case.expected.get("sibling")
+    assert (got.expected_path if understood(got) else None) == case.expected.get("expected_path")
     assert understood(got) == (case.expected["http_status"] == 200)
     if case.expected["rejected"] is None:
         assert got.faults == []
@@ -43,9 +43,8 @@ def test_adapter_makes_of_it_what_the_fixture_says(case: Case) -> None:
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
 def test_answer_is_in_the_providers_own_shape(case: Case) -> None:
     verdict = Verdict.GOOD if case.expected["http_status"] == 200 else Verdict.NOT_UNDERSTOOD
-    answer = json.loads(
-        ENDPOINTS[case.expected["endpoint"]].answer(verdict, "why", parsed(case.expected["endpoint"], case.body).echo)
-    )
+    endpoint = ENDPOINTS[case.expected["endpoint"]]
+    answer = json.loads(endpoint.answer(verdict, "why", parsed(endpoint.path, case.body).answer_context))
     assert {name: answer.get(name) for name in case.expected["answer"]} == case.expected["answer"]
 
 

@@ -9,11 +9,11 @@ import pytest
 from support import tencent_api
 from support.capture import captured_log
 
-from receiver.pull import backoff as trouble
-from receiver.pull.backoff import Trouble
-from receiver.pull.journal import Hand
+from receiver.pull import backoff
+from receiver.pull.backoff import Backoff
+from receiver.pull.journal import AnswerJournal
 from receiver.pull.loop import as_callback
-from receiver.pull.source import Handed, PullFailed
+from receiver.pull.source import PulledAnswer, PullFailed
 from receiver.pull.sources import PLATFORMS
 from receiver.pull.sources.tencent import handed
 from receiver.pull.sources.tencent_errors import failure
@@ -92,7 +92,7 @@ class TestAnswers:
     def test_items_are_counted(self):
         for count in (0, 1, 100):
             body = json.dumps({"Response": {NAME: [{}] * count, "RequestId": "r"}}).encode()
-            assert handed(body, NAME) == Handed(body, count)
+            assert handed(body, NAME) == PulledAnswer(body, count)
 
     @pytest.mark.parametrize("nothing", [{}, {NAME: None}, {NAME: []}])
     def test_nothing_is_nothing(self, nothing):
@@ -104,7 +104,7 @@ class TestAnswers:
         [b'{"Response": {"PullSmsSendStatusSet": [{"SerialNo": "1', b'{"Response": {"PullSmsSendStatusSet": 7}}'],
     )
     def test_an_answer_with_the_list_in_it_is_kept_whatever_it_is(self, broken):
-        assert handed(broken, NAME) == Handed(broken, 1)
+        assert handed(broken, NAME) == PulledAnswer(broken, 1)
 
     @pytest.mark.parametrize("other", [b"", b"<html>", b"{}", b"[]", b'{"Response": null}', b"[" * 100_000, b"\xff"])
     def test_what_is_not_the_api_is_a_failure(self, other):
@@ -121,28 +121,28 @@ class TestAnswers:
 
 class TestHand:
     def test_an_answer_is_held_byte_for_byte_until_it_is_let_go(self, tmp_path):
-        hand = Hand(tmp_path / "pull", PATH)
-        callback = as_callback(PATH, Handed(b'{"a":\n1}\n\xff\x00', 1))
+        hand = AnswerJournal(tmp_path / "pull", PATH)
+        callback = as_callback(PATH, PulledAnswer(b'{"a":\n1}\n\xff\x00', 1))
         hand.begin()
         hand.hold(callback)
-        again = Hand(tmp_path / "pull", PATH)
+        again = AnswerJournal(tmp_path / "pull", PATH)
         assert again.held() == callback
         assert again.interrupted() is None
         again.release()
         assert again.held() is None
 
     def test_a_call_without_an_answer_is_remembered(self, tmp_path):
-        hand = Hand(tmp_path, PATH)
+        hand = AnswerJournal(tmp_path, PATH)
         assert hand.interrupted() is None
         hand.begin()
-        since = datetime.fromisoformat(Hand(tmp_path, PATH).interrupted())
+        since = datetime.fromisoformat(AnswerJournal(tmp_path, PATH).interrupted())
         assert since <= datetime.now(UTC)
         hand.end()
-        assert Hand(tmp_path, PATH).interrupted() is None
+        assert AnswerJournal(tmp_path, PATH).interrupted() is None
 
     def test_nobody_else_can_read_it(self, tmp_path):
-        hand = Hand(tmp_path / "pull", PATH)
-        hand.hold(as_callback(PATH, Handed(b"{}", 1)))
+        hand = AnswerJournal(tmp_path / "pull", PATH)
+        hand.hold(as_callback(PATH, PulledAnswer(b"{}", 1)))
         assert (tmp_path / "pull").stat().st_mode & 0o077 == 0
         assert [file.stat().st_mode & 0o077 for file in (tmp_path / "pull").iterdir()] == [0, 0]
 
@@ -150,7 +150,7 @@ class TestHand:
     def test_what_cannot_be_read_is_set_aside_and_told_of(self, tmp_path, content):
         (tmp_path / "tencent-pulled-reports.answer").write_bytes(content)
         with captured_log() as log:
-            assert Hand(tmp_path, PATH).held() is None
+            assert AnswerJournal(tmp_path, PATH).held() is None
         assert log.events("pull.answer_unreadable")
         (aside,) = tmp_path.glob("*.broken-*")
         assert aside.read_bytes() == content
@@ -159,9 +159,9 @@ class TestHand:
         folder = tmp_path / "file"
         folder.write_text("in the way")
         with captured_log() as log:
-            hand = Hand(folder, PATH)
+            hand = AnswerJournal(folder, PATH)
             hand.begin()
-            hand.hold(as_callback(PATH, Handed(b"{}", 1)))
+            hand.hold(as_callback(PATH, PulledAnswer(b"{}", 1)))
             assert hand.held() is None
             hand.end()
             hand.release()
@@ -170,24 +170,24 @@ class TestHand:
 
 class TestPatience:
     def test_each_failure_waits_longer_up_to_a_minute_and_a_success_starts_anew(self, monkeypatch):
-        monkeypatch.setattr(trouble.random, "uniform", lambda _least, most: most)
-        some = Trouble(PATH)
+        monkeypatch.setattr(backoff.random, "uniform", lambda _least, most: most)
+        some = Backoff(PATH)
         error = PullFailed("RequestLimitExceeded", "later")
         assert [some.failed(error) for _ in range(8)] == [1, 2, 4, 8, 16, 32, 60, 60]
         some.over()
         assert some.failed(error) == 1
 
     def test_what_only_a_person_can_mend_is_asked_for_once_a_minute_at_once(self, monkeypatch):
-        monkeypatch.setattr(trouble.random, "uniform", lambda _least, most: most)
-        some = Trouble(PATH)
+        monkeypatch.setattr(backoff.random, "uniform", lambda _least, most: most)
+        some = Backoff(PATH)
         assert some.failed(failure("AuthFailure.SignatureFailure", "")) == 60
         some.over()
         assert some.failed(failure("RequestLimitExceeded", "")) == 1
 
     def test_the_same_is_told_once_a_minute_but_doubt_always(self, monkeypatch):
         now = 1_000.0
-        monkeypatch.setattr(trouble, "monotonic", lambda: now)
-        some = Trouble(PATH)
+        monkeypatch.setattr(backoff, "monotonic", lambda: now)
+        some = Backoff(PATH)
         with captured_log() as log:
             for _ in range(5):
                 some.failed(PullFailed("AuthFailure", "check the key"))

@@ -90,7 +90,7 @@ class TestTheReceiverUnderstands:
         for request in made(provider, kind="reports"):
             parsed = parse(request.push.path, request.push.body)
             assert not parsed.faults
-            assert parsed.sibling is None
+            assert parsed.expected_path is None
             assert tuple(report.message_id for report in parsed.reports) == request.push.message_ids
             assert "unknown" not in {report.status for report in parsed.reports}
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from support.reports import ANSWERS, NOON, parts_of, report, some_report, some_reports, some_rows, state_of, submission
 
 from receiver.report import FINAL, RANK, Reason, Status
-from receiver.state import WHOLE_MESSAGE, merge_parts, message_state, part_of
+from receiver.state import WHOLE_MESSAGE, merge_parts, message_state, segment_state
 
 LATER = NOON + timedelta(minutes=1)
 
@@ -110,7 +110,7 @@ def test_an_expiry_that_the_platform_made_up_speaks_for_the_segments_that_nobody
     """It has no sequence and no time (vendor notes): no report came from the carrier within 72 hours."""
     expired = report("EXPIRED", reported_by="platform")
     first, second = (report("DELIVRD", segment=number, segments=2, happened_at=NOON) for number in (1, 2))
-    assert part_of(expired)[0] == WHOLE_MESSAGE
+    assert segment_state(expired)[0] == WHOLE_MESSAGE
     assert state_of([expired]).status is Status.EXPIRED
     assert state_of([first, expired]).status is Status.EXPIRED
     assert state_of([first, expired]).happened_at is None

@@ -16,14 +16,14 @@ from pydantic_settings import SettingsConfigDict
 from receiver.providers import tencent_pulled as wire
 from receiver.providers.tencent import NAME
 from receiver.pull.settings import PullSettings, variable
-from receiver.pull.source import Handed, Lookup, Opened, Platform, Source
+from receiver.pull.source import Lookup, Opened, Platform, PulledAnswer, Source
 from receiver.pull.sources.tencent_errors import NOT_THE_API, failure
 from receiver.settings import PREFIX, read
 
 MAX_ITEMS: Final = 100
 _LOOKUPS_PER_S: Final = 10.0
 
-Ask = Callable[[Mapping[str, object]], Handed]
+Ask = Callable[[Mapping[str, object]], PulledAnswer]
 
 
 class TencentPull(PullSettings):
@@ -82,7 +82,7 @@ def _source(settings: TencentPull, path: str, action: str, list_name: str) -> So
 def _lookup(settings: TencentPull, path: str, action: str, list_name: str) -> Lookup:
     ask = _asker(settings, action, list_name)
 
-    def fetch(number: str, since: datetime, until: datetime) -> Handed:
+    def fetch(number: str, since: datetime, until: datetime) -> PulledAnswer:
         span = {"BeginTime": int(since.timestamp()), "EndTime": int(until.timestamp())}
         return ask(span | {"PhoneNumber": number, "Offset": 0, "Limit": MAX_ITEMS})
 
@@ -108,14 +108,14 @@ def _asker(settings: TencentPull, action: str, list_name: str) -> Ask:
         timeout_s=settings.timeout_s,
     )
 
-    def ask(params: Mapping[str, object]) -> Handed:
+    def ask(params: Mapping[str, object]) -> PulledAnswer:
         body = tencent_sdk.call(client, action, {"SmsSdkAppId": settings.sdk_app_id, **params})
         return handed(body, list_name)
 
     return ask
 
 
-def handed(body: bytes, list_name: str) -> Handed:
+def handed(body: bytes, list_name: str) -> PulledAnswer:
     """The answer, with the number of its items. Raises PullFailed where it is an error, or not the API's at all.
 
     An answer that can't be read counts as one item where the list's name is in it: it is kept for a person to read.
@@ -125,14 +125,14 @@ def handed(body: bytes, list_name: str) -> Handed:
         error, items = response.get("Error"), response.get(list_name)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as broken:
         if list_name.encode() in body:
-            return Handed(body, 1)
+            return PulledAnswer(body, 1)
         raise failure(NOT_THE_API, type(broken).__name__) from broken
     if error:
         told = error if isinstance(error, dict) else {}
         raise failure(str(told.get("Code")), str(told.get("Message")))
     if not items:
-        return Handed(body, 0)
-    return Handed(body, len(items) if isinstance(items, list) else 1)
+        return PulledAnswer(body, 0)
+    return PulledAnswer(body, len(items) if isinstance(items, list) else 1)
 
 
 PLATFORM: Final = Platform(name=NAME, settings=TencentPull, switch="secret_id", open=_open)

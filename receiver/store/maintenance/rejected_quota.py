@@ -50,7 +50,7 @@ DELETE FROM sms_data.rejected_payload WHERE (rejected_id, received_at) IN (
 log = get_logger()
 
 
-class Allowance:
+class RejectedQuota:
     """How many bytes of rejected payloads this instance may keep until somebody has looked at the sizes again."""
 
     def __init__(self, metrics: Metrics, max_bytes: int) -> None:
@@ -97,7 +97,7 @@ class Allowance:
 class RejectedBound:
     """The service's own rounds: at intervals, and as soon as the allowance runs out."""
 
-    def __init__(self, url: str, metrics: Metrics, allowance: Allowance, *, max_bytes: int, days: int) -> None:
+    def __init__(self, url: str, metrics: Metrics, allowance: RejectedQuota, *, max_bytes: int, days: int) -> None:
         self._url = url
         self._metrics = metrics
         self._allowance = allowance
