@@ -51,7 +51,13 @@ def test_what_was_pasted_is_repeated_with_escapes(arguments: tuple[str, ...]) ->
 @given(content_type=hostile, refusal=hostile)
 def test_a_line_of_the_spool_is_json_and_shows_itself_on_a_terminal(content_type: str, refusal: str) -> None:
     received_at = datetime(2026, 11, 20, tzinfo=UTC)
-    given = {"content_type": content_type, "refusal": refusal, "body": b"\x1b", "request_id": "r", "remote_addr": None}
+    given = {
+        "content_type": content_type,
+        "skip_parsing_reason": refusal,
+        "body": b"\x1b",
+        "request_id": "r",
+        "remote_addr": None,
+    }
     line = as_line(1, Inbound(path="huawei/report", received_at=received_at, **given)).decode()
     assert of_obeyed(line) == []
     assert line.count("\n") == 1
