@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 import click
 
 from receiver.cli.common import run_interruptibly
-from receiver.providers import TRAFFICS
-from receiver.providers.traffic import Push, Traffic
 from receiver.signals import Interrupted
+from receiver.simulate.dialects import DIALECTS
+from receiver.simulate.dialects.base import Dialect, Push
 from receiver.simulate.lifecycles import Plan
 from receiver.simulate.send import Target, send
 from receiver.simulate.tally import Outcome, Tally, as_text, ledger_line
@@ -68,7 +68,7 @@ def _moment(_context: click.Context, _parameter: click.Parameter, value: str | N
 
 
 @click.command()
-@click.argument("provider", type=click.Choice(sorted(TRAFFICS)))
+@click.argument("provider", type=click.Choice(sorted(DIALECTS)))
 @click.option(
     "--url", default="http://127.0.0.1:8080", show_default=True, callback=_base_url, help="The receiver's address."
 )
@@ -128,22 +128,22 @@ def simulate(
         shuffle=shuffle,
         **shares,
     )
-    sign = _signer(TRAFFICS[provider], key_pair)
+    sign = _signer(DIALECTS[provider], key_pair)
     target = Target(url=url, token=token, rate=rate, concurrency=concurrency, timeout_s=timeout, sign=sign)
     tally = Tally()
-    cut_short = _run(requests(TRAFFICS[provider], plan), target, tally, count, record)
+    cut_short = _run(requests(DIALECTS[provider], plan), target, tally, count, record)
     begun = now.isoformat().replace("+00:00", "Z")
     summary = {"provider": provider, "url": url, "seed": seed, "now": begun, **tally.summary()}
     click.echo(json.dumps(summary) if as_json else as_text(summary))
     sys.exit(cut_short or (0 if tally.as_expected else 1))
 
 
-def _signer(traffic: Traffic, key_pair: str | None) -> Callable[[str, Push], dict[str, str]] | None:
+def _signer(dialect: Dialect, key_pair: str | None) -> Callable[[str, Push], dict[str, str]] | None:
     """How pushes are signed with the key pair, at the time at which they are sent."""
     if key_pair is None:
         return None
     access, colon, secret = key_pair.partition(":")
-    make = traffic.sign
+    make = dialect.sign
     if make is None or not (access and colon and secret):
         raise click.UsageError("--sign takes access:secret, for a platform that signs its pushes")
     return lambda url, push: make(url, push.body, push.content_type, access=access, secret=secret, at=datetime.now(UTC))

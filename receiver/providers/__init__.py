@@ -4,7 +4,6 @@ from typing import Final
 
 from receiver.providers import cloudsms, huawei, tencent, tencent_pulled
 from receiver.providers.base import Endpoint, Origin, Parse, Provider, Verify
-from receiver.providers.traffic import Traffic
 from receiver.report import ProviderName
 
 PROVIDERS: Final[tuple[Provider, ...]] = (
@@ -18,9 +17,6 @@ ENDPOINTS: Final[dict[str, Endpoint]] = {e.path: e for provider in PROVIDERS for
 
 SOURCES: Final[dict[str, Endpoint]] = {source.path: source for source in tencent_pulled.SOURCES}
 """What we fetch ourselves (`receiver.pull`): kept and understood like callbacks, but no URL leads to them."""
-
-TRAFFICS: Final[dict[str, Traffic]] = {p.name: p.traffic for p in PROVIDERS if p.traffic}
-"""How `receiver simulate` plays each of them."""
 
 SUBMISSIONS_PREFIX: Final = "submissions/"
 

@@ -7,7 +7,6 @@ from enum import StrEnum
 from functools import partial
 from typing import Final
 
-from receiver.providers.traffic import Traffic
 from receiver.report import DeliveryReport, ProviderName, Reply, Submission
 
 
@@ -121,8 +120,8 @@ class Provider:
     """One SMS platform.
 
     After `reporting_window_h` hours it reports no more. The rest is more than the least: `submissions` parses what its
-    send API answered, `traffic` is how `receiver simulate` plays it, `verify` checks the signature of a push (its head,
-    then its body), and `origin` is the preset of its name for the list of who may call.
+    send API answered, `verify` checks the signature of a push (its head, then its body), and `origin` is the preset of
+    its name for the list of who may call.
     """
 
     name: ProviderName
@@ -130,6 +129,5 @@ class Provider:
     endpoints: tuple[Endpoint, ...]
     reporting_window_h: int
     submissions: Parse | None = None
-    traffic: Traffic | None = None
     verify: Verify | None = None
     origin: Origin | None = None

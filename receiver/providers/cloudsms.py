@@ -18,7 +18,6 @@ import orjson
 from pydantic import Field
 
 from receiver.providers.base import Endpoint, Origin, Parsed, Provider, Verdict
-from receiver.providers.cloudsms_traffic import TRAFFIC
 from receiver.providers.fields import (
     BEIJING,
     beijing_wall_clock,
@@ -235,6 +234,5 @@ PROVIDER: Final = Provider(
     endpoints=(Endpoint(provider=NAME, path=REPORT, parse=parse, answer=answer),),
     submissions=parse_submissions,
     reporting_window_h=25,
-    traffic=TRAFFIC,
     origin=ORIGIN,
 )

@@ -20,7 +20,6 @@ from pydantic import BeforeValidator, Field
 from receiver.providers.base import HTTP_STATUS, Origin, Parsed, Provider, Verdict, endpoints
 from receiver.providers.fields import alpha2, context, e164, iso_utc, meaning, refusal
 from receiver.providers.huawei_signature import verify
-from receiver.providers.huawei_traffic import TRAFFIC
 from receiver.providers.payload import (
     Item,
     OptionalText,
@@ -230,7 +229,6 @@ PROVIDER: Final = Provider(
     endpoints=endpoints(NAME, (REPORT, REPORTS, UPLINK), parse, answer),
     submissions=parse_submissions,
     reporting_window_h=72,
-    traffic=TRAFFIC,
     verify=verify,
     origin=ORIGIN,
 )

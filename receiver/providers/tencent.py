@@ -47,7 +47,6 @@ from receiver.providers.payload import (
     scalar_text,
     text_of,
 )
-from receiver.providers.tencent_traffic import TRAFFIC
 from receiver.report import DeliveryReport, ProviderName, Reason, Reply, Status, Submission, content_id
 
 NAME: Final = ProviderName("tencent")
@@ -216,5 +215,4 @@ PROVIDER: Final = Provider(
     endpoints=endpoints(NAME, (REPORTS, REPLY), parse, answer),
     submissions=parse_submissions,
     reporting_window_h=72,
-    traffic=TRAFFIC,
 )

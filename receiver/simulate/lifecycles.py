@@ -1,4 +1,4 @@
-"""The lives of made-up messages: events in the order in which a platform would tell of them. Pure and seeded."""
+"""The lifecycles of made-up messages: events in the order in which a platform would report them. Pure and seeded."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -9,9 +9,9 @@ from random import Random
 from typing import Final
 from uuid import UUID
 
-from receiver.providers.traffic import Event, Outcome, Traffic, choose
+from receiver.simulate.dialects.base import Dialect, Event, Outcome, choose
 
-LIFE: Final = timedelta(seconds=30)
+LIFETIME: Final = timedelta(seconds=30)
 """A message's last report comes at most so long after it was sent."""
 
 _USUAL_DELAY_S: Final = 4.0
@@ -60,57 +60,57 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
-    """An event, and whether it was told of before."""
+class Emission:
+    """An event to push, and whether it was pushed before."""
 
     event: Event
     again: bool
 
 
-def tellings(traffic: Traffic, plan: Plan) -> Iterator[Telling]:
+def emissions(dialect: Dialect, plan: Plan) -> Iterator[Emission]:
     """Exactly `plan.count` of them. Times are such that none lies in the future when it is sent at its pace."""
     rng = Random(plan.seed)  # noqa: S311  # to be repeated, not to be secret
     spacing = timedelta(seconds=max(plan.spacing_s, _MIN_SPACING_S))
-    begins_at = plan.ends_at - LIFE - plan.count * spacing
+    begins_at = plan.ends_at - LIFETIME - plan.count * spacing
     serials = count(1)
-    waiting: list[tuple[datetime, int, Telling]] = []
+    waiting: list[tuple[datetime, int, Emission]] = []
     planned = 0
     while planned < plan.count:
         now = begins_at + planned * spacing
-        life = _life(rng, traffic, plan, now, serials)
-        for due, telling in islice(life, plan.count - planned):
+        lifecycle = _lifecycle(rng, dialect, plan, now, serials)
+        for due, emission in islice(lifecycle, plan.count - planned):
             planned += 1
-            heappush(waiting, (due, planned, telling))
+            heappush(waiting, (due, planned, emission))
         while waiting and waiting[0][0] <= now:
             yield heappop(waiting)[2]
     while waiting:
         yield heappop(waiting)[2]
 
 
-def _life(
-    rng: Random, traffic: Traffic, plan: Plan, sent_at: datetime, serials: Iterator[int]
-) -> Iterator[tuple[datetime, Telling]]:
-    """All that is told of one message, and when: perhaps twice, perhaps late."""
-    for event in _events(rng, traffic, plan, sent_at, serials):
+def _lifecycle(
+    rng: Random, dialect: Dialect, plan: Plan, sent_at: datetime, serials: Iterator[int]
+) -> Iterator[tuple[datetime, Emission]]:
+    """Every emission about one message and when it is due: perhaps twice, perhaps late."""
+    for event in _events(rng, dialect, plan, sent_at, serials):
         late = plan.shuffle and rng.random() < _LATE
-        due = event.happened_at + timedelta(seconds=rng.uniform(1, LIFE.total_seconds()) if late else 0)
-        yield due, Telling(event, again=False)
+        due = event.happened_at + timedelta(seconds=rng.uniform(1, LIFETIME.total_seconds()) if late else 0)
+        yield due, Emission(event, again=False)
         if rng.random() < plan.duplicates:
-            yield due + timedelta(seconds=rng.uniform(0, 5)), Telling(event, again=True)
+            yield due + timedelta(seconds=rng.uniform(0, 5)), Emission(event, again=True)
 
 
-def _events(rng: Random, traffic: Traffic, plan: Plan, sent_at: datetime, serials: Iterator[int]) -> Iterator[Event]:
+def _events(rng: Random, dialect: Dialect, plan: Plan, sent_at: datetime, serials: Iterator[int]) -> Iterator[Event]:
     """The states of each segment of one message."""
     message = _message(rng, sent_at)
-    segments = rng.randint(2, 6) if traffic.segmented and rng.random() < plan.long else 1
+    segments = rng.randint(2, 6) if dialect.segmented and rng.random() < plan.long else 1
     doomed = rng.randint(1, segments) if rng.random() < plan.failures else None
-    told_early = rng.random() < traffic.interim
+    reported_early = rng.random() < dialect.interim
     for segment in range(1, segments + 1):
         # One failed segment makes the message failed, and most often the others fail with it.
         failed = segment == doomed or (doomed is not None and rng.random() < _FAIL_TOGETHER)
-        delay = min(1 + rng.expovariate(1 / _USUAL_DELAY_S), LIFE.total_seconds())
+        delay = min(1 + rng.expovariate(1 / _USUAL_DELAY_S), LIFETIME.total_seconds())
         steps: list[tuple[Outcome, float]] = [("failed" if failed else "delivered", delay)]
-        if told_early:
+        if reported_early:
             steps.insert(0, ("interim", rng.uniform(0, delay)))
         for outcome, after in steps:
             yield replace(

@@ -7,7 +7,7 @@ from time import monotonic
 
 import aiohttp
 
-from receiver.providers.traffic import Push
+from receiver.simulate.dialects.base import Push
 from receiver.simulate.tally import Outcome, Tally
 from receiver.simulate.traffic import Request
 

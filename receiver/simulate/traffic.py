@@ -6,8 +6,8 @@ from itertools import islice
 from random import Random
 from typing import Final, Literal
 
-from receiver.providers.traffic import Push, Traffic
-from receiver.simulate.lifecycles import Plan, tellings
+from receiver.simulate.dialects.base import Dialect, Push
+from receiver.simulate.lifecycles import Plan, emissions
 
 Kind = Literal["reports", "reply", "malformed"]
 
@@ -27,23 +27,23 @@ class Request:
         return 400 if self.kind == "malformed" else 200
 
 
-def requests(traffic: Traffic, plan: Plan) -> Iterator[Request]:
+def requests(dialect: Dialect, plan: Plan) -> Iterator[Request]:
     """The same plan gives the same bytes. Malformed bodies and replies come on top of the reports asked for."""
     # A generator of its own, so that another batch size does not change the messages.
     rng = Random(f"{plan.seed} requests")  # noqa: S311  # to be repeated, not to be secret
-    stream = tellings(traffic, plan)
-    while group := list(islice(stream, _group_size(rng, traffic, plan))):
-        push = traffic.report([telling.event for telling in group])
+    stream = emissions(dialect, plan)
+    while group := list(islice(stream, _group_size(rng, dialect, plan))):
+        push = dialect.report([emission.event for emission in group])
         if rng.random() < plan.malformed:
             yield Request(kind="malformed", push=_spoil(rng, push))
-        repeats = sum(telling.again for telling in group)
+        repeats = sum(emission.again for emission in group)
         yield Request(kind="reports", push=push, reports=len(group), repeats=repeats)
-        if traffic.reply and rng.random() < plan.replies and (answer := traffic.reply(group[-1].event)):
+        if dialect.reply and rng.random() < plan.replies and (answer := dialect.reply(group[-1].event)):
             yield Request(kind="reply", push=answer)
 
 
-def _group_size(rng: Random, traffic: Traffic, plan: Plan) -> int:
-    largest = min(plan.batch_size, traffic.max_batch)
+def _group_size(rng: Random, dialect: Dialect, plan: Plan) -> int:
+    largest = min(plan.batch_size, dialect.max_batch)
     return rng.randint(2, largest) if largest > 1 and rng.random() < plan.batches else 1
 
 

@@ -12,7 +12,8 @@ from support.dialects import ENDPOINT_PATHS, good_body
 from support.service import Service
 from support.shared import shared_service
 
-from receiver.providers import PROVIDERS, TRAFFICS
+from receiver.providers import PROVIDERS
+from receiver.simulate.dialects import DIALECTS
 from receiver.simulate.lifecycles import Plan
 from receiver.simulate.traffic import requests
 
@@ -59,9 +60,9 @@ async def send_everything(service: Service) -> None:
     """Every fixture, and made-up traffic of every provider with its failures, replies and rubbish."""
     for case in cases():
         await service.post(case.path, case.body, **case.headers)
-    for traffic in TRAFFICS.values():
+    for dialect in DIALECTS.values():
         plan = Plan(seed=11, count=150, ends_at=datetime.now(UTC), malformed=0.2, replies=0.5, duplicates=0.1)
-        for request in requests(traffic, plan):
+        for request in requests(dialect, plan):
             push = request.push
             headers = {**push.headers, "Content-Type": push.content_type}
             status, _ = await service.post(f"/callback/{push.path}", push.body, **headers)

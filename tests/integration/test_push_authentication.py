@@ -12,8 +12,8 @@ from support.cases import case
 from support.service import Service
 from support.wire import head, request, wire
 
-from receiver.providers.huawei_signer import push_headers
 from receiver.settings import Settings
+from receiver.simulate.dialects.huawei_signer import push_headers
 from receiver.web.admission import SMALL
 
 KEYS = ("huawei:first-key:first-secret", "huawei:second-key:second-secret")

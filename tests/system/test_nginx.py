@@ -17,8 +17,8 @@ from support.nginx import SERVER_NAME, Front
 from support.process import ServiceProcess
 from support.waiting import eventually
 
-from receiver.providers.huawei_signer import push_headers
 from receiver.settings import Settings
+from receiver.simulate.dialects.huawei_signer import push_headers
 
 TOKEN = "a-token-that-nobody-may-read"
 SUITES = [f"ECDHE-{key}-{rest}" for key in ("ECDSA", "RSA") for rest in ("AES128-GCM-SHA256", "AES256-GCM-SHA384")]

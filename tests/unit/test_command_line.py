@@ -40,6 +40,15 @@ def test_the_database_url_is_told_without_the_schemas_libraries() -> None:
     assert imported("database-url") & {"aiohttp", "alembic", "sqlalchemy"} == set()
 
 
+def test_a_service_loads_nothing_of_the_simulator() -> None:
+    """The dialects were a part of the adapters' contract, and every `receiver serve` imported them."""
+    script = "import sys, receiver.service, receiver.cli.serve; print(*sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", script], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    loaded = ended.stdout.split()
+    assert "receiver.web.callbacks" in loaded
+    assert [name for name in loaded if "simulate" in name or "traffic" in name or "signer" in name] == []
+
+
 @pytest.mark.parametrize("path", [path for path, one in commands().items() if isinstance(one, click.Group)])
 def test_every_summary_is_whole_within_eighty_columns(path: str) -> None:
     shown = CliRunner().invoke(main, [*path.split(), "--help"], terminal_width=WIDTH).output

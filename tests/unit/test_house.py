@@ -11,8 +11,13 @@ from receiver import catalogue
 from receiver.providers import ENDPOINTS, PROVIDERS
 
 ROOT = Path(__file__).parent.parent.parent
-PLACES_OF_PROVIDERS = ("receiver/providers/", "receiver/catalogue/", "receiver/pull/sources/")
-"""The last one for what is a provider's own and does I/O, which the adapters must not."""
+PLACES_OF_PROVIDERS = (
+    "receiver/providers/",
+    "receiver/catalogue/",
+    "receiver/pull/sources/",
+    "receiver/simulate/dialects/",
+)
+"""The last two for the parts of a provider that do I/O or are test equipment, which the adapters must not."""
 
 MAX_LINES = 300
 NAMES = re.compile(rf"\b({'|'.join(provider.name for provider in PROVIDERS)})\b", re.IGNORECASE)

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from receiver.providers import huawei_signer
 from receiver.providers.huawei_signature import WINDOW, SignatureError, SignedHead, verify
+from receiver.simulate.dialects import huawei_signer
 
 VECTORS = sorted((Path(__file__).parent.parent / "fixtures" / "signatures" / "huawei").glob("*.json"))
 NOW = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)

@@ -16,20 +16,20 @@ from click.testing import CliRunner
 from support.parsing import parse, understood
 
 from receiver.cli import main
-from receiver.providers import TRAFFICS
 from receiver.providers.payload import PayloadError
-from receiver.simulate.lifecycles import Plan, tellings
+from receiver.simulate.dialects import DIALECTS
+from receiver.simulate.lifecycles import Plan, emissions
 from receiver.simulate.send import Target, send
 from receiver.simulate.tally import Tally, as_text, ledger_line
 from receiver.simulate.traffic import requests
 
 NOW = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 PLAN = Plan(seed=7, count=4000, ends_at=NOW)
-PROVIDERS = sorted(TRAFFICS)
+PROVIDERS = sorted(DIALECTS)
 
 
 def made(provider, plan=PLAN, kind=None):
-    return [request for request in requests(TRAFFICS[provider], plan) if kind in {None, request.kind}]
+    return [request for request in requests(DIALECTS[provider], plan) if kind in {None, request.kind}]
 
 
 def items(push):
@@ -78,7 +78,7 @@ class TestTraffic:
 
     def test_batches_keep_to_the_provider_and_to_the_option(self, provider):
         sizes = {r.reports for r in made(provider, replace(PLAN, batch_size=500), "reports")}
-        assert max(sizes) <= TRAFFICS[provider].max_batch
+        assert max(sizes) <= DIALECTS[provider].max_batch
         assert {r.reports for r in made(provider, replace(PLAN, batch_size=1), "reports")} == {1}
 
 
@@ -104,7 +104,7 @@ class TestTheReceiverUnderstands:
 
     def test_replies(self, provider):
         replies = made(provider, replace(PLAN, replies=0.3), "reply")
-        assert bool(replies) == (TRAFFICS[provider].reply is not None)
+        assert bool(replies) == (DIALECTS[provider].reply is not None)
         for request in replies:
             parsed = parse(request.push.path, request.push.body)
             assert len(parsed.replies) == 1
@@ -121,7 +121,7 @@ class TestTheReceiverUnderstands:
 
 
 def events(provider="huawei", **changes):
-    return [telling.event for telling in tellings(TRAFFICS[provider], replace(PLAN, **changes))]
+    return [emission.event for emission in emissions(DIALECTS[provider], replace(PLAN, **changes))]
 
 
 def test_shares_are_about_what_was_asked_for():
@@ -185,7 +185,7 @@ async def sent(url, plan, **target):
     def note(*outcome):
         lines.append(json.loads(ledger_line(*outcome)))
 
-    await send(requests(TRAFFICS["huawei"], plan), where, tally, note)
+    await send(requests(DIALECTS["huawei"], plan), where, tally, note)
     return tally, lines
 
 
@@ -243,7 +243,7 @@ async def test_an_interruption_leaves_the_summary_so_far(server):
     state["answer"] = "hang"
     tally = Tally()
     sending = asyncio.create_task(
-        send(requests(TRAFFICS["huawei"], FEW), Target(url=url, token="secret", concurrency=3), tally, lambda *_: None)
+        send(requests(DIALECTS["huawei"], FEW), Target(url=url, token="secret", concurrency=3), tally, lambda *_: None)
     )
     await asyncio.wait_for(state["three"].wait(), 10)
     sending.cancel()

@@ -7,7 +7,7 @@ from typing import Final
 import orjson
 
 from receiver.providers.fields import BEIJING
-from receiver.providers.traffic import Event, Push, Traffic, choose
+from receiver.simulate.dialects.base import Dialect, Event, Push, choose
 
 _SERIALS: Final = 128
 """The packet's SERIAL goes round from 1 to this (Web API v2.4, SERIAL)."""
@@ -76,4 +76,4 @@ def _wall_clock(moment: datetime) -> str:
     return moment.astimezone(BEIJING).strftime("%Y-%m-%d %H:%M:%S")
 
 
-TRAFFIC: Final = Traffic(report=report, max_batch=1, interim=0.4)
+DIALECT: Final = Dialect(report=report, max_batch=1, interim=0.4)

@@ -10,7 +10,7 @@ from typing import Final
 import orjson
 
 from receiver.providers.fields import BEIJING
-from receiver.providers.traffic import REPLIES, Event, Push, Traffic, choose
+from receiver.simulate.dialects.base import REPLIES, Dialect, Event, Push, choose
 
 _JSON: Final = "application/json; charset=utf-8"
 
@@ -74,4 +74,4 @@ def reply(event: Event) -> Push:
     return Push(path="tencent/reply", content_type=_JSON, body=orjson.dumps(body))
 
 
-TRAFFIC: Final = Traffic(report=report, reply=reply, max_batch=100)
+DIALECT: Final = Dialect(report=report, reply=reply, max_batch=100)

@@ -1,7 +1,7 @@
 """Signs callbacks as Huawei's platform does, for `receiver simulate` and for tests.
 
-Written from the platform's description (API Request Signing Guide) and on purpose apart from `huawei_auth`, with which
-it shares no line: two readings of one algorithm, each the other's check.
+Written from the platform's description (API Request Signing Guide) and on purpose apart from `huawei_signature`, with
+which it shares no line: two readings of one algorithm, each the other's check.
 """
 
 import hmac

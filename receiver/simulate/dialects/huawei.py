@@ -12,8 +12,8 @@ from uuid import uuid5
 
 import orjson
 
-from receiver.providers.huawei_signer import push_headers
-from receiver.providers.traffic import REPLIES, Event, Push, Traffic, choose
+from receiver.simulate.dialects.base import REPLIES, Dialect, Event, Push, choose
+from receiver.simulate.dialects.huawei_signer import push_headers
 
 _FORM: Final = "application/x-www-form-urlencoded"
 _JSON: Final = "application/JSON;charset=UTF-8"
@@ -109,4 +109,4 @@ def reply(event: Event) -> Push | None:
     return Push(path="huawei/uplink", content_type=_FORM, body=body, headers=_HEADERS)
 
 
-TRAFFIC: Final = Traffic(report=report, reply=reply, max_batch=50, interim=0.05, segmented=True, sign=push_headers)
+DIALECT: Final = Dialect(report=report, reply=reply, max_batch=50, interim=0.05, segmented=True, sign=push_headers)

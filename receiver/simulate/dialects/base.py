@@ -1,7 +1,7 @@
-"""What believable traffic is made of: events in the lives of messages, and the pushes that tell of them.
+"""Events in the lifecycles of messages, and the pushes that report them.
 
-A provider's `*_traffic.py` turns events into pushes of its own dialect. Everything that a report says follows from
-its event, so that an event that is pushed twice is the same report twice.
+A dialect turns events into the pushes of one platform. Everything in a report follows from its event, so that an event
+that is pushed twice is the same report twice.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -64,7 +64,7 @@ class Sign(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Traffic:
+class Dialect:
     """How one provider speaks.
 
     `report` makes one push of one or more events, at most `max_batch`. `reply` makes the push of a subscriber's answer
