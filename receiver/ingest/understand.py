@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from receiver.inbound import Inbound
 from receiver.providers import INTAKES, provider_of
-from receiver.providers.base import Parsed
+from receiver.providers.base import Parsed, Request
 from receiver.providers.payload import PayloadError
 from receiver.store.job import Job
 from receiver.telemetry.logs import get_logger
@@ -65,7 +65,7 @@ def _parse(callback: Inbound) -> Parsed:
     if parse is None:
         return Parsed(faults=[f"this version knows no URL {callback.path}"])
     try:
-        return parse(callback.body)
+        return parse(Request(path=callback.path, body=callback.body, content_type=callback.content_type))
     except PayloadError as error:
         return Parsed(faults=[str(error)])
     except Exception as error:  # noqa: BLE001 - the one boundary: a fault in an adapter must not cost the report

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from functools import partial
 from typing import Final
 
 from receiver.report import DeliveryReport, ProviderName, Reply, Submission
@@ -81,7 +80,22 @@ CheckBody = Callable[[bytes], None]
 Verify = Callable[[SignedHead, Mapping[str, str], datetime], CheckBody]
 """(head, secrets by access key, now): what the body must pass. Raises SignatureError where no body can."""
 
-Parse = Callable[[bytes], Parsed]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """The part of a request that an adapter may see. All of it is kept with the body, so a replay sees the same.
+
+    `path` is the endpoint's. `query` is what follows the `?`, still percent-encoded and in ASCII, and empty unless the
+    endpoint reads it.
+    """
+
+    path: str
+    body: bytes = field(repr=False)
+    query: str = field(default="", repr=False)
+    content_type: str | None = None
+
+
+Parse = Callable[[Request], Parsed]
 """Raises PayloadError where nothing of the body can be understood."""
 
 Answer = Callable[[Verdict, str, Mapping[str, object]], bytes]
@@ -98,13 +112,9 @@ class Endpoint:
     answer: Answer
 
 
-def endpoints(
-    provider: ProviderName, paths: Iterable[str], parse: Callable[..., Parsed], answer: Answer
-) -> tuple[Endpoint, ...]:
-    """Several URLs whose bodies one function understands, whichever it comes to: `parse(body, path=...)`."""
-    return tuple(
-        Endpoint(provider=provider, path=path, parse=partial(parse, path=path), answer=answer) for path in paths
-    )
+def endpoints(provider: ProviderName, paths: Iterable[str], parse: Parse, answer: Answer) -> tuple[Endpoint, ...]:
+    """Several URLs whose bodies one function understands, whichever it comes to."""
+    return tuple(Endpoint(provider=provider, path=path, parse=parse, answer=answer) for path in paths)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

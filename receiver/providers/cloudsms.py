@@ -17,7 +17,7 @@ from typing import Final
 import orjson
 from pydantic import Field
 
-from receiver.providers.base import Endpoint, Origin, Parsed, Provider, Verdict
+from receiver.providers.base import Endpoint, Origin, Parsed, Provider, Request, Verdict
 from receiver.providers.fields import (
     BEIJING,
     beijing_wall_clock,
@@ -90,9 +90,9 @@ class Result(Destination):
     description: OptionalText = Field(None, alias="RESULT_DESC")
 
 
-def parse(body: bytes) -> Parsed:
+def parse(request: Request) -> Parsed:
     """The reports of one packet. A strange SERIAL costs no report, and is kept as a fault."""
-    fields = as_object(parse_json(text_of(body)))
+    fields = as_object(parse_json(text_of(request.body)))
     serial, faults = _serial(fields.get("SERIAL"))
     reports: Iterable[DeliveryReport] = ()
     try:
@@ -117,9 +117,9 @@ def _reports(faults: list[str], fields: Item) -> Iterator[DeliveryReport]:
     return each(results, build, faults)
 
 
-def parse_submissions(body: bytes) -> Parsed:
+def parse_submissions(request: Request) -> Parsed:
     """The answer to an `SMS_SEND_REQUEST` (Response UIP Format), verbatim."""
-    answer = as_object(parse_json(text_of(body)))
+    answer = as_object(parse_json(text_of(request.body)))
     faults: list[str] = []
     return Parsed(submissions=mending(partial(_submissions, faults), answer, faults, "the packet: "), faults=faults)
 

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 import orjson
 from pydantic import BeforeValidator, Field
 
-from receiver.providers.base import HTTP_STATUS, Origin, Parsed, Provider, Verdict, endpoints
+from receiver.providers.base import HTTP_STATUS, Origin, Parsed, Provider, Request, Verdict, endpoints
 from receiver.providers.fields import alpha2, context, e164, iso_utc, meaning, refusal
 from receiver.providers.huawei_signature import verify
 from receiver.providers.payload import (
@@ -98,11 +98,11 @@ class Uplink(Wire):
     created: OptionalText = Field(None, alias="createTime")
 
 
-def parse(body: bytes, *, path: str) -> Parsed:
-    """A report, a batch or an uplink message, whichever of them the body is; `path` is where it came to."""
-    text = text_of(body)
+def parse(request: Request) -> Parsed:
+    """A report, a batch or an uplink message, whichever of them the body is."""
+    text = text_of(request.body)
     kind, parsed = _json(text) if looks_like_json(text) else _form(text)
-    return replace(parsed, expected_path=kind) if kind != path else parsed
+    return replace(parsed, expected_path=kind) if kind != request.path else parsed
 
 
 def _json(text: str) -> tuple[str, Parsed]:
@@ -168,9 +168,9 @@ def _reply(item: Item) -> Reply:
     )
 
 
-def parse_submissions(body: bytes) -> Parsed:
+def parse_submissions(request: Request) -> Parsed:
     """The answer of the send APIs (3.2.3, 3.2.4), verbatim. Their first sample has `code` inside of `result`."""
-    answer = as_object(parse_json(text_of(body)))
+    answer = as_object(parse_json(text_of(request.body)))
     results = as_list(answer.get("result"), "result")
     messages = [item for item in results if not (isinstance(item, dict) and "code" in item and "smsMsgId" not in item)]
     if not messages:

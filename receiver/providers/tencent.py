@@ -19,7 +19,7 @@ from typing import Final
 import orjson
 from pydantic import Field
 
-from receiver.providers.base import Parsed, Provider, Verdict, endpoints
+from receiver.providers.base import Parsed, Provider, Request, Verdict, endpoints
 from receiver.providers.fields import (
     alpha2,
     beijing_wall_clock,
@@ -93,16 +93,16 @@ class ReplyPush(Wire):
     time: OptionalText = None
 
 
-def parse(body: bytes, *, path: str) -> Parsed:
-    """Reports or a reply, whichever the body is; `path` is where it came to."""
-    value = parse_json(text_of(body))
+def parse(request: Request) -> Parsed:
+    """Reports or a reply, whichever the body is."""
+    value = parse_json(text_of(request.body))
     faults: list[str] = []
     if isinstance(value, dict) and "sid" not in value and not _REPLY_FIELDS.isdisjoint(value):
         kind, parsed = REPLY, Parsed(replies=[mending(_reply, as_object(value), faults)], faults=faults)
     else:
         reports = each(as_list(value, "the body"), _report, faults)
         kind, parsed = REPORTS, Parsed(reports=reports, faults=faults)
-    return replace(parsed, expected_path=kind) if kind != path else parsed
+    return replace(parsed, expected_path=kind) if kind != request.path else parsed
 
 
 def _report(item: Item) -> DeliveryReport:
@@ -144,15 +144,15 @@ def _reply(item: Item) -> Reply:
     )
 
 
-def parse_submissions(body: bytes) -> Parsed:
+def parse_submissions(request: Request) -> Parsed:
     """The answer of `SendSms`, verbatim, with its `Response` around it or without."""
-    answer = as_object(parse_json(text_of(body)))
+    answer = as_object(parse_json(text_of(request.body)))
     answer = as_object(answer.get("Response", answer))
     faults: list[str] = []
     statuses = as_list(answer.get("SendStatusSet"), "SendStatusSet")
     # Its hash, because it stands in the identity of each refused one.
-    request = content_id(scalar_text(answer.get("RequestId")) or "")
-    return Parsed(submissions=each(statuses, partial(_submission, request), faults), faults=faults)
+    request_id = content_id(scalar_text(answer.get("RequestId")) or "")
+    return Parsed(submissions=each(statuses, partial(_submission, request_id), faults), faults=faults)
 
 
 def _submission(request: str, item: Item) -> Submission:

@@ -17,7 +17,7 @@ from typing import Final
 
 from pydantic import Field
 
-from receiver.providers.base import Endpoint, Parsed
+from receiver.providers.base import Endpoint, Parsed, Request
 from receiver.providers.fields import context, country_of_calling_code, e164
 from receiver.providers.payload import (
     Item,
@@ -68,16 +68,16 @@ class PulledReply(Wire):
     time: OptionalText = Field(None, alias="ReplyTime")
 
 
-def parse_reports(body: bytes) -> Parsed:
+def parse_reports(request: Request) -> Parsed:
     """The reports of one answer. Raises PayloadError."""
     faults: list[str] = []
-    return Parsed(reports=each(_items(body, REPORT_LIST), _report, faults), faults=faults)
+    return Parsed(reports=each(_items(request.body, REPORT_LIST), _report, faults), faults=faults)
 
 
-def parse_replies(body: bytes) -> Parsed:
+def parse_replies(request: Request) -> Parsed:
     """The replies of one answer. Raises PayloadError."""
     faults: list[str] = []
-    return Parsed(replies=each(_items(body, REPLY_LIST), _reply, faults), faults=faults)
+    return Parsed(replies=each(_items(request.body, REPLY_LIST), _reply, faults), faults=faults)
 
 
 def _items(body: bytes, name: str) -> list[object]:

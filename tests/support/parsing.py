@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 from receiver.providers import INTAKES
-from receiver.providers.base import Parsed
+from receiver.providers.base import Parsed, Request
 from receiver.providers.payload import PayloadError
 
 
 def parse(path: str, body: bytes) -> Parsed:
     """What the adapter of this path makes of a body. Raises PayloadError."""
-    parsed = INTAKES[path](body)
+    parsed = INTAKES[path](Request(path=path, body=body))
     reports, replies, submissions = list(parsed.reports), list(parsed.replies), list(parsed.submissions)
     return replace(parsed, reports=reports, replies=replies, submissions=submissions)
 

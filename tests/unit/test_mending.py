@@ -12,7 +12,6 @@ from support.dialects import ENDPOINT_PATHS, good_body
 from support.parsing import parse, parsed
 from support.tencent_api import pushed_reply, reply
 
-from receiver.providers import SOURCES
 from receiver.providers.payload import as_json_text, mending, parse_form, parse_json
 from receiver.providers.tencent_pulled import REPLIES as PULLED_REPLIES
 
@@ -78,7 +77,7 @@ def test_what_comes_again_is_the_same_again(path: str, bad: str) -> None:
 
 def test_a_pulled_reply_is_the_pushed_one() -> None:
     item = reply(1, ReplyContent="a\0b")
-    (pulled,) = SOURCES[PULLED_REPLIES].parse(json.dumps([item]).encode()).replies
+    (pulled,) = parse(PULLED_REPLIES, json.dumps([item]).encode()).replies
     (pushed,) = parse("tencent/reply", json.dumps(pushed_reply(item)).encode()).replies
     assert (pulled.body, pulled.reply_id) == ("a\ufffdb", pushed.reply_id)
 

@@ -3,10 +3,10 @@
 import json
 
 import pytest
+from support.parsing import parse
 from support.tencent_api import report
 
 from receiver.catalogue import Code, entries
-from receiver.providers import SOURCES
 from receiver.providers.tencent import outcome
 from receiver.providers.tencent_pulled import REPORTS as PULLED_REPORTS
 from receiver.report import FINAL, Reason, Status
@@ -39,5 +39,5 @@ def test_a_word_that_is_neither_decides_nothing() -> None:
 
 def test_a_pulled_failure_is_final_too() -> None:
     failed = report(1, ReportStatus="FAIL", Description="ACCEPTD")
-    parsed = SOURCES[PULLED_REPORTS].parse(json.dumps([failed]).encode())
+    parsed = parse(PULLED_REPORTS, json.dumps([failed]).encode())
     assert [(r.status, r.reason, r.code) for r in parsed.reports] == [(Status.UNDELIVERABLE, Reason.UNKNOWN, "ACCEPTD")]
