@@ -31,8 +31,8 @@ _RAW_RESPONSES: Final[dict[Ended, bytes]] = {
     "large_head": _RAW_RESPONSE % b"431 Request Header Fields Too Large",
 }
 
-_SERVER: Final = "receiver"
-"""aiohttp would tell its version and Python's."""
+SERVER: Final = "receiver"
+"""aiohttp would tell its version and Python's. An answer that is sent in pieces has to say it itself, in its head."""
 
 _LINGER_S: Final = 2.0
 """How long the rest of a body that was refused is read, so that the client gets to read the answer."""
@@ -115,7 +115,7 @@ class Connection(RequestProtocol):
 
         Every answer that aiohttp makes comes through here, to what is no HTTP too.
         """
-        resp.headers[hdrs.SERVER] = _SERVER
+        resp.headers[hdrs.SERVER] = SERVER
         try:
             return await super().finish_response(request, resp, start_time)
         finally:

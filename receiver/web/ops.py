@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 from aiohttp import web
 
+from receiver.server.protocol import SERVER
 from receiver.store.durable import DurableStore
 from receiver.store.maintenance.partitions import Maintenance
 from receiver.store.spool import Spool
@@ -48,7 +49,7 @@ def add_routes(app: web.Application, ops: Ops) -> None:
         return web.json_response(ops.spool.depth.as_dict())
 
     async def spool_export(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson", "Server": SERVER})
         await response.prepare(request)
         after = 0
         while page := await ops.spool.oldest(_PAGE, after):

@@ -134,6 +134,12 @@ async def test_no_answer_tells_which_versions_run(service: Service, name: str, l
     assert VERSIONS.findall(answer.headers.get("server", "").encode() + answer.body) == []
 
 
+async def test_an_answer_in_pieces_tells_no_versions_either(service: Service) -> None:
+    """Its head is sent before the connection gets to see the whole answer."""
+    async with service.client.get(f"{service.ops_url}/spool/export") as response:
+        assert (response.status, response.headers["Server"]) == (200, "receiver")
+
+
 async def test_a_flood_of_garbage_does_not_flood_the_log(service: Service, log: Captured) -> None:
     for number in range(100):
         async with wire(service.url) as connection:
