@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run install dev test test-system soak fuzz bench lint format lock clean
+.PHONY: help run install dev test golden test-system soak fuzz bench lint format lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ dev: $(VENV)/.dev ## the same, with the tools for tests and linting
 
 test: dev ## run every test, against a real PostgreSQL
 	$(BIN)/python -m pytest $(ARGS)
+
+golden: dev ## write the golden files of tests/golden anew, for a wanted change of what the world sees
+	UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/golden $(ARGS)
 
 test-system: dev ## run the tests beside nginx, PgBouncer and other programs, which are fetched from Debian's packages
 	$(BIN)/python -m pytest tests/system $(ARGS)

@@ -36,13 +36,14 @@ class Service:
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Service]:
+async def running(settings: Settings, *, sql_url: str = "") -> AsyncIterator[Service]:
+    """`sql_url`: another database for `sql` than the service's own, which may be out of reach."""
     stop = asyncio.Event()
     async with (
         lifecycle.running(settings, stop) as listeners,
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as client,
     ):
-        sql = await asyncpg.connect(settings.database_url.get_secret_value())
+        sql = await asyncpg.connect(sql_url or settings.database_url.get_secret_value())
         try:
             yield Service(listeners.public.url, listeners.ops.url, client, sql, settings, stop)
         finally:
