@@ -1,10 +1,10 @@
-"""The door: accepts connections, many in one turn of the event loop, and knows those whose TLS handshake is not done.
+"""Accepts connections, many in one turn of the event loop, and keeps count of unfinished TLS handshakes.
 
-The event loops' own servers accept one connection a turn (libuv) and hand over none before its handshake is done: under
-load newcomers would wait for everybody else's requests, and handshakes that never end would be counted by nobody.
+The event loops' own servers accept one connection a turn (libuv) and report none before its handshake is done: under
+load new connections would wait behind all requests, and handshakes that never end would go uncounted.
 
-With TLS a newcomer waits as a bare socket until its ClientHello is there: who does not send a whole one costs next to
-nothing, and gives way to who came later. Handshakes have places of their own, so that neither takes the other's.
+With TLS a new connection stays a bare socket until its ClientHello has arrived. A client that sends none, or half of
+one, costs next to nothing, and is evicted by later ones. Sockets in the handshake have a limit of their own.
 """
 
 import asyncio
@@ -19,38 +19,38 @@ from receiver.server.eviction_pool import EvictionPool
 from receiver.server.limiter import ConnectionLimiter
 from receiver.telemetry.logs import get_logger
 
-_AT_ONCE: Final = 64
-"""Connections that are accepted in one turn."""
+_ACCEPTS_PER_TURN: Final = 64
+"""Most connections that are accepted in one turn."""
 
 _PAUSE_S: Final = 0.5
 
-_SPEAKS_S: Final = 0.5
-"""In this time an honest client's ClientHello is there, from the other side of the world too."""
+_CLIENT_HELLO_S: Final = 0.5
+"""An honest client's ClientHello has arrived by then, from the other side of the world too."""
 
-_SHAKES_HANDS_S: Final = 1.0
-"""In this time its handshake is done."""
+_HANDSHAKE_S: Final = 1.0
+"""An honest client's handshake is done by then."""
 
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
-"""SO_LINGER: on, for no time. Who never said anything must not be remembered by the kernel for a minute."""
+"""SO_LINGER with no time: the kernel resets the connection and keeps no TIME_WAIT for it."""
 
 _HANDSHAKE: Final = b"\x16"
-_RECORD_HEAD: Final = 5
+_RECORD_HEADER: Final = 5
 _MAX_RECORD: Final = 2**14
-"""A TLS record: its type, two bytes of version, two of length, and so many bytes at most (RFC 8446, section 5.1)."""
+"""A TLS record: one byte of type, two of version, two of length, then at most this many (RFC 8446, section 5.1)."""
 
 log = get_logger()
 
 
-def places(connections: int) -> tuple[int, int]:
-    """With TLS: how many may have said nothing whole, and how many be in the handshake, beside so many connections.
+def handshake_limits(connections: int) -> tuple[int, int]:
+    """With TLS, beside so many open connections: sockets without a whole ClientHello, and handshakes under way.
 
-    A handshake takes some 80 KiB of memory, who waits for its ClientHello hardly anything.
+    A handshake takes some 80 KiB of memory, a socket that waits for its ClientHello hardly any.
     """
     return connections, max(1, connections // 2)
 
 
 class Acceptor:
-    """`open` it; `close` lets nobody in any more, `shut` ends who is still in the handshake."""
+    """Accepts from `open` to `stop_accepting`; `abort_handshakes` also ends the unfinished handshakes."""
 
     def __init__(
         self,
@@ -63,10 +63,10 @@ class Acceptor:
         self._protocol = protocol
         self._tls = tls
         self._limiter = limiter
-        silent, handshakes = places(limiter.limits.connections)
-        self._silent: EvictionPool[socket.socket] = EvictionPool(silent, _SPEAKS_S)
-        self._handshakes: EvictionPool[asyncio.Task[None]] = EvictionPool(handshakes, _SHAKES_HANDS_S)
-        self._entering: set[asyncio.Task[None]] = set()
+        silent, handshakes = handshake_limits(limiter.limits.connections)
+        self._waiting: EvictionPool[socket.socket] = EvictionPool(silent, _CLIENT_HELLO_S)
+        self._handshakes: EvictionPool[asyncio.Task[None]] = EvictionPool(handshakes, _HANDSHAKE_S)
+        self._setups: set[asyncio.Task[None]] = set()
         self._expiry: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
@@ -75,28 +75,28 @@ class Acceptor:
         for one in self._sockets:
             self._loop.add_reader(one, self._accept, one)
 
-    def close(self) -> None:
-        """Take in who waits in the kernel's queue, and nobody after that."""
+    def stop_accepting(self) -> None:
+        """Accept the connections in the kernel's queue, then close the listening sockets."""
         for one in self._sockets:
             self._loop.remove_reader(one)
             self._accept(one)
             one.close()
         self._sockets = []
 
-    async def shut(self) -> None:
-        """Wait for nobody."""
-        self.close()
-        for connection in self._silent:
-            self._dismiss(connection)
+    async def abort_handshakes(self) -> None:
+        """Stop accepting, and end every connection that has not finished its handshake."""
+        self.stop_accepting()
+        for connection in self._waiting:
+            self._reset(connection)
         if self._expiry is not None:
             self._expiry.cancel()
-        entering = list(self._entering)
-        for task in entering:
+        setups = list(self._setups)
+        for task in setups:
             task.cancel()
-        await asyncio.gather(*entering, return_exceptions=True)
+        await asyncio.gather(*setups, return_exceptions=True)
 
     def _accept(self, one: socket.socket) -> None:
-        for _ in range(_AT_ONCE):
+        for _ in range(_ACCEPTS_PER_TURN):
             try:
                 connection, address = one.accept()
             except (BlockingIOError, InterruptedError):
@@ -110,61 +110,61 @@ class Acceptor:
                 return
             connection.settimeout(0)
             if self._tls:
-                self._arrive(connection, self._limiter.client_of(socket_address(address)))
+                self._admit(connection, self._limiter.client_of(socket_address(address)))
             else:
-                self._enter(connection)
+                self._start_transport(connection)
 
     def _resume(self, one: socket.socket) -> None:
         if one in self._sockets:
             self._loop.add_reader(one, self._accept, one)
 
-    def _arrive(self, connection: socket.socket, client: str | None) -> None:
-        """A client that has all the places of an address loses its own silent ones first."""
+    def _admit(self, connection: socket.socket, client: str | None) -> None:
+        """A client at the limit per address loses its own oldest socket without a ClientHello first."""
         if client is not None and self._is_full_for(client):
-            silent = self._silent.oldest_of(client)
+            silent = self._waiting.oldest_of(client)
             if silent is None:
                 self._limiter.metrics.connection_ended("full_for_address")
-                self._dismiss(connection)
+                self._reset(connection)
                 return
-            self._give_way(silent)
+            self._evict(silent)
         # A trusted proxy stands for many clients: each of its connections counts as one.
-        self._let_speak(connection, client or object())
+        self._read_client_hello(connection, client or object())
 
     def _is_full_for(self, client: str) -> bool:
-        return self._limiter.is_full_for(client, self._silent.number_of(client) + self._handshakes.number_of(client))
+        return self._limiter.is_full_for(client, self._waiting.number_of(client) + self._handshakes.number_of(client))
 
-    def _let_speak(self, connection: socket.socket, client: Hashable) -> None:
-        """Wait for its ClientHello, unless that is there."""
+    def _read_client_hello(self, connection: socket.socket, client: Hashable) -> None:
+        """Start the handshake if the whole ClientHello has arrived, else wait for it."""
         try:
-            said = connection.recv(_RECORD_HEAD + _MAX_RECORD, socket.MSG_PEEK)
-            if not said:
-                self._dismiss(connection)
-            elif len(said) < (size := _record_size(said)):
-                # The kernel then tells of it no sooner: a hello that comes in drops costs no turns of the loop.
+            received = connection.recv(_RECORD_HEADER + _MAX_RECORD, socket.MSG_PEEK)
+            if not received:
+                self._reset(connection)
+            elif len(received) < (size := _record_size(received)):
+                # Readable only once the record is whole: a hello that drips in costs no turns of the loop.
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
                 self._wait_for(connection, client)
             else:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
-                self._forget(connection)
-                self._enter(connection, client)
+                self._stop_waiting(connection)
+                self._start_transport(connection, client)
         except (BlockingIOError, InterruptedError):
             self._wait_for(connection, client)
         except OSError:
-            self._dismiss(connection)
+            self._reset(connection)
 
     def _wait_for(self, connection: socket.socket, client: Hashable) -> None:
-        if connection in self._silent:
+        if connection in self._waiting:
             return
-        if evicted := self._silent.add(connection, client, self._loop.time()):
-            self._give_way(evicted)
-        self._loop.add_reader(connection, self._let_speak, connection, client)
+        if evicted := self._waiting.add(connection, client, self._loop.time()):
+            self._evict(evicted)
+        self._loop.add_reader(connection, self._read_client_hello, connection, client)
         if self._expiry is None:
             self._expiry = self._loop.call_later(self._limiter.limits.head_s, self._expire)
 
-    def _enter(self, connection: socket.socket, client: Hashable = None) -> None:
-        task = self._loop.create_task(self._let_in(connection))
-        self._entering.add(task)
-        task.add_done_callback(self._entering.discard)
+    def _start_transport(self, connection: socket.socket, client: Hashable = None) -> None:
+        task = self._loop.create_task(self._create_transport(connection))
+        self._setups.add(task)
+        task.add_done_callback(self._setups.discard)
         if not self._tls:
             return
         task.add_done_callback(self._handshakes.discard)
@@ -172,43 +172,43 @@ class Acceptor:
             evicted.cancel()
             self._limiter.metrics.connection_ended("gave_way")
 
-    async def _let_in(self, connection: socket.socket) -> None:
+    async def _create_transport(self, connection: socket.socket) -> None:
         try:
             await self._loop.connect_accepted_socket(self._protocol, connection, **self._tls)
-        except OSError as error:  # TLS: what is no handshake, or too slow a one
+        except OSError as error:  # TLS: not a handshake, a failed one, or too slow a one
             log.debug("http.not_let_in", error=type(error).__name__)
 
-    def _give_way(self, silent: socket.socket) -> None:
+    def _evict(self, silent: socket.socket) -> None:
         self._limiter.metrics.connection_ended("gave_way")
-        self._dismiss(silent)
+        self._reset(silent)
 
-    def _dismiss(self, connection: socket.socket) -> None:
-        self._forget(connection)
+    def _reset(self, connection: socket.socket) -> None:
+        self._stop_waiting(connection)
         with suppress(OSError):
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         connection.close()
 
-    def _forget(self, connection: socket.socket) -> None:
-        """It is not waited for any more, if it was."""
-        self._silent.discard(connection)
+    def _stop_waiting(self, connection: socket.socket) -> None:
+        """Wait for its ClientHello no longer; nothing happens if nobody did."""
+        self._waiting.discard(connection)
         self._loop.remove_reader(connection)
 
     def _expire(self) -> None:
-        """End who has been silent for as long as the head of a request may take."""
+        """End sockets that have sent no ClientHello for as long as a request's head may take."""
         now, deadline_s = self._loop.time(), self._limiter.limits.head_s
         self._expiry = None
-        while oldest := self._silent.oldest():
+        while oldest := self._waiting.oldest():
             silent, since = oldest
             if now - since < deadline_s:
                 self._expiry = self._loop.call_at(since + deadline_s, self._expire)
                 return
             self._limiter.metrics.connection_ended("slow_head")
-            self._dismiss(silent)
+            self._reset(silent)
 
 
-def _record_size(said: bytes) -> int:
-    """How long the record is that begins so, as far as that tells; what is no handshake is for TLS to refuse."""
-    if not said.startswith(_HANDSHAKE):
+def _record_size(received: bytes) -> int:
+    """Bytes of the TLS record that begins so, 0 while unknown; other than a handshake: 0, for TLS to refuse."""
+    if not received.startswith(_HANDSHAKE):
         return 0
-    size = int.from_bytes(said[3:_RECORD_HEAD], "big") if len(said) >= _RECORD_HEAD else 0
-    return _RECORD_HEAD + size if size <= _MAX_RECORD else 0
+    size = int.from_bytes(received[3:_RECORD_HEADER], "big") if len(received) >= _RECORD_HEADER else 0
+    return _RECORD_HEADER + size if size <= _MAX_RECORD else 0

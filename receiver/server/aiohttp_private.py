@@ -1,7 +1,7 @@
-"""All that we use of aiohttp's names with an underscore, each under a name that says what it means to us.
+"""Every private name of aiohttp that we use, each under a public name of ours.
 
-They are those of `RequestHandler` in aiohttp 3.14; pyproject.toml has the ceiling, tests/unit/test_aiohttp_private.py
-tells which of them moved.
+They are attributes of `RequestHandler` in aiohttp 3.14; pyproject.toml has the ceiling, and
+tests/unit/test_aiohttp_private.py names those that changed.
 """
 
 import asyncio
@@ -11,40 +11,40 @@ from aiohttp import web
 
 
 class RequestProtocol(web.RequestHandler):
-    """aiohttp's side of a connection. What is public in it comes from `web.RequestHandler`."""
+    """aiohttp's side of a connection; the public part of it is that of `web.RequestHandler`."""
 
     __slots__ = ()
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop that it runs in."""
+        """The event loop of the connection."""
         return self._loop
 
     @property
     def heads_parsed(self) -> int:
-        """How many requests' heads have come to their end, ever."""
+        """Number of request heads that were parsed to their end since the connection was made."""
         return self._request_count
 
     @property
     def has_queued(self) -> bool:
-        """Whether there are requests whose heads are parsed, and that nobody has begun to work on."""
+        """Whether there are requests with a parsed head that aiohttp has not begun to handle."""
         return bool(self._messages)
 
     @property
     def last_queued_body(self) -> Any:  # noqa: ANN401 - a StreamReader, or aiohttp's stand-in for no body at all
-        """The body of the last of them; `is_eof()` tells whether it has come to its end. Raises IndexError."""
+        """Body of the last queued request; `is_eof()`: it is complete. Raises IndexError if none is queued."""
         return self._messages[-1][1]
 
     @property
     def waits_for_request(self) -> bool:
-        """Whether its loop over the requests does nothing but wait for the next one."""
+        """Whether aiohttp's loop over the requests is idle, waiting for the next one."""
         return self._waiter is not None
 
     @property
     def last_answer_at(self) -> float:
-        """The loop's time when the last answer was done; aiohttp counts the keep-alive time from it."""
+        """Loop time at which the last answer was written; aiohttp counts the keep-alive time from it."""
         return self._next_keepalive_close_time - self._keepalive_timeout
 
-    def take_nothing(self) -> None:
-        """Parse nothing of what comes from now on."""
+    def stop_parsing(self) -> None:
+        """Discard all data that is received from now on."""
         self._force_close = True

@@ -1,4 +1,4 @@
-"""Listening sockets; and where there can be none, which setting is to blame and what to do."""
+"""Listening sockets, and errors that name the setting to change where none can be made."""
 
 import asyncio
 import errno
@@ -9,7 +9,7 @@ from receiver.errors import OperatorError
 from receiver.settings import variable
 
 _BACKLOG: Final = 4_096
-"""What the kernel keeps until we come to it; it may have a lower limit of its own (`net.core.somaxconn`)."""
+"""Connections that the kernel queues for `accept`; its own limit may be lower (`net.core.somaxconn`)."""
 
 _NOT_HERE: Final = frozenset((errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT))
 """The machine has no such address, or no addresses of that family."""
@@ -24,8 +24,8 @@ _ADVICE: Final = {
 _OTHERWISE: Final = "set {host} and {port} to an address and a port that can be listened on"
 
 
-class Where(NamedTuple):
-    """What is to be listened on; `name` is that of the setting of the host, and the port's begins alike."""
+class BindAddress(NamedTuple):
+    """Address to listen on. `name` is the host's setting, `host` or `ops_host`; the port's has the same prefix."""
 
     host: str
     port: int
@@ -43,9 +43,9 @@ class Where(NamedTuple):
 
 
 class ListenError(OperatorError, OSError):
-    """Nobody can listen there: names the settings, their values and what to do."""
+    """The address cannot be listened on; the text names the settings, their values and a remedy."""
 
-    def __init__(self, where: Where, cause: OSError) -> None:
+    def __init__(self, where: BindAddress, cause: OSError) -> None:
         said = (cause.strerror or str(cause)).lower()
         advice = _ADVICE.get(cause.errno or 0, _OTHERWISE)
         names = {"host": where.host_variable, "port": where.port_variable}
@@ -59,8 +59,8 @@ class ListenError(OperatorError, OSError):
         return str(self.strerror)
 
 
-async def bind(where: Where, *, reuse_port: bool) -> list[socket.socket]:
-    """A listening socket for each address of the host that the machine has, one at least. Raises ListenError."""
+async def bind(where: BindAddress, *, reuse_port: bool) -> list[socket.socket]:
+    """One listening socket per address of the host that this machine has, at least one. Raises ListenError."""
     try:
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(where.host, where.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -70,7 +70,7 @@ async def bind(where: Where, *, reuse_port: bool) -> list[socket.socket]:
 
 
 def _all_of(found: list[Any], *, reuse_port: bool) -> list[socket.socket]:
-    """`localhost` is 127.0.0.1 and ::1, and not every machine has both."""
+    """Skip addresses that this machine lacks: `localhost` is 127.0.0.1 and ::1, and not every machine has both."""
     opened: list[socket.socket] = []
     missing: list[OSError] = []
     try:
@@ -107,7 +107,7 @@ def _listening(family: int, kind: int, protocol: int, address: Any, *, reuse_por
     return one
 
 
-def shown(sockets: list[socket.socket]) -> str:
-    """What they are bound to: `0.0.0.0:8080`, `[::1]:8080`, several with commas."""
+def format_addresses(sockets: list[socket.socket]) -> str:
+    """The bound addresses: `0.0.0.0:8080`, `[::1]:8080`, several separated by commas."""
     names = [one.getsockname()[:2] for one in sockets]
     return ", ".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in names)

@@ -1,4 +1,4 @@
-"""What of a certificate the `ssl` module does not tell: when it ends, and of which kind its key is.
+"""Facts of a certificate that the `ssl` module does not give: its expiry and its kind of key.
 
 X.509 is DER: tag, length, content. A certificate's first part (RFC 5280, 4.1) is, in this order: version (optional),
 serial number, signature algorithm, issuer, validity, subject, key.
@@ -24,7 +24,7 @@ _KINDS: Final = {
 
 
 class Certificate(NamedTuple):
-    """`kind` is that of its key: `RSA`, `ECDSA` or `other`."""
+    """`kind` of the key: `RSA`, `ECDSA` or `other`."""
 
     path: Path
     kind: str
@@ -32,11 +32,11 @@ class Certificate(NamedTuple):
 
 
 class CertificateError(Exception):
-    """The file holds no certificate; says why."""
+    """The file holds no readable certificate; the text says why."""
 
 
 def read(path: Path) -> Certificate:
-    """The first certificate of the file: the server's own. Raises OSError, CertificateError."""
+    """The first certificate of a PEM file: the server's own. Raises OSError, CertificateError."""
     try:
         return _certificate(path, ders(path)[0])
     except (ValueError, IndexError):
@@ -44,7 +44,7 @@ def read(path: Path) -> Certificate:
 
 
 def ders(path: Path) -> list[bytes]:
-    """Every certificate of the file. Raises OSError, CertificateError."""
+    """Every certificate of a PEM file, as DER, at least one. Raises OSError, CertificateError."""
     try:
         found = [ssl.PEM_cert_to_DER_cert(pem) for pem in _PEM.findall(path.read_text("latin-1"))]
     except ValueError:
@@ -65,7 +65,7 @@ def _certificate(path: Path, der: bytes) -> Certificate:
 
 
 def _inner(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """The elements of a constructed one: tag and content. Raises IndexError where they do not fit."""
+    """Tag and content of each element in a constructed one. Raises IndexError where lengths do not fit."""
     at = 0
     while at < len(content):
         tag, size, at = content[at], content[at + 1], at + 2
@@ -79,7 +79,7 @@ def _inner(content: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _time(tag: int, text: str) -> datetime:
-    """Years of two digits are those from 1950 to 2049 (RFC 5280, 4.1.2.5.1)."""
+    """UTCTime or GeneralizedTime; years of two digits are 1950 to 2049 (RFC 5280, 4.1.2.5.1)."""
     if tag == _UTC_TIME:
         text = ("19" if text >= "50" else "20") + text
     if len(text) != _FULL_YEAR:

@@ -1,8 +1,8 @@
-"""Mutual TLS: whether a connection's client certificate leads to an authority of the platform that it calls for.
+"""Mutual TLS: does a connection's client certificate lead to an authority of the platform in the request's path?
 
-One port serves all platforms, so that a certificate is asked for but not demanded, and which of the authorities stands
-behind it is looked up for each request. Only what OpenSSL has verified counts: the chain that it built for the
-handshake. A resumed session has the client's certificate but not the chain, which is remembered for it here.
+One port serves all platforms, so a certificate is asked for but not demanded, and each request looks up the authority
+in the verified chain: the one that OpenSSL built in the handshake. A resumed session carries the client's certificate
+without the chain, so chains are remembered here.
 """
 
 import hashlib
@@ -16,17 +16,17 @@ from aiohttp import web
 from receiver.report import ProviderName
 
 _MAX_REMEMBERED: Final = 1_000
-"""Clients whose chain is known. Only a verified one is, so that no stranger can push the others out."""
+"""Clients with a remembered chain. Only verified chains are kept, so a stranger cannot push them out."""
 
-Prints = frozenset[bytes]
-"""SHA-256 of certificates."""
+Fingerprints = frozenset[bytes]
+"""SHA-256 digests of certificates."""
 
 
 class Chains:
-    """The verified chain of each client certificate, its own among them, from the last full handshake with it."""
+    """The verified chain of each client certificate, itself included, as of its last full handshake."""
 
     def __init__(self) -> None:
-        self._by_client: dict[bytes, Prints] = {}
+        self._by_client: dict[bytes, Fingerprints] = {}
 
     def remember(self, tls: ssl.SSLObject) -> None:
         """Called after each handshake."""
@@ -38,41 +38,41 @@ class Chains:
                 del self._by_client[next(iter(self._by_client))]
             self._by_client[key] = frozenset(map(fingerprint, chain))
 
-    def of(self, tls: ssl.SSLObject) -> Prints:
+    def of(self, tls: ssl.SSLObject) -> Fingerprints:
         """The chain behind a connection; empty for one without a certificate."""
         client = tls.getpeercert(binary_form=True)
         return self._by_client.get(fingerprint(client), frozenset()) if client else frozenset()
 
 
-def remembering(chains: Chains) -> type[ssl.SSLObject]:
-    """What a context is to make of its connections, so that chains are remembered."""
+def chain_recorder(chains: Chains) -> type[ssl.SSLObject]:
+    """A class for `SSLContext.sslobject_class` that remembers the chain of each handshake in `chains`."""
 
-    class Remembering(ssl.SSLObject):
+    class ChainRecorder(ssl.SSLObject):
         def do_handshake(self) -> None:
             super().do_handshake()
             chains.remember(self)
 
-    return Remembering
+    return ChainRecorder
 
 
 def _verified_chain(tls: ssl.SSLObject) -> list[bytes]:
-    """From the client's certificate to the authority that is trusted, DER. Empty for a resumed session."""
+    """DER certificates from the client's to the trusted authority's. Empty for a resumed session."""
     if sys.version_info >= (3, 13):
         return tls.get_verified_chain()
-    # Python 3.11 and 3.12, which get nothing but security fixes any more, have it at the inner object alone.
+    # In Python 3.11 and 3.12, which get security fixes only, the method is on the inner object.
     found = tls._sslobj.get_verified_chain() or ()  # type: ignore[attr-defined]  # noqa: SLF001
     return [ssl.PEM_cert_to_DER_cert(one.public_bytes()) for one in found]
 
 
 def fingerprint(der: bytes) -> bytes:
-    """SHA-256 of a certificate."""
+    """SHA-256 of a certificate in DER."""
     return hashlib.sha256(der).digest()
 
 
 def has_trusted_client_certificate(
-    request: web.Request, platform: ProviderName, authorities: Mapping[str, Prints], to: Chains
+    request: web.Request, platform: ProviderName, authorities: Mapping[str, Fingerprints], to: Chains
 ) -> bool:
-    """Whether an authority of the platform stands behind the request's connection, if the platform has any."""
+    """Whether the connection's chain holds an authority of the platform; True for platforms without any."""
     if platform not in authorities:
         return True
     tls = request.transport.get_extra_info("ssl_object") if request.transport else None

@@ -1,8 +1,8 @@
-"""So many at most of what is cheap to make and easy to lose: for one more, somebody else gives way.
+"""A bounded set of connections that are cheap to make and easy to lose: one more evicts another.
 
-Who has had time enough goes first, the oldest of them. While nobody has, it is the oldest of the client that has most:
-a flood from few addresses pushes out itself. The first rule comes first because an honest platform is one address too,
-and may well have more connections than each of a thousand strangers.
+The oldest member past its grace time goes first. If there is none, the client with the most members loses its oldest:
+a flood from few addresses evicts itself. The order of the two rules protects an honest platform, which is one address
+too, and may have more connections than each of a thousand strangers.
 """
 
 from collections.abc import Hashable, Iterator
@@ -17,11 +17,11 @@ class _Entry(NamedTuple):
 
 
 class EvictionPool(Generic[Member]):
-    """Members in the order in which they came, each of a client. Every operation takes the same time at any size."""
+    """At most `most` members in order of arrival, each of a client. Every operation is O(1)."""
 
-    def __init__(self, most: int, patience_s: float) -> None:
+    def __init__(self, most: int, grace_s: float) -> None:
         self._most = most
-        self._patience_s = patience_s
+        self._grace_s = grace_s
         self._entries: dict[Member, _Entry] = {}
         self._by_client: dict[Hashable, dict[Member, None]] = {}
         self._by_number: dict[int, dict[Hashable, None]] = {}
@@ -37,12 +37,12 @@ class EvictionPool(Generic[Member]):
         return iter(list(self._entries))
 
     def number_of(self, client: Hashable) -> int:
-        """How many members are this client's."""
+        """Number of this client's members."""
         return len(self._by_client.get(client, ()))
 
     def add(self, member: Member, client: Hashable, now: float) -> Member | None:
-        """Take it in; who gives way for it, and is no member any more."""
-        evicted = self._first_to_go(now) if len(self) >= self._most else None
+        """Add a member; returns the one that was evicted for it, if any."""
+        evicted = self._choose_evicted(now) if len(self) >= self._most else None
         if evicted is not None:
             self.discard(evicted)
         self._entries[member] = _Entry(client, now)
@@ -52,7 +52,7 @@ class EvictionPool(Generic[Member]):
         return evicted
 
     def discard(self, member: Member) -> None:
-        """It is gone; it may be no member any more."""
+        """Remove a member; nothing happens if it is none."""
         if (entry := self._entries.pop(member, None)) is None:
             return
         members = self._by_client[entry.client]
@@ -62,21 +62,21 @@ class EvictionPool(Generic[Member]):
             del self._by_client[entry.client]
 
     def oldest(self) -> tuple[Member, float] | None:
-        """Who came first, and when."""
+        """The oldest member and the time of its arrival."""
         return next(((member, entry.since) for member, entry in self._entries.items()), None)
 
     def oldest_of(self, client: Hashable) -> Member | None:
-        """The same of one client."""
+        """The oldest member of one client."""
         return next(iter(self._by_client.get(client, ())), None)
 
-    def _first_to_go(self, now: float) -> Member | None:
+    def _choose_evicted(self, now: float) -> Member | None:
         oldest = self.oldest()
-        if oldest is None or now - oldest[1] >= self._patience_s:
+        if oldest is None or now - oldest[1] >= self._grace_s:
             return oldest and oldest[0]
         return self.oldest_of(next(iter(self._by_number[self._greatest])))
 
     def _renumber(self, client: Hashable, before: int, after: int) -> None:
-        """Numbers change by one: the greatest is never further away than that."""
+        """Move a client to its new count, and keep `_greatest` true: counts change by one at a time."""
         if before:
             del self._by_number[before][client]
             if not self._by_number[before]:

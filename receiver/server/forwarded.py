@@ -1,11 +1,11 @@
-"""Whose request it is, when proxies stand between: `X-Forwarded-For`, or `Forwarded` (RFC 7239).
+"""The client's address behind proxies: `X-Forwarded-For`, or `Forwarded` (RFC 7239).
 
-A header is anybody's to write, so it counts only as far as trusted proxies wrote it. Each proxy appends the address
-that it was called from. We begin with the peer of the connection, and while the one that we have is a trusted proxy,
-the next from the right is whom it was called by. What is left of the first that is none, its sender may have made up.
+Anybody can write these headers, so they count only as far as trusted proxies wrote them. Each proxy appends the address
+that called it. We begin with the peer of the connection; while the current address is a trusted proxy, the next one
+from the right called it. Everything to the left of the first untrusted address may be forged by its sender.
 
-A header that cannot be read ends the walk: the last address is the answer. Where both headers are there, and do not
-lead to the same address, one of them is not the proxies' own but came through them: then the answer is the peer.
+An unreadable entry ends the walk with the last address that was read. If both headers are present and lead to different
+addresses, the proxies wrote one and passed on the other: then the answer is the peer.
 """
 
 import re
@@ -15,12 +15,12 @@ from typing import Final
 from receiver.addresses import Address, Networks, parse_address
 
 MAX_HOPS: Final = 32
-"""Proxies that a request may come through."""
+"""Most proxies between a client and us."""
 
 _NODE: Final = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::\d{1,5})?|([0-9.]+):\d{1,5}|([0-9A-Fa-f:.]+)", re.ASCII)
-"""An address: bare, or with a port; then IPv6 stands in brackets (RFC 7239, section 6)."""
+"""An address, bare or with a port; IPv6 with a port is in brackets (RFC 7239, section 6)."""
 
-_TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - what HTTP calls a token (RFC 9110, section 5.6.2)
+_TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - HTTP's grammar has a "token" (RFC 9110, section 5.6.2)
 _VALUE: Final = rf'(?:{_TOKEN}|"(?:[^"\\]|\\.)*")'
 _PAIR: Final = rf"{_TOKEN}={_VALUE}"
 _ELEMENT: Final = re.compile(rf"[ \t]*({_PAIR}(?:[ \t]*;[ \t]*{_PAIR})*)[ \t]*(?:,|$)", re.ASCII)
@@ -30,7 +30,7 @@ _NAMED: Final = re.compile(rf"({_TOKEN})=({_VALUE})", re.ASCII)
 def client_address(
     peer: str | None, trusted: Networks, forwarded_for: Sequence[str] = (), forwarded: Sequence[str] = ()
 ) -> str | None:
-    """The address of the client, of a peer and the lines of the two headers; the peer is no proxy: the peer itself."""
+    """The client's address, from the peer and the lines of both headers; a peer that is no proxy is the client."""
     nearest = None if peer is None else parse_address(peer)
     if nearest is None or nearest not in trusted:
         return peer
@@ -43,7 +43,7 @@ def client_address(
 
 
 def _walk(nearest: Address, trusted: Networks, callers: Iterator[str | None]) -> Address:
-    """The first that is no trusted proxy, or the last that can be read."""
+    """The first address that is no trusted proxy, or the last readable one."""
     address = nearest
     for _, caller in zip(range(MAX_HOPS), callers, strict=False):
         found = None if caller is None else _node(caller)
@@ -63,13 +63,13 @@ def _from_the_right(lines: Sequence[str]) -> Iterator[str | None]:
 
 
 def _forwarded_from_the_right(lines: Sequence[str]) -> Iterator[str | None]:
-    """What each element has for `for`; None for an element without it, and for a line that breaks the grammar."""
+    """The `for` value of each element; None for an element without one, and for a line outside the grammar."""
     for line in reversed(lines):
         yield from reversed(_elements(line))
 
 
 def _elements(line: str) -> list[str | None]:
-    """From the left, since quotes and backslashes can be read in no other way. A broken line is one None."""
+    """Parsed from the left, as quotes and backslashes require. A line outside the grammar is one None."""
     found: list[str | None] = []
     position = 0
     while position < len(line):
@@ -87,6 +87,6 @@ def _unquoted(value: str) -> str:
 
 
 def _node(text: str) -> Address | None:
-    """The address; None for `unknown`, for a name that hides one (`_hidden`), and for what is no node."""
+    """The address; None for `unknown`, for an obfuscated one (`_hidden`), and for text outside the grammar."""
     match = _NODE.fullmatch(text)
     return None if match is None else parse_address(match[1] or match[2] or match[3])

@@ -1,7 +1,7 @@
-"""Who may stay connected: deadlines for the slow, and an order in which connections give way when all are taken.
+"""Bounds on open connections: deadlines for slow ones, and an eviction order once the limit is reached.
 
-The connections tell of themselves (`Evictable`); one task looks at all of them now and then, so that no connection
-needs a timer, and a request that comes in one piece costs nothing here.
+Each connection reports its own state (`Evictable`), and one task sweeps them all twice a second. No connection needs a
+timer of its own, and a request that arrives in one piece costs nothing here.
 """
 
 import asyncio
@@ -14,46 +14,46 @@ from receiver.addresses import Networks, client_key
 from receiver.telemetry.metrics import Ended, Metrics
 
 SLOW_S: Final = 1.0
-"""An honest head or body is there sooner, or has a reason not to mind."""
+"""A head or body that takes longer is suspect."""
 
 FRESH_S: Final = 0.05
-"""What a connection sent with its beginning may not have been read yet."""
+"""The first bytes of a new connection may be unread for this long: it is not evicted."""
 
 BURST: Final = 8
-"""The n-th part of the limit may come on top of it, for the moment that it takes to see who is slow."""
+"""The limit may be exceeded by 1/8 for a moment, until slow connections can be told from fast ones."""
 
-_MOMENT_S: Final = 0.02
-_TICK_S: Final = 0.5
-_SHARE: Final = 10
-"""A look at all connections is taken when this many times what the last one cost has gone by: a tenth of our CPU.
+_SHRINK_EVERY_S: Final = 0.02
+_SWEEP_EVERY_S: Final = 0.5
+_RANK_PAUSE_FACTOR: Final = 10
+"""All connections are ranked again after this many times the CPU time of the last ranking: a tenth of our CPU.
 
-Not of the clock: on a busy machine a look takes long that costs little, and nobody could be let in meanwhile.
+CPU time and not the clock's: on a busy machine a cheap ranking takes long, and would keep new connections out.
 """
 
 _STALE_S: Final = 1.0
-_AT_ONCE: Final = 256
-_PART_AT_ONCE: Final = 4
-"""How many are found in one look at all connections, to give way one after another: so many, or a part of them all."""
+_MIN_CANDIDATES: Final = 256
+_CANDIDATES_FRACTION: Final = 4
+"""One ranking finds this many candidates for eviction, or a quarter of all connections if that is more."""
 
 
 class Evictable(Protocol):
-    """A connection."""
+    """A connection that the limiter may end."""
 
     peer: str | None
 
     def eviction_priority(self, now: float) -> tuple[int, float] | None:
-        """How soon it should give way, the least first: a rank, and since when. None while it works on a request."""
+        """Rank, and loop time since when; the least is evicted first. None while a request is being handled."""
 
     def overdue(self, now: float, limits: "Limits") -> Ended | None:
-        """Why it should be ended now, if it should."""
+        """Which deadline it has missed; None if it has missed none."""
 
     def end(self, cause: Ended) -> None:
-        """End it at once, whatever is unsent."""
+        """Close it at once, with data unsent if need be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Deadlines in seconds, numbers of connections."""
+    """Deadlines in seconds, and numbers of connections; `trusted` are the networks of our proxies."""
 
     head_s: float
     read_s: float
@@ -68,87 +68,87 @@ class ConnectionLimiter:
     def __init__(self, limits: Limits, metrics: Metrics) -> None:
         self.limits = limits
         self.metrics = metrics
-        self._held: dict[Evictable, None] = {}
+        self._connections: dict[Evictable, None] = {}
         self._by_client: dict[str, int] = {}
         self._candidates: list[Evictable] = []
         self._shrinking = False
         self._stale_at = 0.0
-        self._next_look = 0.0
+        self._next_rank_at = 0.0
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._connections)
 
     def admit(self, connection: Evictable, now: float) -> bool:
-        """Whether it may stay; who stays must `leave`."""
+        """Whether it may stay; if so, the caller must `remove` it when it is lost."""
         client = self.client_of(connection.peer)
         if client is not None and self.is_full_for(client):
             self.metrics.connection_ended("full_for_address")
             return False
-        over = len(self._held) - self.limits.connections
-        if over >= self.limits.connections // BURST and not self._evict_or_look_again(now):
+        over = len(self._connections) - self.limits.connections
+        if over >= self.limits.connections // BURST and not self._evict_or_rank_again(now):
             self.metrics.connection_ended("full")
             return False
         if over >= 0 and not self._shrinking:
             self._shrinking = True
-            asyncio.get_running_loop().call_later(_MOMENT_S, self._shrink_to_limit)
-        self._held[connection] = None
+            asyncio.get_running_loop().call_later(_SHRINK_EVERY_S, self._shrink_to_limit)
+        self._connections[connection] = None
         self._count(client, +1)
         return True
 
     def client_of(self, peer: str | None) -> str | None:
-        """Whose connections are counted together; None where they are not: a trusted proxy's are many clients'."""
+        """Key under which a peer's connections are counted; None for a trusted proxy, which stands for many clients."""
         return None if peer is None or self.limits.trusted.has(peer) else client_key(peer)
 
-    def is_full_for(self, client: str, entering: int = 0) -> bool:
-        """Whether it has as many connections as one may have, with those that are not let in yet."""
+    def is_full_for(self, client: str, handshaking: int = 0) -> bool:
+        """Whether the client is at its limit, sockets before and in the TLS handshake included."""
         most = self.limits.per_address
-        return most is not None and self._by_client.get(client, 0) + entering >= most
+        return most is not None and self._by_client.get(client, 0) + handshaking >= most
 
-    def leave(self, connection: Evictable) -> None:
-        """It is gone; it may have been let go before."""
-        if connection in self._held:
-            del self._held[connection]
+    def remove(self, connection: Evictable) -> None:
+        """Forget a connection; nothing happens if it is unknown."""
+        if connection in self._connections:
+            del self._connections[connection]
             self._count(self.client_of(connection.peer), -1)
 
     def end(self, connection: Evictable, cause: Ended) -> None:
-        """End it, and free its place at once."""
-        self.leave(connection)
+        """End a connection and free its slot at once."""
+        self.remove(connection)
         self.metrics.connection_ended(cause)
         connection.end(cause)
 
     async def run(self) -> None:
-        """End what is overdue, until cancelled."""
+        """Sweep until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(_TICK_S)
+            await asyncio.sleep(_SWEEP_EVERY_S)
             self.sweep(loop.time())
 
     def sweep(self, now: float) -> None:
-        """End what is overdue now."""
-        for connection in list(self._held):
+        """End every connection that has missed a deadline at loop time `now`."""
+        for connection in list(self._connections):
             cause = connection.overdue(now, self.limits)
             if cause is not None:
                 self.end(connection, cause)
 
     def malformed(self) -> None:
-        """Count a request that is no HTTP."""
+        """Count input that is not HTTP."""
         self.metrics.malformed_requests.inc()
 
     def _shrink_to_limit(self) -> None:
-        """Back to the limit, as far as there are some that may give way."""
+        """Evict down to the limit; try again soon if too few may be evicted now."""
         loop = asyncio.get_running_loop()
-        while (over := len(self._held) > self.limits.connections) and self._evict_or_look_again(loop.time()):
+        while (over := len(self._connections) > self.limits.connections) and self._evict_or_rank_again(loop.time()):
             pass
         self._shrinking = over
         if over:
-            loop.call_later(_MOMENT_S, self._shrink_to_limit)
+            loop.call_later(_SHRINK_EVERY_S, self._shrink_to_limit)
 
-    def _evict_or_look_again(self, now: float) -> bool:
+    def _evict_or_rank_again(self, now: float) -> bool:
         if now >= self._stale_at:
             self._rank(now)
         if self._evict_one(now):
             return True
-        if now < self._next_look:
+        if now < self._next_rank_at:
             return False
         self._rank(now)
         return self._evict_one(now)
@@ -156,20 +156,20 @@ class ConnectionLimiter:
     def _evict_one(self, now: float) -> bool:
         while self._candidates:
             connection = self._candidates.pop()
-            if connection in self._held and connection.eviction_priority(now) is not None:
+            if connection in self._connections and connection.eviction_priority(now) is not None:
                 self.end(connection, "gave_way")
                 return True
         return False
 
     def _rank(self, now: float) -> None:
-        """Find who may give way."""
+        """Find the candidates for eviction, the first one last in the list."""
         began = thread_time()
-        ranked = [(priority, id(held), held) for held in self._held if (priority := held.eviction_priority(now))]
-        most = max(_AT_ONCE, len(self._held) // _PART_AT_ONCE)
-        self._candidates = [held for _, _, held in heapq.nsmallest(most, ranked)]
+        ranked = [(priority, id(one), one) for one in self._connections if (priority := one.eviction_priority(now))]
+        most = max(_MIN_CANDIDATES, len(self._connections) // _CANDIDATES_FRACTION)
+        self._candidates = [connection for _, _, connection in heapq.nsmallest(most, ranked)]
         self._candidates.reverse()
         self._stale_at = now + _STALE_S
-        self._next_look = now + _SHARE * (thread_time() - began)
+        self._next_rank_at = now + _RANK_PAUSE_FACTOR * (thread_time() - began)
 
     def _count(self, client: str | None, by: int) -> None:
         if self.limits.per_address is None or client is None:

@@ -1,4 +1,4 @@
-"""A listener: one aiohttp application on one address, with every wait and every number bounded."""
+"""A listener: one aiohttp application on one address, with every wait and every count bounded."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -8,8 +8,8 @@ from typing import Any, Final, cast
 from aiohttp import hdrs, web
 
 from receiver.addresses import Networks, url_of
-from receiver.server.acceptor import Acceptor, places
-from receiver.server.bind import Where, bind, shown
+from receiver.server.acceptor import Acceptor, handshake_limits
+from receiver.server.bind import BindAddress, bind, format_addresses
 from receiver.server.descriptors import raise_nofile_limit
 from receiver.server.limiter import ConnectionLimiter, Limits
 from receiver.server.protocol import Connection
@@ -20,9 +20,10 @@ _OPS_CONNECTIONS: Final = 256
 
 
 class Listener:
-    """Opened with `open`; `drain` closes the door and lets those inside finish.
+    """Serves inside `open`; `drain` stops accepting and lets requests under way finish.
 
-    `tls` is what a connection is told of it; then it speaks HTTPS only. `name` is the setting that `host` comes from.
+    `tls` has the TLS arguments of `loop.connect_accepted_socket`; with them it speaks HTTPS only. `name` is the setting
+    that `host` comes from.
     """
 
     def __init__(
@@ -49,50 +50,50 @@ class Listener:
 
     @property
     def url(self) -> str:
-        """Where it listens, as one would type it."""
+        """The URL to call it by, from this machine."""
         return url_of(self._host, self._port, scheme="https" if self._tls else "http")
 
     @property
     def bound(self) -> str:
-        """What it is bound to, `0.0.0.0:8080`: who can reach it hangs on that. Empty until it is open."""
+        """The bound addresses, `0.0.0.0:8080`, several separated by commas. Empty until it is open."""
         return self._bound
 
     @asynccontextmanager
     async def open(self, *, reuse_port: bool) -> AsyncIterator[None]:
         """Listen while the block runs, then let requests under way finish. Raises ListenError."""
         await self._runner.setup()
-        guarding = asyncio.create_task(self._limiter.run())
+        limiting = asyncio.create_task(self._limiter.run())
         try:
-            sockets = await bind(Where(self._host, self._port, self._name), reuse_port=reuse_port)
-            self._bound = shown(sockets)
+            sockets = await bind(BindAddress(self._host, self._port, self._name), reuse_port=reuse_port)
+            self._bound = format_addresses(sockets)
             self._port = sockets[0].getsockname()[1]
             self._acceptor = Acceptor(sockets, self._connection, self._tls, self._limiter)
             self._acceptor.open()
             yield
         finally:
             if self._acceptor is not None:
-                await self._acceptor.shut()
+                await self._acceptor.abort_handshakes()
             await self._runner.cleanup()
-            guarding.cancel()
+            limiting.cancel()
             with suppress(asyncio.CancelledError):
-                await guarding
+                await limiting
 
     async def drain(self, delay_s: float) -> None:
-        """Take no new connections, and wait a moment for what comes on the open ones, whose next answer is the last."""
+        """Stop accepting, and go on for `delay_s`; each open connection is closed after its next answer."""
         self._draining = True
         if self._acceptor is not None:
-            self._acceptor.close()
+            self._acceptor.stop_accepting()
         await asyncio.sleep(delay_s)
 
     def _connection(self) -> Connection:
-        """What aiohttp's own server would make, but ours."""
+        """Protocol factory, in place of `aiohttp.web.Server`."""
         server = self._runner.server
         if server is None:
             raise RuntimeError("the listener is not open")
         return Connection(server, self._limiter, self._keepalive_s)
 
     async def _close_when_draining(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Or the client's next request would meet a connection that is being closed: lost, for who does not resend."""
+        """While draining, announce the close: a request sent into a closing connection is lost unless it is resent."""
         if cast("Connection", request.protocol).has_queued:
             # Thousands of pipelined requests must not be one turn of the loop (they are, from Python 3.12 on).
             await asyncio.sleep(0)
@@ -102,9 +103,9 @@ class Listener:
 
 
 def public_limiter(settings: Settings, metrics: Metrics) -> ConnectionLimiter:
-    """For the listener of the callback URLs: strangers knock there."""
-    entering = sum(places(settings.max_connections)) if settings.tls_certificate else 0
-    connections = raise_nofile_limit(settings.max_connections, entering=entering)
+    """Limits for the callback listener, which strangers can reach."""
+    handshaking = sum(handshake_limits(settings.max_connections)) if settings.tls_certificate else 0
+    connections = raise_nofile_limit(settings.max_connections, handshaking=handshaking)
     limits = _limits(settings, connections, settings.max_connections_per_address)
     limiter = ConnectionLimiter(limits, metrics)
     set_from(metrics.connections, lambda: len(limiter))
@@ -112,7 +113,7 @@ def public_limiter(settings: Settings, metrics: Metrics) -> ConnectionLimiter:
 
 
 def ops_limiter(settings: Settings, metrics: Metrics) -> ConnectionLimiter:
-    """For the ops listener."""
+    """Limits for the ops listener."""
     return ConnectionLimiter(_limits(settings, _OPS_CONNECTIONS, None), metrics)
 
 

@@ -1,8 +1,8 @@
-"""A connection: aiohttp's, with deadlines that it lacks, and a sense of whose it is.
+"""A connection: aiohttp's, with the deadlines that it lacks, and the client's address.
 
 aiohttp bounds an idle connection and leaves the rest to a proxy in front: a head may drip in for the whole keep-alive
-time, an answer that nobody reads is waited for without end. How far a head or a body has come is seen here from what
-aiohttp's parser made of each piece.
+time, and an unread answer may block for ever. The progress of a head or a body is followed here by the state of
+aiohttp's parser after each `data_received`.
 """
 
 import asyncio
@@ -19,10 +19,10 @@ from receiver.server.limiter import FRESH_S, SLOW_S, ConnectionLimiter, Limits
 from receiver.telemetry.metrics import Ended
 
 MAX_HEAD: Final = 64 * 1024
-"""Bytes of a head that does not come in one piece. A platform's is below 2 KiB."""
+"""Most bytes of a head that arrives in several pieces. A platform's is below 2 KiB."""
 
 MAX_HEADERS: Final = 100
-"""aiohttp bounds each of them, name and value, and the request line, at 8190 bytes."""
+"""aiohttp itself bounds each header's name and value, and the request line, at 8190 bytes."""
 
 _RAW_RESPONSE: Final = b"HTTP/1.1 %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _SERVICE_UNAVAILABLE: Final = _RAW_RESPONSE % b"503 Service Unavailable\r\nRetry-After: 5"
@@ -32,21 +32,20 @@ _RAW_RESPONSES: Final[dict[Ended, bytes]] = {
 }
 
 SERVER: Final = "receiver"
-"""aiohttp would tell its version and Python's. An answer that is sent in pieces has to say it itself, in its head."""
+"""In place of aiohttp's header, which shows its version and Python's; a streamed answer must set it itself."""
 
 _LINGER_S: Final = 2.0
-"""How long the rest of a body that was refused is read, so that the client gets to read the answer."""
+"""The rest of a refused body is read for this long, so that the client gets to read the answer."""
 
-_LAST_WORDS_S: Final = 1.0
-"""In this time the client takes the farewell, or does not."""
+_FLUSH_S: Final = 1.0
+"""The client has this long to take a raw response before the connection is aborted."""
 
 _SLOW, _IDLE, _YOUNG = 0, 1, 2
-"""Ranks in which connections give way: a head or a body that comes suspiciously slowly, or an answer that is not
-read; then the idle; then what may just have begun."""
+"""Eviction ranks, the least first: slow (head, body, or an unread answer), idle, and just begun."""
 
 
 class Connection(RequestProtocol):
-    """`peer` is the address at the other end of the socket, `proxied` whether a trusted proxy is there."""
+    """`peer` is the address at the other end of the socket; `proxied`: it is a trusted proxy."""
 
     __slots__ = (
         "_body",
@@ -54,9 +53,9 @@ class Connection(RequestProtocol):
         "_closing_since",
         "_head_bytes",
         "_head_since",
+        "_heads_seen",
         "_limiter",
         "_paused_since",
-        "_seen",
         "_stream",
         "peer",
         "proxied",
@@ -77,7 +76,7 @@ class Connection(RequestProtocol):
         self.proxied = False
         # aiohttp's own `transport` is gone once it has asked for a close, done or not.
         self._stream: asyncio.Transport | None = None
-        self._seen = 0
+        self._heads_seen = 0
         self._head_since = 0.0
         self._head_bytes = 0
         self._body: Any = None
@@ -93,43 +92,43 @@ class Connection(RequestProtocol):
         if self._limiter.admit(self, now):
             super().connection_made(transport)
         else:
-            self.take_nothing()
-            self._part(self._stream, _SERVICE_UNAVAILABLE)
+            self.stop_parsing()
+            self._close_with(self._stream, _SERVICE_UNAVAILABLE)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self._limiter.leave(self)
+        self._limiter.remove(self)
         self._stream = None
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self.heads_parsed == self._seen:
-            self._piece_came(data)
+        if self.heads_parsed == self._heads_seen:
+            self._partial_data_received(data)
         else:
-            self._note_requests()
+            self._heads_completed()
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """What stood behind an upgrade that is declined is parsed in here, and not as data that came.
+        """Set `Server` on every answer, aiohttp's own to malformed input included.
 
-        Every answer that aiohttp makes comes through here, to what is no HTTP too.
+        aiohttp parses data behind a declined upgrade in here and not in `data_received`: so count heads here too.
         """
         resp.headers[hdrs.SERVER] = SERVER
         try:
             return await super().finish_response(request, resp, start_time)
         finally:
-            if self.heads_parsed != self._seen:
-                self._note_requests()
+            if self.heads_parsed != self._heads_seen:
+                self._heads_completed()
 
-    def _note_requests(self) -> None:
-        self._seen = self.heads_parsed
+    def _heads_completed(self) -> None:
+        self._heads_seen = self.heads_parsed
         self._head_since, self._body = 0.0, None
         if self.has_queued and not (body := self.last_queued_body).is_eof():
             self._body, self._body_since = body, self.loop.time()
 
-    def _piece_came(self, data: bytes) -> None:
-        """No head ended with it: it is of a body, or of a head that is not there yet."""
+    def _partial_data_received(self, data: bytes) -> None:
+        """Data that completed no head: it belongs to a body, or to a head that is still incomplete."""
         if self._body is not None:
             if self._body.is_eof():
                 self._body = None
@@ -154,7 +153,7 @@ class Connection(RequestProtocol):
             return _SLOW, self._paused_since
         if self._body is not None and not self._body.is_eof():
             return (_SLOW if now - self._body_since >= SLOW_S else _YOUNG), self._body_since
-        if self._at_work():
+        if self._is_busy():
             return None
         since = self._head_since
         if not since:
@@ -164,7 +163,7 @@ class Connection(RequestProtocol):
         return (_SLOW if now - since >= SLOW_S else _YOUNG), since
 
     def _idle(self, now: float) -> tuple[int, float] | None:
-        """Its last answer may be on its way out of this process still."""
+        """Not evicted while its last answer is still being sent, for up to SLOW_S."""
         since = self.last_answer_at
         unsent = self._stream is None or self._stream.get_write_buffer_size() > 0
         return None if unsent and now - since < SLOW_S else (_IDLE, since)
@@ -176,15 +175,15 @@ class Connection(RequestProtocol):
         if self._is_closing(now):
             return "not_read" if now - self._closing_since > limits.read_s else None
         late = self._head_since and now - self._head_since > limits.head_s
-        return "slow_head" if late and not self._at_work() else None
+        return "slow_head" if late and not self._is_busy() else None
 
     def end(self, cause: Ended) -> None:
         """See `Evictable`."""
         stream = self._stream
         if stream is None:
             return
-        if cause in _RAW_RESPONSES and not self._at_work() and not stream.is_closing():
-            self._part(stream, _RAW_RESPONSES[cause])
+        if cause in _RAW_RESPONSES and not self._is_busy() and not stream.is_closing():
+            self._close_with(stream, _RAW_RESPONSES[cause])
         else:
             stream.abort()
 
@@ -195,13 +194,13 @@ class Connection(RequestProtocol):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Count what is no HTTP; the log has one bounded line of it (`receiver.telemetry.logs`)."""
+        """Count malformed input; its log lines are rate-limited in `receiver.telemetry.logs`."""
         if isinstance(exc, HttpProcessingError):
             self._limiter.malformed()
         return super().handle_error(request, status, exc, message)
 
     def client_of(self, headers: CIMultiDictProxy[str]) -> str | None:
-        """The address of who sent a request with these headers."""
+        """The client's address of a request with these headers; None if the socket has none."""
         if not self.proxied:
             return self.peer
         return client_address(
@@ -211,23 +210,23 @@ class Connection(RequestProtocol):
             headers.getall(hdrs.FORWARDED, ()),
         )
 
-    def _at_work(self) -> bool:
-        """Whether aiohttp's loop over the requests does anything but wait for the next one; or has yet to notice it."""
+    def _is_busy(self) -> bool:
+        """Whether aiohttp handles a request, or is about to: one is queued."""
         return not self.waits_for_request or self.has_queued
 
     def _is_closing(self, now: float) -> bool:
-        """Whether it only waits for its last bytes to be taken."""
+        """Whether it is closing and only has unsent data left."""
         if self._stream is None or not self._stream.is_closing():
             return False
         self._closing_since = self._closing_since or now
         return True
 
-    def _part(self, stream: asyncio.Transport, farewell: bytes) -> None:
-        stream.write(farewell)
+    def _close_with(self, stream: asyncio.Transport, response: bytes) -> None:
+        stream.write(response)
         stream.close()
-        self.loop.call_later(_LAST_WORDS_S, stream.abort)
+        self.loop.call_later(_FLUSH_S, stream.abort)
 
 
 def remote_of(request: web.BaseRequest) -> str | None:
-    """The address of the client, whoever stands between."""
+    """The client's address, with trusted proxies taken into account."""
     return cast("Connection", request.protocol).client_of(request.headers)

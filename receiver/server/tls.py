@@ -1,4 +1,4 @@
-"""TLS of the callback listener: certificates, suites, and a renewed certificate that gets in without a restart."""
+"""TLS of the callback listener: certificates, cipher suites, and renewed certificates without a restart."""
 
 import asyncio
 import ssl
@@ -14,13 +14,19 @@ from aiohttp import web
 from receiver.report import ProviderName
 from receiver.server import certificate as certificates
 from receiver.server.certificate import Certificate, CertificateError
-from receiver.server.client_certificates import Chains, Prints, fingerprint, has_trusted_client_certificate, remembering
+from receiver.server.client_certificates import (
+    Chains,
+    Fingerprints,
+    chain_recorder,
+    fingerprint,
+    has_trusted_client_certificate,
+)
 from receiver.settings import Settings, SettingsError, variable
 from receiver.telemetry.logs import get_logger
 from receiver.telemetry.metrics import Metrics, set_from
 
 CHECK_S: float = 60.0
-"""How often the files are looked at."""
+"""Interval at which the files are checked for changes."""
 
 HANDSHAKE_TIMEOUT_S: Final = 10.0
 CLOSE_TIMEOUT_S: Final = 5.0
@@ -32,13 +38,13 @@ _SUITES: Final = (
     "ECDHE-RSA-AES256-GCM-SHA384",
     "@SECLEVEL=2",
 )
-"""For TLS 1.2 the suites that a platform demands, and no others. TLS 1.3 has its own, none of them weak.
+"""For TLS 1.2, only the suites that a platform demands. TLS 1.3 has its own, none of them weak.
 
-Curves are OpenSSL's own choice, X25519 and P-256 first: naming one would leave out the others.
+Curves are left to OpenSSL, X25519 and P-256 first: to name one would exclude the others.
 """
 
 _OPTIONS: Final = ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
-"""Without tickets sessions are resumed from memory: a ticket's key lives for weeks, and opens what was recorded."""
+"""No tickets, sessions are resumed from memory: a ticket's key lives for weeks, and decrypts recorded traffic."""
 
 _CERTIFICATE: Final = variable("tls_certificate")
 _KEY: Final = variable("tls_key")
@@ -48,41 +54,41 @@ log = get_logger()
 
 
 class _InUse(NamedTuple):
-    """What a handshake needs; made as a whole, so that a broken file never leaves half of it."""
+    """The material of a handshake; replaced as a whole, so that a broken file never leaves half of it."""
 
     context: ssl.SSLContext
     certificates: Sequence[Certificate]
-    authorities: Mapping[str, Prints]
+    authorities: Mapping[str, Fingerprints]
 
 
 class Tls:
-    """The certificates of one listener and what becomes of them. Raises SettingsError."""
+    """The certificates of one listener, reloaded when their files change. Raises SettingsError."""
 
     def __init__(self, settings: Settings) -> None:
-        self._asked = asyncio.Event()
+        self._reload_requested = asyncio.Event()
         self._settings = settings
         self._chains = Chains()
         self._seen = self._stamps()
         self._in_use = self._build()
-        self._door = self._in_use.context
-        # Every handshake gets the context of the day; the door's own is only the one that it begins with.
-        self._door.sni_callback = self._on_server_name
-        self._tell("tls.loaded")
+        self._base_context = self._in_use.context
+        # The base context starts each handshake; the SNI callback then puts the current one in its place.
+        self._base_context.sni_callback = self._on_server_name
+        self._log_certificates("tls.loaded")
 
     def listening(self) -> dict[str, Any]:
-        """What each connection is to be told. A handshake would else have a minute."""
+        """Arguments for `loop.connect_accepted_socket`. Its default handshake timeout is a minute."""
         return {
-            "ssl": self._door,
+            "ssl": self._base_context,
             "ssl_handshake_timeout": HANDSHAKE_TIMEOUT_S,
             "ssl_shutdown_timeout": CLOSE_TIMEOUT_S,
         }
 
     def has_trusted_client_certificate(self, request: web.Request, platform: ProviderName) -> bool:
-        """Whether the request may call for this platform, as far as client certificates go."""
+        """Whether the client certificate, if the platform demands one, fits the platform."""
         return has_trusted_client_certificate(request, platform, self._in_use.authorities, self._chains)
 
     def publish(self, metrics: Metrics) -> None:
-        """Let the metrics tell when each certificate expires."""
+        """Set the expiry gauge of each certificate, in Unix seconds."""
         for number, one in enumerate(self._in_use.certificates):
             gauge = metrics.tls_certificate_expires_seconds.labels(str(one.path))
             set_from(gauge, partial(self._expires, number))
@@ -91,39 +97,39 @@ class Tls:
         return self._in_use.certificates[number].expires_at.timestamp()
 
     def reload(self) -> None:
-        """Read the files again, changed or not."""
-        self._asked.set()
+        """Ask `watch` to read the files again, changed or not."""
+        self._reload_requested.set()
 
     async def watch(self) -> None:
-        """Reload when the files have changed, or somebody asks for it. Never ends."""
+        """Reload after a change of the files or a call of `reload`, until cancelled."""
         while True:
-            await self._rank()
+            await self._check_files()
 
-    async def _rank(self) -> None:
+    async def _check_files(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(CHECK_S):
-                await self._asked.wait()
+                await self._reload_requested.wait()
         stamps = await asyncio.to_thread(self._stamps)
-        if self._asked.is_set() or stamps != self._seen:
-            self._asked.clear()
+        if self._reload_requested.is_set() or stamps != self._seen:
+            self._reload_requested.clear()
             self._seen = stamps
             await self._reload()
 
     async def _reload(self) -> None:
-        """Connections that are open keep what they have."""
+        """Open connections keep their certificate. A broken file is logged and changes nothing."""
         try:
             self._in_use = await asyncio.to_thread(self._build)
         except (SettingsError, OSError, ValueError) as error:
             log.error("tls.reload_failed", error=str(error))  # noqa: TRY400 - a file's fault, not the code's
         else:
-            self._tell("tls.reloaded")
+            self._log_certificates("tls.reloaded")
 
     def _on_server_name(
-        self, connection: ssl.SSLSocket | ssl.SSLObject, _name: str | None, _door: ssl.SSLContext
+        self, connection: ssl.SSLSocket | ssl.SSLObject, _name: str | None, _base_context: ssl.SSLContext
     ) -> None:
         connection.context = self._in_use.context
 
-    def _tell(self, event: str) -> None:
+    def _log_certificates(self, event: str) -> None:
         now = datetime.now(UTC)
         for one in self._in_use.certificates:
             named = {"certificate": str(one.path), "expires": one.expires_at.isoformat()}
@@ -132,7 +138,7 @@ class Tls:
                 log.warning("tls.certificate_expired", **named)
 
     def _stamps(self) -> list[tuple[int, ...] | None]:
-        """What changes when a file does."""
+        """Modification time, size and inode of each file; None for one that cannot be read."""
         named = (*self._settings.tls_certificate, *self._settings.tls_key, *self._settings.tls_client_ca.values())
         return [_stamp(path) for path in named]
 
@@ -143,7 +149,7 @@ class Tls:
         context.options |= _OPTIONS
         context.set_ciphers(":".join(_SUITES))
         context.set_alpn_protocols(["http/1.1"])
-        context.sslobject_class = remembering(self._chains)
+        context.sslobject_class = chain_recorder(self._chains)
         pairs = zip(self._settings.tls_certificate, self._settings.tls_key, strict=True)
         loaded = [_load(context, path, key) for path, key in pairs]
         kinds = [one.kind for one in loaded]
@@ -164,44 +170,44 @@ def _load(context: ssl.SSLContext, path: Path, key: Path) -> Certificate:
     try:
         found = certificates.read(path)
     except (OSError, CertificateError) as error:
-        raise SettingsError(f"{_CERTIFICATE}: {path} {_why(error)}") from error
+        raise SettingsError(f"{_CERTIFICATE}: {path} {_reason(error)}") from error
     try:
         if b"PRIVATE KEY-----" not in key.read_bytes():
             raise SettingsError(f"{_KEY}: {key} holds no private key in PEM")
         # Without an answer of ours OpenSSL would ask for the passphrase at the terminal.
         context.load_cert_chain(path, key, password=lambda: "")
     except ssl.SSLError as error:
-        raise SettingsError(_misfit(path, key, error)) from error
+        raise SettingsError(_load_problem(path, key, error)) from error
     except OSError as error:
-        raise SettingsError(f"{_KEY}: {key} {_why(error)}") from error
+        raise SettingsError(f"{_KEY}: {key} {_reason(error)}") from error
     return found
 
 
-def _misfit(path: Path, key: Path, error: ssl.SSLError) -> str:
+def _load_problem(path: Path, key: Path, error: ssl.SSLError) -> str:
     if "ENCRYPTED" in key.read_text("latin-1"):
         return f"{_KEY}: {key} has a passphrase; write it without one"
-    # The latter is what OpenSSL says of an RSA key beside an ECDSA certificate.
+    # OpenSSL reports the latter for an RSA key beside an ECDSA certificate.
     if (error.reason or "").endswith(("MISMATCH", "NO_CERTIFICATE_ASSIGNED")):
         return f"{_KEY}: {key} is not the key of {path}"
     return f"{_CERTIFICATE}: {path} cannot be used with {key}: {error.reason or 'unreadable'}"
 
 
-def _authorities(context: ssl.SSLContext, files: Mapping[str, Path]) -> dict[str, Prints]:
+def _authorities(context: ssl.SSLContext, files: Mapping[str, Path]) -> dict[str, Fingerprints]:
     found = {}
     for platform, path in files.items():
         try:
             found[platform] = frozenset(map(fingerprint, certificates.ders(path)))
             context.load_verify_locations(path)
         except (OSError, CertificateError) as error:
-            raise SettingsError(f"{_CLIENT_CA}: {path} {_why(error)}") from error
+            raise SettingsError(f"{_CLIENT_CA}: {path} {_reason(error)}") from error
     if files:
         context.verify_mode = ssl.CERT_OPTIONAL
-        # What is named is trusted: a platform's intermediate authority need not bring the root with it.
+        # Every named authority is trusted: an intermediate one works without its root.
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     return found
 
 
-def _why(error: OSError | CertificateError) -> str:
+def _reason(error: OSError | CertificateError) -> str:
     if isinstance(error, CertificateError):
         return str(error)
     return "holds no certificate in PEM" if isinstance(error, ssl.SSLError) else f"cannot be read: {error.strerror}"

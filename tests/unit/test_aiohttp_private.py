@@ -119,8 +119,8 @@ async def last_answer_at(exchange: Exchange) -> None:
     assert before <= exchange.protocol.last_answer_at <= exchange.protocol.loop.time()
 
 
-async def take_nothing(exchange: Exchange) -> None:
-    exchange.protocol.take_nothing()
+async def stop_parsing(exchange: Exchange) -> None:
+    exchange.protocol.stop_parsing()
     exchange.protocol.data_received(REQUEST + BODY)
     assert exchange.protocol.heads_parsed == 0
     assert not exchange.protocol.has_queued
@@ -133,7 +133,7 @@ MEANINGS: dict[str, Callable[[Exchange], Awaitable[None]]] = {
     "_messages[-1][1] is the body of the last request": last_queued_body,
     "_waiter is there only while the next request is waited for": waits_for_request,
     "_next_keepalive_close_time less _keepalive_timeout is when the last answer was done": last_answer_at,
-    "_force_close keeps it from parsing": take_nothing,
+    "_force_close keeps it from parsing": stop_parsing,
 }
 
 

@@ -1,4 +1,4 @@
-"""Where a listener is bound, and what is said where it cannot be."""
+"""BindAddress a listener is bound, and what is said where it cannot be."""
 
 import errno
 import socket
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from receiver.server.bind import ListenError, Where, bind, shown
+from receiver.server.bind import BindAddress, ListenError, bind, format_addresses
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def taken() -> Iterator[int]:
 
 def closed(sockets: list[socket.socket]) -> str:
     """What they were bound to."""
-    said = shown(sockets)
+    said = format_addresses(sockets)
     for one in sockets:
         one.close()
     return said
@@ -26,21 +26,21 @@ def closed(sockets: list[socket.socket]) -> str:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1", "::", "::1"])
 async def test_what_is_bound_is_shown_with_brackets_where_it_has_colons(host: str) -> None:
-    sockets = await bind(Where(host, 0), reuse_port=False)
+    sockets = await bind(BindAddress(host, 0), reuse_port=False)
     port = sockets[0].getsockname()[1]
     assert closed(sockets) == (f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
 
 
 async def test_a_port_that_is_taken_is_named_with_its_setting(taken: int) -> None:
     with pytest.raises(ListenError, match="stop it, or set RECEIVER_PORT to a port that is free") as raised:
-        await bind(Where("127.0.0.1", taken), reuse_port=False)
+        await bind(BindAddress("127.0.0.1", taken), reuse_port=False)
     assert str(raised.value).startswith(f"RECEIVER_HOST=127.0.0.1, RECEIVER_PORT={taken}: cannot listen there")
     assert raised.value.errno == errno.EADDRINUSE
 
 
 async def test_the_ops_listeners_settings_are_named_for_it(taken: int) -> None:
     with pytest.raises(ListenError, match=f"^RECEIVER_OPS_HOST=127.0.0.1, RECEIVER_OPS_PORT={taken}: .* RECEIVER_OPS_"):
-        await bind(Where("127.0.0.1", taken, "ops_host"), reuse_port=False)
+        await bind(BindAddress("127.0.0.1", taken, "ops_host"), reuse_port=False)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ async def test_the_ops_listeners_settings_are_named_for_it(taken: int) -> None:
 )
 async def test_a_host_that_cannot_be_had_is_named_with_its_setting(host: str, said: str) -> None:
     with pytest.raises(ListenError, match=f"^RECEIVER_HOST={host}, .*{said}"):
-        await bind(Where(host, 0), reuse_port=False)
+        await bind(BindAddress(host, 0), reuse_port=False)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def only_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("only_ipv6")
 async def test_on_a_machine_with_only_ipv6_the_default_is_named_and_what_to_set() -> None:
     with pytest.raises(ListenError, match=r"^RECEIVER_HOST=0\.0\.0\.0, .*set RECEIVER_HOST to :: or ::1"):
-        await bind(Where("0.0.0.0", 0), reuse_port=False)
+        await bind(BindAddress("0.0.0.0", 0), reuse_port=False)
 
 
 @pytest.mark.usefixtures("only_ipv6")
@@ -77,7 +77,7 @@ async def test_a_name_with_addresses_of_both_kinds_is_listened_on_where_the_mach
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: [_found("127.0.0.1"), _found("::1")])
-    assert closed(await bind(Where("localhost", 0), reuse_port=False)).startswith("[::1]:")
+    assert closed(await bind(BindAddress("localhost", 0), reuse_port=False)).startswith("[::1]:")
 
 
 def _found(host: str) -> tuple[int, int, int, str, tuple[str, int]]:
