@@ -74,7 +74,7 @@ def test_the_age_of_the_last_report_grows_and_is_absent_before_the_first(service
 
 def test_gauges_follow_their_owners(service):
     waiting = [1, 2, 3]
-    metrics.follow(service.queue_reports, lambda: len(waiting))
+    metrics.set_from(service.queue_reports, lambda: len(waiting))
     service.spool_bytes.set(4096)
     service.breaker_is("open")
     assert value(service, "receiver_queue_reports") == 3
