@@ -5,7 +5,7 @@ Both are one: `receiver serve`, which listens for callbacks, and `receiver pull`
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -25,9 +25,10 @@ from receiver.settings import Settings
 from receiver.signals import Ending
 from receiver.store import schema as migrate
 from receiver.store.durable import DurableStore
-from receiver.store.maintenance import overdue as reporting
+from receiver.store.maintenance import overdue, rejected_quota
 from receiver.store.maintenance.partitions import Maintenance, follow_days_left
-from receiver.store.maintenance.rejected_quota import RejectedBound, RejectedQuota
+from receiver.store.maintenance.periodic import Periodic, connected, repeat_all
+from receiver.store.maintenance.rejected_quota import RejectedQuota
 from receiver.store.readiness import is_ready, until_ready
 from receiver.store.spool import Spool
 from receiver.store.writer import Writer
@@ -158,20 +159,19 @@ async def storing(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Ops]
             max_queue=settings.queue_max_reports,
             max_flush=settings.flush_max_reports,
         )
-        allowance = RejectedQuota(metrics, settings.rejected_max_bytes)
-        keeper = DurableStore(writer, spool, metrics, deadline_s=settings.answer_deadline_s, rejected=allowance)
+        quota = RejectedQuota(metrics, settings.rejected_max_bytes)
+        keeper = DurableStore(writer, spool, metrics, deadline_s=settings.answer_deadline_s, rejected=quota)
         quarantine = Quarantine(url, keeper, spool, metrics, timeout_s=settings.database_timeout_s)
         stack.push_async_callback(quarantine.close)
         drain = Drain(keeper, writer, spool, metrics, quarantine)
-        bound = RejectedBound(
-            url, metrics, allowance, max_bytes=settings.rejected_max_bytes, days=rejected_days(settings)
-        )
-        maintenance = Maintenance(
-            url, metrics, days_ahead=settings.partition_days_ahead, retention_days=settings.retention_days
-        )
+        maintenance = Maintenance(days_ahead=settings.partition_days_ahead, retention_days=settings.retention_days)
         metrics.spool_max_bytes.set(settings.spool_max_bytes)
         _follow(metrics, spool, maintenance)
-        rounds = (maintenance.run, partial(reporting.keep_fresh, url, windows_h(settings)), bound.run)
+        rounds = (
+            maintenance.periodic,
+            overdue.periodic(windows_h(settings)),
+            rejected_quota.periodic(quota, rejected_days(settings)),
+        )
         maintaining = _maintain(url, rounds, ready=ready)
         await stack.enter_async_context(background(stop, writer.run(), drain.run(), maintaining))
         yield Ops(keeper=keeper, metrics=metrics, maintenance=maintenance, spool=spool)
@@ -211,10 +211,10 @@ async def _database(settings: Settings, stack: AsyncExitStack) -> str:
     return server.url
 
 
-async def _maintain(url: str, rounds: Sequence[Callable[[], Coroutine[Any, Any, None]]], *, ready: bool) -> None:
+async def _maintain(url: str, rounds: Sequence[Periodic], *, ready: bool) -> None:
     if not ready:
         await until_ready(url)
-    await asyncio.gather(*(run() for run in rounds))
+    await repeat_all(rounds, partial(connected, url))
 
 
 def rejected_days(settings: Settings) -> int:

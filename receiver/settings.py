@@ -214,7 +214,7 @@ class Settings(FromEnvironment):
 
     @model_validator(mode="after")
     def _room_for_a_body(self) -> Self:
-        """An instance keeps a sixteenth of the bound before it looks again (store/rejected_bound.py)."""
+        """An instance keeps a sixteenth of the bound before it looks again (store/maintenance/rejected_quota.py)."""
         if self.rejected_max_bytes < 20 * self.max_body_bytes:
             raise ValueError(f"{PREFIX}REJECTED_MAX_BYTES must be at least twenty times {PREFIX}MAX_BODY_BYTES")
         return self

@@ -14,7 +14,7 @@ from pydantic import ByteSize, TypeAdapter, ValidationError
 from receiver.cli.common import quiet_settings, run, with_database
 from receiver.ingest import replay as replaying
 from receiver.store import rejected as store
-from receiver.store.maintenance.partitions import connected
+from receiver.store.maintenance.periodic import connected
 from receiver.store.rejected import Filter, Rejected
 from receiver.telemetry.visible import visible, visible_json
 

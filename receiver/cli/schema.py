@@ -9,9 +9,8 @@ from receiver.cli.common import quiet_settings, run, with_database
 from receiver.service import rejected_days, windows_h
 from receiver.store import catalogue_table
 from receiver.store import schema as migrations
-from receiver.store.maintenance import overdue as reporting
-from receiver.store.maintenance import partitions
-from receiver.store.maintenance import rejected_quota as rejected_bound
+from receiver.store.maintenance import overdue, partitions, rejected_quota
+from receiver.store.maintenance.periodic import connected
 
 
 @click.command()
@@ -42,10 +41,10 @@ def maintain(*, as_json: bool) -> None:
         done = await partitions.maintain(
             url, days_ahead=settings.partition_days_ahead, retention_days=settings.retention_days
         )
-        async with partitions.connected(url) as connection:
-            await reporting.refresh(connection, windows_h(settings))
-            _, too_many = await rejected_bound.make_room(connection, settings.rejected_max_bytes)
-            too_old = await rejected_bound.drop_old(connection, rejected_days(settings))
+        async with connected(url) as connection:
+            await overdue.refresh(connection, windows_h(settings))
+            _, too_many = await rejected_quota.make_room(connection, settings.rejected_max_bytes)
+            too_old = await rejected_quota.drop_old(connection, rejected_days(settings))
         return done, too_many + too_old
 
     done, rejected = run(with_database(settings, work))

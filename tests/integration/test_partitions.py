@@ -3,6 +3,7 @@
 import asyncio
 import time
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 import asyncpg
 import pytest
@@ -12,8 +13,9 @@ from support.writers import writing
 
 from receiver.report import Envelope, ProviderName, Reply, content_id
 from receiver.store.job import Job
-from receiver.store.maintenance import partitions
+from receiver.store.maintenance import partitions, periodic
 from receiver.store.maintenance.partitions import Done, Maintenance, follow_days_left
+from receiver.store.maintenance.periodic import attempt
 from receiver.telemetry.metrics import build
 
 TODAY = date(2026, 3, 1)
@@ -231,22 +233,22 @@ async def test_the_gauge_tells_the_days_left_even_where_dropping_fails(database,
     monkeypatch.setattr(partitions, "_DROP_LOCK_TIMEOUT", "100ms")
     await sql.execute("SELECT sms_data.create_partitions('2026-01-01')")
     metrics = build("test")
-    maintenance = Maintenance(database, metrics, days_ahead=5, retention_days=30)
+    maintenance = Maintenance(days_ahead=5, retention_days=30)
     follow_days_left(metrics, lambda: maintenance.days_left)
     assert maintenance.days_left is None
     assert metrics.registry.get_sample_value(GAUGE) == 0
     async with connected(database) as dashboard:
         await dashboard.execute("BEGIN")
         await dashboard.execute("LOCK TABLE sms_data.report_20260101 IN ACCESS SHARE MODE")
-        assert await maintenance._round() == partitions._RETRY_S
+        assert not await attempt(maintenance.periodic, partial(periodic.connected, database))
     assert metrics.registry.get_sample_value(GAUGE) == 5
-    assert await maintenance._round() == partitions._INTERVAL_S
+    assert await attempt(maintenance.periodic, partial(periodic.connected, database))
     assert await tables(sql) == names(*(TODAY + timedelta(days=n) for n in range(6)))
     monkeypatch.setattr(partitions, "today", lambda: TODAY + timedelta(days=4))
     assert metrics.registry.get_sample_value(GAUGE) == 1
 
 
 async def test_the_service_lives_on_while_maintenance_cannot_reach_the_database():
-    maintenance = Maintenance("postgresql://nobody@127.0.0.1:1/none", build("test"), days_ahead=1, retention_days=1)
-    assert await maintenance._round() == partitions._RETRY_S
+    maintenance = Maintenance(days_ahead=1, retention_days=1)
+    assert not await attempt(maintenance.periodic, partial(periodic.connected, "postgresql://nobody@127.0.0.1:1/none"))
     assert maintenance.days_left is None

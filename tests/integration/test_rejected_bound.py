@@ -16,8 +16,8 @@ from support.writers import writing
 
 from receiver.store import schema as migrate
 from receiver.store.durable import DurableStore
-from receiver.store.maintenance import rejected_quota as rejected_bound
-from receiver.store.maintenance.rejected_quota import RejectedBound, RejectedQuota
+from receiver.store.maintenance import rejected_quota
+from receiver.store.maintenance.rejected_quota import RejectedQuota, keep_within
 from receiver.store.spool import Spool
 from receiver.telemetry.metrics import build
 
@@ -57,7 +57,7 @@ async def scrape(service: Service) -> str:
 
 
 async def test_a_flood_pushes_out_the_oldest_and_no_report(make_settings, monkeypatch):
-    monkeypatch.setattr(rejected_bound, "_PAUSE_S", 0.02)
+    monkeypatch.setattr(rejected_quota, "_LEAST_PAUSE_S", 0.02)
     sent = reports = 0
     with captured_log() as log:
         async with services.running(make_settings(**SMALL, database_timeout_s=20.0, answer_deadline_s=30.0)) as service:
@@ -83,7 +83,7 @@ async def test_a_flood_pushes_out_the_oldest_and_no_report(make_settings, monkey
 
 async def test_what_is_not_kept_is_told_of_in_few_lines_and_all_of_it_is_counted(make_settings, monkeypatch):
     """One line for each that is kept: a flood beyond the bound leaves nothing to look at, and must not fill the log."""
-    monkeypatch.setattr(rejected_bound, "_PAUSE_S", 60.0)
+    monkeypatch.setattr(rejected_quota, "_LEAST_PAUSE_S", 60.0)
     with captured_log() as log:
         async with services.running(make_settings(**SMALL, database_timeout_s=20.0, answer_deadline_s=30.0)) as service:
             assert await flood(service, range(200)) == {400}
@@ -96,14 +96,14 @@ async def test_what_is_not_kept_is_told_of_in_few_lines_and_all_of_it_is_counted
 
 async def test_four_instances_flooded_at_the_same_time_keep_to_one_bound(database, sql, tmp_path):
     """None of them looks at the sizes: what each may keep until then is small enough for all of them."""
-    allowances = [RejectedQuota(build("test"), MOST) for _ in range(4)]
-    room, _ = await rejected_bound.make_room(sql, MOST)
-    for allowance in allowances:
-        allowance.renew(room)
+    quotas = [RejectedQuota(build("test"), MOST) for _ in range(4)]
+    room, _ = await rejected_quota.make_room(sql, MOST)
+    for quota in quotas:
+        quota.renew(room)
     spool = Spool(tmp_path / "spool", 1 << 20)
     async with writing(database) as writer:
-        for allowance in allowances:
-            keeper = DurableStore(writer, spool, build("test"), deadline_s=30.0, rejected=allowance)
+        for quota in quotas:
+            keeper = DurableStore(writer, spool, build("test"), deadline_s=30.0, rejected=quota)
             for n in range(40):
                 await keeper.keep(job(body=junk(n), error="junk", received_at=datetime.now(UTC)))
     await spool.close()
@@ -114,23 +114,22 @@ async def test_four_instances_flooded_at_the_same_time_keep_to_one_bound(databas
 async def test_while_a_backup_reads_the_ring_the_bound_holds_and_what_comes_is_not_kept(database, sql):
     await sql.execute("ALTER FUNCTION sms_data.make_room_for_rejected SET lock_timeout = '10ms'")
     metrics = build("test")
-    allowance = RejectedQuota(metrics, MOST)
-    bound = RejectedBound(database, metrics, allowance, max_bytes=MOST, days=10_000)
+    quota = RejectedQuota(metrics, MOST)
     written = 0
     async with connected(database) as backup, writing(database) as writer:
         await backup.execute("BEGIN; LOCK TABLE sms_data.rejected_payload IN ACCESS SHARE MODE")
         for n in range(180):
-            with allowance.admitted(job(body=junk(n), error="junk")) as admitted:
+            with quota.admitted(job(body=junk(n), error="junk")) as admitted:
                 await writer.write(admitted)
                 written += admitted.size
-            await bound._round()
+            await keep_within(sql, quota, days=10_000)
         assert MOST // 2 < await sql.fetchval(SIZE) <= MOST
         assert written < 150
         assert len(await numbers_kept(sql)) == written
         assert dropped(metrics.render().decode()) == 180 - written
 
     async def there_is_room_again() -> bool:
-        await bound._round()
+        await keep_within(sql, quota, days=10_000)
         return await sql.fetchval(SIZE) <= MOST // 4 * 3
 
     await eventually(there_is_room_again)
@@ -140,9 +139,9 @@ async def test_a_lowered_bound_is_kept_to_at_once(database, sql):
     async with writing(database) as writer:
         for n in range(250):
             await writer.write(job(body=junk(n), error="junk"))
-            await rejected_bound.make_room(sql, 2 * MOST)
+            await rejected_quota.make_room(sql, 2 * MOST)
     assert await sql.fetchval(SIZE) > MOST
-    room, gone = await rejected_bound.make_room(sql, MOST)
+    room, gone = await rejected_quota.make_room(sql, MOST)
     assert room >= MOST // 4
     assert gone
     assert await sql.fetchval(SIZE) <= MOST
@@ -156,7 +155,7 @@ async def test_instances_that_find_the_table_full_move_the_ring_once(database, s
 
     async def look() -> None:
         async with connected(database) as connection:
-            await rejected_bound.make_room(connection, MOST)
+            await rejected_quota.make_room(connection, MOST)
 
     await asyncio.gather(*(look() for _ in range(4)))
     assert await sql.fetchval("SELECT slot FROM sms_data.rejected_ring") == 1
@@ -164,16 +163,16 @@ async def test_instances_that_find_the_table_full_move_the_ring_once(database, s
 
 
 async def test_what_is_too_old_goes(database, sql, monkeypatch):
-    monkeypatch.setattr(rejected_bound, "_DELETE_AT_ONCE", 2)
+    monkeypatch.setattr(rejected_quota, "_DELETE_AT_ONCE", 2)
     now = datetime.now(UTC)
     async with writing(database) as writer:
         for days in (0, 29, 31, 32, 33, 400):
             await writer.write(job(body=b"junk %6d" % days, error="junk", received_at=now - timedelta(days=days)))
     metrics = build("test")
-    bound = RejectedBound(database, metrics, RejectedQuota(metrics, MOST), max_bytes=MOST, days=30)
+    quota = RejectedQuota(metrics, MOST)
     with captured_log() as log:
-        await bound._round()
-        await bound._round()
+        for _ in range(2):
+            await keep_within(sql, quota, days=30)
     assert sorted(await numbers_kept(sql)) == [0, 29]
     assert dropped(metrics.render().decode(), "age") == 4
     assert [line["age_count"] for line in log.events("rejected.dropped")] == [4]
@@ -216,8 +215,8 @@ async def test_the_upgrade_keeps_what_was_rejected_before(empty_database, templa
         assert await sql.fetchval(left) == 0
 
 
-async def test_the_service_looks_by_itself_when_the_allowance_runs_low(make_settings, monkeypatch):
-    monkeypatch.setattr(rejected_bound, "_PAUSE_S", 0.05)
+async def test_the_service_looks_by_itself_when_the_quota_runs_low(make_settings, monkeypatch):
+    monkeypatch.setattr(rejected_quota, "_LEAST_PAUSE_S", 0.05)
     async with services.running(make_settings(**SMALL)) as service:
 
         async def moved() -> bool:

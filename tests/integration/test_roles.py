@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import timedelta
+from functools import partial
 from itertools import product
 
 import asyncpg
@@ -17,9 +18,8 @@ from support.service import Service
 from support.waiting import eventually
 
 from receiver.store import catalogue_table, postgres
-from receiver.store.maintenance import partitions
+from receiver.store.maintenance import partitions, periodic
 from receiver.store.maintenance.partitions import Maintenance
-from receiver.telemetry.metrics import build
 
 VIEWS = ("delivery_report", "message", "reply", "rejected_payload", "code")
 TABLES = (
@@ -170,10 +170,9 @@ async def test_the_writer_destroys_nothing(login: As):
 @pytest.mark.usefixtures("stored")
 async def test_retention_as_the_writer_warns_and_leaves_everything_else_working(login: As, sql: asyncpg.Connection):
     """To drop partitions takes their owner. The days ahead are made and known all the same."""
-    metrics = build("test")
-    maintenance = Maintenance(login("ingest"), metrics, days_ahead=3, retention_days=30)
+    maintenance = Maintenance(days_ahead=3, retention_days=30)
     with captured_log() as log:
-        await maintenance._round()
+        assert await periodic.attempt(maintenance.periodic, partial(periodic.connected, login("ingest")))
         await asyncio.sleep(0)  # lines are written at the end of the loop's turn
     (warning,) = log.events("partitions.not_permitted")
     assert warning["level"] == "warning"

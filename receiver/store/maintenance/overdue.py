@@ -1,19 +1,13 @@
 """When a message is overdue: each platform's reporting window, and how long reports have taken of late."""
 
-import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import asyncpg
 
-from receiver.store.maintenance.partitions import connected
-from receiver.store.postgres import TRANSIENT
-from receiver.telemetry.logs import get_logger
-
-_INTERVAL_S: Final = 600.0
-_RETRY_S: Final = 30.0
-_DEADLINE_S: Final = 120.0
+from receiver.store.maintenance.periodic import Periodic
 
 _SET_WINDOWS: Final = """
 INSERT INTO sms_data.reporting_window (provider, hours)
@@ -48,23 +42,18 @@ ON CONFLICT (provider, country) DO UPDATE
 """
 
 
-log = get_logger()
-
-
 async def refresh(connection: "asyncpg.Connection[asyncpg.Record]", windows_h: Mapping[str, int]) -> None:
-    """Bring what `sms.overdue_message` compares with up to date. `windows_h`: hours by platform."""
+    """Bring the figures that `sms.overdue_message` compares with up to date. `windows_h`: hours by platform."""
     await connection.execute(_SET_WINDOWS, list(windows_h), list(windows_h.values()))
     await connection.execute(_MEASURE_LAG, _OF_LATE, _MIN_MESSAGES, _LEAST_LAG_S)
 
 
-async def keep_fresh(url: str, windows_h: Mapping[str, int]) -> None:
-    """Refresh, for ever; cancel to stop."""
-    while True:
-        try:
-            async with asyncio.timeout(_DEADLINE_S), connected(url) as connection:
-                await refresh(connection, windows_h)
-        except TRANSIENT as error:
-            log.warning("reporting.refresh_failed", error=type(error).__name__, detail=str(error)[:200])
-            await asyncio.sleep(_RETRY_S)
-        else:
-            await asyncio.sleep(_INTERVAL_S)
+def periodic(windows_h: Mapping[str, int]) -> Periodic:
+    """When the service refreshes them."""
+    return Periodic(
+        run=partial(refresh, windows_h=windows_h),
+        failed_event="reporting.refresh_failed",
+        interval_s=600.0,
+        retry_s=30.0,
+        deadline_s=120.0,
+    )

@@ -1,9 +1,6 @@
 """Daily partitions: made ahead, and dropped when their time is over."""
 
-import asyncio
-import random
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
@@ -12,14 +9,11 @@ import asyncpg
 
 from receiver.errors import OperatorError
 from receiver.store import sql
-from receiver.store.postgres import TRANSIENT
-from receiver.store.schema import check, connect
+from receiver.store.maintenance.periodic import Periodic, connected
+from receiver.store.schema import check
 from receiver.telemetry.logs import get_logger
 from receiver.telemetry.metrics import Metrics
 
-_INTERVAL_S: Final = 3600.0
-_RETRY_S: Final = 30.0
-_DEADLINE_S: Final = 60.0
 _DROP_LOCK_TIMEOUT: Final = "2s"
 _DELETE_AT_ONCE: Final = 5_000
 
@@ -67,16 +61,6 @@ async def maintain(url: str, *, days_ahead: int, retention_days: int | None) -> 
         created, days_left = await _prepare(connection, days_ahead)
         dropped, deleted = await _retire(connection, retention_days)
         return Done(created, dropped, deleted, days_left)
-
-
-@asynccontextmanager
-async def connected(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    """A connection for maintenance."""
-    connection = await connect(url)
-    try:
-        yield connection
-    finally:
-        connection.terminate()  # without a farewell, for which a hung server would let the service's stop wait
 
 
 async def _prepare(connection: "asyncpg.Connection[asyncpg.Record]", days_ahead: int) -> tuple[int, int]:
@@ -154,9 +138,7 @@ async def _days_left(connection: "asyncpg.Connection[asyncpg.Record]") -> int:
 class Maintenance:
     """The service's own rounds, hourly. `days_left` is None until the first has succeeded."""
 
-    def __init__(self, url: str, metrics: Metrics, *, days_ahead: int, retention_days: int | None) -> None:
-        self._url = url
-        self._metrics = metrics
+    def __init__(self, *, days_ahead: int, retention_days: int | None) -> None:
         self._days_ahead = days_ahead
         self._retention_days = retention_days
         self._known_until: date | None = None
@@ -166,28 +148,30 @@ class Maintenance:
         """Whole days ahead that have partitions, as far as the last round knew."""
         return None if self._known_until is None else max((self._known_until - today()).days, 0)
 
-    async def run(self) -> None:
-        """Keep partitions ready, for ever; cancel to stop."""
-        while True:
-            pause = await self._round()
-            await asyncio.sleep(pause * random.uniform(0.9, 1.1))  # noqa: S311 - instances should not all come at once
+    @property
+    def periodic(self) -> Periodic:
+        """When the rounds run."""
+        return Periodic(
+            run=self.round,
+            failed_event="partitions.maintenance_failed",
+            interval_s=3600.0,
+            retry_s=30.0,
+            deadline_s=60.0,
+            jitter=0.1,
+        )
 
-    async def _round(self) -> float:
+    async def round(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        """Create what is missing, and drop what is too old where this role may."""
         try:
-            async with asyncio.timeout(_DEADLINE_S), connected(self._url) as connection:
-                created, days_left = await _prepare(connection, self._days_ahead)
-                # Known before the old ones are dropped: what keeps those from going says nothing about the coming days.
-                self._known_until = today() + timedelta(days=days_left)
-                dropped, deleted = await _retire(connection, self._retention_days, _OWNERS_TIME)
+            created, days_left = await _prepare(connection, self._days_ahead)
+            # Known before the old ones are dropped: what keeps those from going says nothing about the coming days.
+            self._known_until = today() + timedelta(days=days_left)
+            dropped, deleted = await _retire(connection, self._retention_days, _OWNERS_TIME)
         except (NotRetired, asyncpg.InsufficientPrivilegeError) as error:
             log.warning("partitions.not_permitted", detail=str(error)[:200], advice=_ADVICE)
-            return _INTERVAL_S
-        except TRANSIENT as error:
-            log.warning("partitions.maintenance_failed", error=type(error).__name__, detail=str(error)[:200])
-            return _RETRY_S
+            return
         if created or dropped or deleted:
             log.info("partitions.maintained", created=created, dropped=dropped, deleted=deleted, days_left=days_left)
-        return _INTERVAL_S
 
 
 def follow_days_left(metrics: Metrics, days_left: Callable[[], int | None]) -> None:

@@ -8,16 +8,16 @@ bound, however fast the payloads come. Nor can they where the ring does not move
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import asyncpg
 
 from receiver.store.job import Job
-from receiver.store.maintenance.partitions import connected
-from receiver.store.postgres import TRANSIENT
+from receiver.store.maintenance.periodic import Periodic
 from receiver.telemetry.logs import get_logger
 from receiver.telemetry.metrics import Metrics
 
@@ -34,10 +34,7 @@ _ROW_BYTES: Final = 512
 """What a row and its index entries take beside the body and the error."""
 
 _SLOTS: Final = 8
-_INTERVAL_S: Final = 600.0
-_PAUSE_S: Final = 1.0
-_RETRY_S: Final = 10.0
-_DEADLINE_S: Final = 60.0
+_LEAST_PAUSE_S: Final = 1.0
 _DELETE_AT_ONCE: Final = 1_000
 
 _MAKE_ROOM: Final = "SELECT room, dropped FROM sms_data.make_room_for_rejected($1)"
@@ -54,6 +51,7 @@ class RejectedQuota:
     """How many bytes of rejected payloads this instance may keep until somebody has looked at the sizes again."""
 
     def __init__(self, metrics: Metrics, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
         self._metrics = metrics
         self._most = int(max_bytes * _SHARE)
         self._left = self._most
@@ -87,48 +85,39 @@ class RejectedQuota:
 
     def drop(self) -> None:
         """Count one that is not kept for want of room."""
-        self._metrics.rejected_dropped["size",].inc()
+        self.dropped(size=1)
+
+    def dropped(self, *, size: int = 0, age: int = 0) -> None:
+        """Count payloads that are gone, by the bound that they went for."""
+        self._metrics.rejected_dropped["size",].inc(size)
+        self._metrics.rejected_dropped["age",].inc(age)
 
     def renew(self, room: int) -> None:
         """After a look: `room` bytes are free, for all instances. What is being written may not be among them yet."""
         self._left = min(room // _INSTANCES, self._most) - self._under_way
 
 
-class RejectedBound:
-    """The service's own rounds: at intervals, and as soon as the allowance runs out."""
+def periodic(quota: RejectedQuota, days: int) -> Periodic:
+    """The service's own rounds: at intervals, and as soon as the quota runs out."""
+    return Periodic(
+        run=partial(keep_within, quota=quota, days=days),
+        failed_event="rejected.maintenance_failed",
+        interval_s=600.0,
+        retry_s=10.0,
+        deadline_s=60.0,
+        least_s=_LEAST_PAUSE_S,
+        wake=quota.wanted,
+    )
 
-    def __init__(self, url: str, metrics: Metrics, allowance: RejectedQuota, *, max_bytes: int, days: int) -> None:
-        self._url = url
-        self._metrics = metrics
-        self._allowance = allowance
-        self._max_bytes = max_bytes
-        self._days = days
 
-    async def run(self) -> None:
-        """Keep to the bounds, for ever; cancel to stop."""
-        wanted = self._allowance.wanted
-        while True:
-            wanted.clear()
-            await asyncio.sleep(await self._round())
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_INTERVAL_S):
-                    await wanted.wait()
-
-    async def _round(self) -> float:
-        """The least pause before the next one."""
-        try:
-            async with asyncio.timeout(_DEADLINE_S), connected(self._url) as connection:
-                room, size = await make_room(connection, self._max_bytes)
-                self._allowance.renew(room)
-                age = await drop_old(connection, self._days)
-        except TRANSIENT as error:
-            log.warning("rejected.maintenance_failed", error=type(error).__name__, detail=str(error)[:200])
-            return _RETRY_S
-        self._metrics.rejected_dropped["size",].inc(size)
-        self._metrics.rejected_dropped["age",].inc(age)
-        if size or age:
-            log.warning("rejected.dropped", size_count=size, age_count=age)
-        return _PAUSE_S
+async def keep_within(connection: "asyncpg.Connection[asyncpg.Record]", quota: RejectedQuota, days: int) -> None:
+    """One round: the bytes of the quota, and no payload older than `days`."""
+    room, size = await make_room(connection, quota.max_bytes)
+    quota.renew(room)
+    age = await drop_old(connection, days)
+    quota.dropped(size=size, age=age)
+    if size or age:
+        log.warning("rejected.dropped", size_count=size, age_count=age)
 
 
 async def make_room(connection: "asyncpg.Connection[asyncpg.Record]", max_bytes: int) -> tuple[int, int]:

@@ -1,0 +1,86 @@
+"""The loop that runs every round of maintenance: again and again, on a connection of its own, and within a deadline."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import asyncpg
+
+from receiver.store.postgres import TRANSIENT
+from receiver.store.schema import connect
+from receiver.telemetry.logs import get_logger
+
+Round = Callable[["asyncpg.Connection[asyncpg.Record]"], Awaitable[None]]
+Connect = Callable[[], AbstractAsyncContextManager["asyncpg.Connection[asyncpg.Record]"]]
+
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Periodic:
+    """A round, and the times at which it runs, in seconds.
+
+    `retry_s` is the pause after a round that failed, `jitter` the part by which any pause may be longer or shorter:
+    instances should not all come at once. `wake` begins the next round before the interval is over, though never
+    sooner than `least_s` after the last one.
+    """
+
+    run: Round
+    failed_event: str
+    interval_s: float
+    retry_s: float
+    deadline_s: float
+    jitter: float = 0.0
+    least_s: float = 0.0
+    wake: asyncio.Event | None = None
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """A connection for maintenance."""
+    connection = await connect(url)
+    try:
+        yield connection
+    finally:
+        connection.terminate()  # without a farewell, for which a hung server would let the service's stop wait
+
+
+async def repeat_all(tasks: Sequence[Periodic], connect: Connect) -> None:
+    """All of them, each at its own times, for ever; cancel to stop."""
+    await asyncio.gather(*(repeat(task, connect) for task in tasks))
+
+
+async def repeat(task: Periodic, connect: Connect) -> None:
+    """Run its rounds, for ever; cancel to stop."""
+    while True:
+        if task.wake is not None:
+            task.wake.clear()
+        succeeded = await attempt(task, connect)
+        stretch = random.uniform(1 - task.jitter, 1 + task.jitter)  # noqa: S311 - no secret
+        if not succeeded:
+            await asyncio.sleep(task.retry_s * stretch)
+            continue
+        await asyncio.sleep(task.least_s * stretch)
+        await _interval(task, (task.interval_s - task.least_s) * stretch)
+
+
+async def attempt(task: Periodic, connect: Connect) -> bool:
+    """One round; whether it came to its end. Faults that may pass are logged, all others raised."""
+    try:
+        async with asyncio.timeout(task.deadline_s), connect() as connection:
+            await task.run(connection)
+    except TRANSIENT as error:
+        log.warning(task.failed_event, error=type(error).__name__, detail=str(error)[:200])
+        return False
+    return True
+
+
+async def _interval(task: Periodic, seconds: float) -> None:
+    if task.wake is None:
+        await asyncio.sleep(seconds)
+        return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await task.wake.wait()
