@@ -1,6 +1,6 @@
 """One callback as it came in: what is parsed now, or spooled and parsed later, with the same outcome."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 
@@ -8,7 +8,8 @@ from datetime import datetime
 class Inbound:
     """A request whose body was read to its end.
 
-    `path` is what follows `/callback/`, without a token; `received_at` is aware, by our own clock; `remote_addr` an IP
+    `path` is what follows `/callback/`, without a token, and `query` what follows the `?` where the endpoint reads it,
+    percent-encoded and in ASCII. `received_at` is aware, by our own clock; `remote_addr` an IP
     address as text, None where there is none. `correlation` is what the sending application gave with a submission.
     With a `skip_parsing_reason` the body is not to be understood, only to be kept as rejected for this reason.
     """
@@ -21,3 +22,9 @@ class Inbound:
     request_id: str
     correlation: str | None = None
     skip_parsing_reason: str | None = None
+    query: str = field(default="", repr=False)
+
+    @property
+    def target(self) -> str:
+        """Path and query in one text, as they are kept beside the body."""
+        return f"{self.path}?{self.query}" if self.query else self.path

@@ -16,6 +16,9 @@ MIN_TOKEN: Final = 16
 _URL_SCHEMES: Final = ("postgresql://", "postgres://")
 _HOST: Final = re.compile(r"(\[[^\s\[\]]*\]|[^\s:\[\]]*)(:\d{1,5})?")
 _NAME: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?\.?")
+_PUBLIC_URL: Final = re.compile(
+    r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?(/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?"
+)
 _PATH_SAFE: Final = re.compile(r"[A-Za-z0-9._~-]+")
 _BEARER: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750, section 2.1
 
@@ -95,6 +98,13 @@ def _check_url(url: SecretStr | None) -> SecretStr | None:
     return url
 
 
+def _check_public_url(url: str | None) -> str | None:
+    """Without the slash at its end: a request's path begins with one."""
+    if url is not None and not _PUBLIC_URL.fullmatch(url):
+        raise ValueError("is no URL of scheme, host and perhaps a prefix of the path, such as https://sms.example.com")
+    return url and url.rstrip("/")
+
+
 def _has_hosts(url: str) -> bool:
     """Whether what stands for the hosts can be hosts: one or several, each with a port or without."""
     try:
@@ -126,6 +136,7 @@ Host = Annotated[str, Field(min_length=1)]
 HostNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_names)]
 DataDir = Annotated[Path, AfterValidator(_absolute)]
 DatabaseUrl = Annotated[SecretStr | None, AfterValidator(_check_url)]
+PublicUrl = Annotated[str | None, AfterValidator(_check_public_url)]
 Tokens = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(split_tokens), AfterValidator(_check_tokens)]
 Bearer = Annotated[SecretStr | None, AfterValidator(_check_bearer)]
 File = Annotated[Path, AfterValidator(_absolute)]

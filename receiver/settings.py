@@ -27,6 +27,7 @@ from receiver.setting_types import (
     LogLevel,
     Networks,
     Port,
+    PublicUrl,
     RejectedBytes,
     Seconds,
     Tokens,
@@ -123,6 +124,11 @@ class Settings(FromEnvironment):
         (),
         description="Key pairs with which a platform signs its pushes, comma-separated, `platform:access:secret`. "
         "A platform that has one here must sign. Unset: signatures are not asked for.",
+    )
+    public_url: PublicUrl = Field(
+        None,
+        description="URL by which platforms reach this service's `/`, `https://sms.example.com/prefix`, for those that "
+        "sign it. Needed where a proxy ends TLS, changes `Host` or strips a prefix. Unset: the request's own.",
     )
     keep_unsigned: bool = Field(default=False, description="Keep pushes with a wrong signature as rejected payloads.")
     trusted_proxies: Networks = Field(

@@ -44,8 +44,10 @@ async def _replay(connection: "asyncpg.Connection[asyncpg.Record]", payload: Rej
     body = await body_of(connection, payload)
     if body is None:
         return Replayed(payload.rejected_id, 0, 0, "it has been dropped meanwhile")
+    path, _, query = payload.path.partition("?")
     callback = Inbound(
-        path=_PATHS.get(payload.path, payload.path),
+        path=_PATHS.get(path, path),
+        query=query,
         body=body,
         content_type=payload.content_type,
         received_at=payload.received_at,

@@ -65,7 +65,9 @@ def _parse(callback: Inbound) -> Parsed:
     if parse is None:
         return Parsed(faults=[f"this version knows no URL {callback.path}"])
     try:
-        return parse(Request(path=callback.path, body=callback.body, content_type=callback.content_type))
+        return parse(
+            Request(path=callback.path, body=callback.body, query=callback.query, content_type=callback.content_type)
+        )
     except PayloadError as error:
         return Parsed(faults=[str(error)])
     except Exception as error:  # noqa: BLE001 - the one boundary: a fault in an adapter must not cost the report

@@ -65,13 +65,15 @@ class SignedHead:
     """What of a request comes before its body, as it came over the wire: nothing is decoded, sorted or merged.
 
     `raw_path` ends before the `?` and `raw_query` begins after it. Texts are the wire's bytes as UTF-8 with
-    surrogateescape, as aiohttp has them. The repr has nothing of it: the path may end in a callback token.
+    surrogateescape, as aiohttp has them. `public_url` is the whole URL as the platform called it, before any proxy
+    rewrote it. The repr has nothing of it: the path may end in a callback token.
     """
 
     method: str
     raw_path: str = field(repr=False)
     raw_query: str = field(default="", repr=False)
     headers: Sequence[tuple[str, str]] = field(repr=False)
+    public_url: str = field(default="", repr=False)
 
 
 CheckBody = Callable[[bytes], None]
@@ -99,17 +101,22 @@ Parse = Callable[[Request], Parsed]
 """Raises PayloadError where nothing of the body can be understood."""
 
 Answer = Callable[[Verdict, str, Mapping[str, object]], bytes]
-"""(verdict, description, answer_context) to the JSON body of the answer."""
+"""(verdict, description, answer_context) to the body of the answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One callback URL: `path` is what follows `/callback/`; or what is handed over elsewhere, named alike."""
+    """One callback URL: `path` is what follows `/callback/`; or what is handed over elsewhere, named alike.
+
+    Of one that `reads_query`, the URL's query is kept with the body and given to `parse`. `media_type` is the answer's.
+    """
 
     provider: ProviderName
     path: str
     parse: Parse
     answer: Answer
+    media_type: str = "application/json; charset=utf-8"
+    reads_query: bool = False
 
 
 def endpoints(provider: ProviderName, paths: Iterable[str], parse: Parse, answer: Answer) -> tuple[Endpoint, ...]:

@@ -285,7 +285,7 @@ def rejected_columns(batch: Batch) -> Columns:
             (
                 rejected_id,
                 job.provider,
-                url_path(c.path),
+                url_path(c.target),
                 c.received_at,
                 job.error,
                 c.content_type,

@@ -241,7 +241,7 @@ def _free_bytes(folder: Path) -> int:
 
 
 def _callback(
-    path: str,
+    target: str,
     body: bytes,
     content_type: str | None,
     received_us: int,
@@ -250,8 +250,10 @@ def _callback(
     correlation: str | None,
     refusal: str | None,
 ) -> Inbound:
+    path, _, query = target.partition("?")
     return Inbound(
         path=path,
+        query=query,
         body=body,
         content_type=content_type,
         received_at=_time(received_us),
@@ -265,7 +267,7 @@ def _callback(
 def _row(c: Inbound) -> tuple[object, ...]:
     received_us = (c.received_at - _EPOCH) // _MICROSECOND
     return (
-        c.path,
+        c.target,
         c.body,
         c.content_type,
         received_us,
@@ -285,7 +287,7 @@ def as_line(number: int, callback: Inbound) -> bytes:
     c = callback
     fields = {
         "number": number,
-        "path": url_path(c.path),
+        "path": url_path(c.target),
         "received_at": c.received_at.isoformat(),
         "content_type": c.content_type,
         "remote_addr": c.remote_addr,

@@ -34,5 +34,5 @@ def answer(
     return web.Response(
         body=endpoint.answer(verdict, description, answer_context or {}),
         status=HTTP_STATUS[verdict],
-        headers={hdrs.CONTENT_TYPE: "application/json; charset=utf-8", **HEADERS.get(verdict, {})},
+        headers={hdrs.CONTENT_TYPE: endpoint.media_type, **HEADERS.get(verdict, {})},
     )

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import quote
 
 from aiohttp import StreamReader, hdrs, web
 
@@ -11,6 +12,7 @@ from receiver.providers.base import Verdict
 from receiver.web.answers import HttpRefusal
 
 _MAX_CONTENT_TYPE: Final = 200
+_PRINTABLE: Final = "".join(map(chr, range(0x21, 0x7F)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,11 @@ def is_coded(request: web.Request) -> bool:
 def _codings(request: web.Request, header: str) -> set[str]:
     """Several lines are one list (RFC 9110, section 5.3)."""
     return {one.strip(" \t").lower() for line in request.headers.getall(header) for one in line.split(",")}
+
+
+def query(request: web.Request) -> str:
+    """What follows the `?`, as on the wire; bytes that are no printable ASCII are percent-encoded."""
+    return quote(request.raw_path.partition("?")[2].encode(errors="surrogateescape"), safe=_PRINTABLE)
 
 
 def content_type(request: web.Request) -> str | None:

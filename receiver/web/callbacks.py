@@ -23,7 +23,7 @@ from receiver.telemetry.limited_log import LimitedLog
 from receiver.telemetry.metrics import Metrics
 from receiver.web.admission import AdmissionControl, RequestSlot
 from receiver.web.answers import HttpRefusal, answer
-from receiver.web.body import BodyLimits, content_type, is_coded, read_body
+from receiver.web.body import BodyLimits, content_type, is_coded, query, read_body
 from receiver.web.signatures import Signatures
 
 _request_ids = random.Random()  # noqa: S311 - names for the log, which nobody gains by guessing
@@ -98,6 +98,7 @@ async def _handle(request: web.Request, endpoint: Endpoint, callbacks: Callbacks
     with RequestSlot(callbacks.admission) as slot:
         callback = Inbound(
             path=endpoint.path,
+            query=query(request) if endpoint.reads_query else "",
             body=await read_body(request, callbacks.limits, slot.reserve_body),
             content_type=content_type(request),
             received_at=received_at,

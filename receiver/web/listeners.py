@@ -41,7 +41,7 @@ async def listening(settings: Settings, kept: ops.Ops, tls: Tls | None) -> Async
             keeper=kept.keeper,
             metrics=kept.metrics,
             tokens=[token.get_secret_value().encode() for token in settings.callback_tokens],
-            signatures=Signatures(push_keys(settings), settings.keep_unsigned),
+            signatures=Signatures(push_keys(settings), settings.keep_unsigned, settings.public_url),
             limits=_body_limits(settings),
             allowed=allow_lists(settings),
             admission=_room(settings, kept.metrics),

@@ -13,10 +13,14 @@ from receiver.report import ProviderName
 
 @dataclass(frozen=True, slots=True)
 class Signatures:
-    """The key pairs by platform; who `keep_unsigned` wants the bodies of the others too, to look at."""
+    """The key pairs by platform. With `keep_unsigned`, bodies that are not signed are read too, to be looked at.
+
+    `public_url` is where platforms reach `/`, without a slash at its end; None where that is the URL of the request.
+    """
 
     keys: Mapping[ProviderName, Mapping[str, str]]
     keep_unsigned: bool
+    public_url: str | None = None
 
     def judge(self, request: web.Request, provider: ProviderName, now: datetime) -> CheckBody:
         """What the body must pass. Raises SignatureError where there is no need to read it."""
@@ -24,7 +28,13 @@ class Signatures:
         if not keys:
             return _anything
         path, _, query = request.raw_path.partition("?")
-        head = SignedHead(method=request.method, raw_path=path, raw_query=query, headers=tuple(request.headers.items()))
+        head = SignedHead(
+            method=request.method,
+            raw_path=path,
+            raw_query=query,
+            headers=tuple(request.headers.items()),
+            public_url=f"{self.public_url or f'{request.scheme}://{request.host}'}{request.raw_path}",
+        )
         try:
             return VERIFIERS[provider](head, keys, now)
         except SignatureError as error:

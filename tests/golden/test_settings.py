@@ -22,6 +22,7 @@ WRONG = {
     "tls_client_ca": "huawei",
     "callback_tokens": "tooshort",
     "push_keys": "huawei:access",
+    "public_url": "sms.example.com",
     "keep_unsigned": "maybe",
     "trusted_proxies": "10.0.0.1/8",
     "allowed_addresses": "10.0.0.0/8",

@@ -179,6 +179,31 @@ def test_a_data_folder_is_absolute(monkeypatch):
     assert load().data_dir == Path.home() / "there"
 
 
+@pytest.mark.parametrize(
+    "given", ["https://sms.example.com", "http://[2001:db8::1]:8080/", "https://example.com:443/sms/in/"]
+)
+def test_a_public_url_ends_where_the_path_of_a_request_begins(monkeypatch, given):
+    monkeypatch.setenv("RECEIVER_PUBLIC_URL", given)
+    assert load().public_url == given.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "sms.example.com",
+        "ftp://example.com",
+        "https://",
+        "https://a@example.com",
+        "https://example.com/?a",
+        "https://a/#b",
+    ],
+)
+def test_a_public_url_that_no_platform_can_have_called_stops_the_start(monkeypatch, given):
+    monkeypatch.setenv("RECEIVER_PUBLIC_URL", given)
+    with pytest.raises(SettingsError, match=r"^RECEIVER_PUBLIC_URL: is no URL of scheme, host"):
+        load()
+
+
 def test_a_mistyped_variable_is_found_in_the_environment_and_the_file(monkeypatch):
     assert unknown_variables({"RECEIVER_PROT": "1", "RECEIVER_PORT": "1", "receiver_port": "1", "PORT": "1"}) == [
         "RECEIVER_PROT"
