@@ -13,7 +13,9 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from receiver import embedded
+from receiver.ingest.accept import Ingest
 from receiver.ingest.drain import Drain
+from receiver.ingest.observe import observe
 from receiver.ingest.quarantine import Quarantine
 from receiver.notify import notify
 from receiver.providers import PROVIDERS
@@ -47,10 +49,21 @@ log = get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Storage:
+    """PostgreSQL and the spool, with the tasks between them at work."""
+
+    store: DurableStore
+    ingest: Ingest
+    metrics: Metrics
+    maintenance: Maintenance
+    spool: Spool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
     """A service that runs. The listeners are open; `callbacks` is None where none are listened for."""
 
-    kept: Ops
+    storage: Storage
     ops: Listener
     callbacks: Listener | None
     tls: Tls | None
@@ -65,7 +78,7 @@ class Runtime:
     @property
     def metrics(self) -> Metrics:
         """What it counts."""
-        return self.kept.metrics
+        return self.storage.metrics
 
     def reload(self) -> None:
         """Read again the files that may be renewed."""
@@ -100,20 +113,25 @@ async def running(
     # First of all, so that a file which cannot be used stops the start before anything is started.
     tls = Tls(settings) if listen and settings.tls_certificate else None
     async with AsyncExitStack() as stack:
-        kept = await stack.enter_async_context(storing(settings, stop))
-        loops = pulls(platforms, kept.keeper, kept.metrics, settings.data_dir)
+        storage = await stack.enter_async_context(storing(settings, stop))
+        metrics = storage.metrics
+        loops = pulls(platforms, storage.ingest, storage.store, metrics, settings.data_dir)
         await stack.enter_async_context(background(stop, *loops))
         if tls is not None:
-            tls.publish(kept.metrics)
+            tls.publish(metrics)
             await stack.enter_async_context(background(stop, tls.watch()))
         # The ops listener is stopped last, so that it can tell what happens until then.
-        ops = await stack.enter_async_context(listeners.listening_for_ops(settings, kept, takes_submissions=listen))
-        callbacks = await stack.enter_async_context(listeners.listening(settings, kept, tls)) if listen else None
-        kept.phase = "serving"
+        state = Ops(store=storage.store, metrics=metrics, maintenance=storage.maintenance, spool=storage.spool)
+        ingest = storage.ingest if listen else None
+        ops = await stack.enter_async_context(listeners.listening_for_ops(settings, state, ingest))
+        callbacks = None
+        if ingest is not None:
+            callbacks = await stack.enter_async_context(listeners.listening(settings, ingest, metrics, tls))
+        state.phase = "serving"
         _tell(settings, ops, callbacks, platforms)
         _spare_the_collector()
-        yield Runtime(kept=kept, ops=ops, callbacks=callbacks, tls=tls)
-        kept.phase = "stopping"
+        yield Runtime(storage=storage, ops=ops, callbacks=callbacks, tls=tls)
+        state.phase = "stopping"
         log.info("service.stopping")
         if callbacks is not None:
             await callbacks.drain(settings.drain_delay_s)
@@ -143,7 +161,7 @@ def _spare_the_collector() -> None:
 
 
 @asynccontextmanager
-async def storing(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Ops]:
+async def storing(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Storage]:
     """PostgreSQL, the spool, and the tasks between them, while the block runs. A task that dies sets `stop`."""
     async with AsyncExitStack() as stack:
         url = await _database(settings, stack)
@@ -160,10 +178,10 @@ async def storing(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Ops]
             max_flush=settings.flush_max_reports,
         )
         quota = RejectedQuota(metrics, settings.rejected_max_bytes)
-        keeper = DurableStore(writer, spool, metrics, deadline_s=settings.answer_deadline_s, rejected=quota)
-        quarantine = Quarantine(url, keeper, spool, metrics, timeout_s=settings.database_timeout_s)
+        store = DurableStore(writer, spool, metrics, deadline_s=settings.answer_deadline_s, rejected=quota)
+        quarantine = Quarantine(url, store, spool, metrics, timeout_s=settings.database_timeout_s)
         stack.push_async_callback(quarantine.close)
-        drain = Drain(keeper, writer, spool, metrics, quarantine)
+        drain = Drain(store, writer, spool, metrics, quarantine)
         maintenance = Maintenance(days_ahead=settings.partition_days_ahead, retention_days=settings.retention_days)
         metrics.spool_max_bytes.set(settings.spool_max_bytes)
         _follow(metrics, spool, maintenance)
@@ -174,7 +192,8 @@ async def storing(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Ops]
         )
         maintaining = _maintain(url, rounds, ready=ready)
         await stack.enter_async_context(background(stop, writer.run(), drain.run(), maintaining))
-        yield Ops(keeper=keeper, metrics=metrics, maintenance=maintenance, spool=spool)
+        ingest = Ingest(store.keep, partial(observe, metrics=metrics))
+        yield Storage(store=store, ingest=ingest, metrics=metrics, maintenance=maintenance, spool=spool)
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib.metadata import version
 from typing import Final, TextIO
 
@@ -14,15 +15,15 @@ from receiver import settings
 from receiver.cli.common import quiet_settings, run, with_database
 from receiver.cli.serving import run_service
 from receiver.inbound import Inbound
+from receiver.ingest.accept import Ingest
 from receiver.ingest.observe import observe
-from receiver.ingest.understand import parse_inbound
 from receiver.pull import by_number
 from receiver.pull.by_number import Found
 from receiver.pull.settings import variable
 from receiver.pull.source import Opened, Platform, PullFailed
 from receiver.pull.sources import PLATFORMS
 from receiver.settings import Settings
-from receiver.store.job import Kept, KeptIn
+from receiver.store.job import Job, Kept, KeptIn
 from receiver.store.writer import DatabaseUnavailable, QueueFull, Writer
 from receiver.telemetry import metrics
 
@@ -113,11 +114,13 @@ async def _store_all(
     writer = Writer(url, counts, timeout_s=config.database_timeout_s, max_queue=1_000, max_flush=1_000)
     writing = asyncio.create_task(writer.run())
 
-    async def store(callback: Inbound) -> int:
-        _, job = await parse_inbound(callback)
-        receipt = await writer.retry(job)
-        await observe(job, Kept(KeptIn.DATABASE, receipt), counts)
-        return len(receipt.stored)
+    async def keep(job: Job) -> Kept:
+        return Kept(KeptIn.DATABASE, await writer.retry(job))
+
+    ingest = Ingest(keep, partial(observe, metrics=counts))
+
+    async def store(inbound: Inbound) -> int:
+        return (await ingest.accept(inbound)).stored
 
     try:
         return await by_number.look_up(opened.lookups, numbers, since, until, store)

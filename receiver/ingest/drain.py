@@ -33,12 +33,12 @@ log = get_logger()
 
 
 class Drain:
-    """Runs beside the keeper. What PostgreSQL does not take although it takes others goes to the quarantine."""
+    """Runs beside the store. What PostgreSQL does not take although it takes others goes to the quarantine."""
 
     def __init__(
-        self, keeper: DurableStore, writer: Writer, spool: Spool, metrics: Metrics, quarantine: Quarantine
+        self, store: DurableStore, writer: Writer, spool: Spool, metrics: Metrics, quarantine: Quarantine
     ) -> None:
-        self._keeper = keeper
+        self._durable = store
         self._writer = writer
         self._spool = spool
         self._metrics = metrics
@@ -50,10 +50,10 @@ class Drain:
     async def run(self) -> None:
         """Bring what is spooled into PostgreSQL, for ever; cancel to stop."""
         if self._spool.depth.callbacks:
-            self._keeper.spooled.set()
+            self._durable.spooled.set()
         delay = _RETRY_FIRST_S
         while True:
-            await self._keeper.spooled.wait()
+            await self._durable.spooled.wait()
             self._note_opened()
             try:
                 await self._drain()
@@ -113,7 +113,7 @@ class Drain:
     async def _store_apart(self, number: int, job: Job) -> None:
         """On the quarantine's own connection, so that no live callback waits for what may be too slow."""
         try:
-            receipt = await self._keeper.write(job, self._quarantine.write)
+            receipt = await self._durable.write(job, self._quarantine.write)
         except DatabaseUnavailable:
             await self._writer.retry(PROBE)
             self._quarantine.add(number, job)
@@ -132,7 +132,7 @@ class Drain:
         """What came of each spooled job. The small and good ones, nearly all, are one group without a task for each."""
         retry = self._writer.retry
         outcomes = await asyncio.gather(
-            *(self._writer.submit(job) if is_plain(job) else self._keeper.write(job, retry) for job in jobs),
+            *(self._writer.submit(job) if is_plain(job) else self._durable.write(job, retry) for job in jobs),
             return_exceptions=True,
         )
         return [await self._settled(job, outcome) for job, outcome in zip(jobs, outcomes, strict=True)]
@@ -141,17 +141,17 @@ class Drain:
         """What the database refuses of a small job is still to be kept as rejected."""
         if isinstance(outcome, Receipt) and outcome.refused and is_plain(job):
             try:
-                await self._keeper.reject(job, outcome, self._writer.retry)
+                await self._durable.reject(job, outcome, self._writer.retry)
             except DatabaseUnavailable as error:
                 return error
         return outcome
 
     async def _probe(self) -> None:
         await self._writer.retry(PROBE)
-        self._keeper.spooled.clear()
+        self._durable.spooled.clear()
         waiting = self._spool.depth.callbacks
         if waiting > len(self._quarantine.numbers) or not self._writer.available:
-            self._keeper.spooled.set()
+            self._durable.spooled.set()
         elif self._opened and not waiting:
             self._opened = False
             self._told_depth = 1

@@ -37,11 +37,11 @@ log = get_logger()
 class Quarantine:
     """Knows the callbacks in it by their numbers in the spool. After a restart they are tried from the start."""
 
-    def __init__(self, url: str, keeper: DurableStore, spool: Spool, metrics: Metrics, *, timeout_s: float) -> None:
+    def __init__(self, url: str, store: DurableStore, spool: Spool, metrics: Metrics, *, timeout_s: float) -> None:
         self._database = Database(url, timeout_s)
         self._connect_timeout_s = timeout_s * _CONNECT_TIMEOUTS
         self._using = asyncio.Lock()
-        self._keeper = keeper
+        self._durable = store
         self._spool = spool
         self._metrics = metrics
         self._waiting: dict[int, asyncio.Task[None]] = {}
@@ -90,7 +90,7 @@ class Quarantine:
         finally:
             # Whatever came of it: if it is still in the spool, it is the drain's again.
             del self._waiting[number]
-            self._keeper.spooled.set()
+            self._durable.spooled.set()
 
     async def _attempt(self, number: int, attempt: int) -> bool:
         """Whether it is out of the spool. Raises DatabaseUnavailable where PostgreSQL is away."""
@@ -104,7 +104,7 @@ class Quarantine:
         if late and not is_last:
             return False
         receipt.refused |= dict.fromkeys(late, _TOO_SLOW)
-        await self._keeper.reject(job, receipt, self.write)
+        await self._durable.reject(job, receipt, self.write)
         await self._spool.remove([number])
         self._metrics.spool_drained.inc()
         await observe(job, Kept(KeptIn.DATABASE, receipt), self._metrics)
@@ -115,7 +115,7 @@ class Quarantine:
         written, late = Receipt(), []
         for piece in job.parts(rows, PART_BYTES):
             try:
-                written.add(await self._keeper.write(piece, self.write))
+                written.add(await self._durable.write(piece, self.write))
             except DatabaseUnavailable:
                 if piece.error is not None:  # the body itself: it has nowhere else to go
                     raise

@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 from uuid import UUID
 
 import asyncpg
 
 from receiver.inbound import Inbound
-from receiver.ingest.understand import NOT_SIGNED, parse_inbound
+from receiver.ingest.accept import Ingest
+from receiver.ingest.understand import NOT_SIGNED
 from receiver.providers import INTAKES, url_path
 from receiver.store import postgres
-from receiver.store.job import Job, Receipt
+from receiver.store.job import Job, Kept, KeptIn, Receipt
 from receiver.store.rejected import Rejected, body_of, mark_replayed
 
 _TIMEOUT_S: Final = 30.0
@@ -45,7 +47,7 @@ async def _replay(connection: "asyncpg.Connection[asyncpg.Record]", payload: Rej
     if body is None:
         return Replayed(payload.rejected_id, 0, 0, "it has been dropped meanwhile")
     path, _, query = payload.path.partition("?")
-    callback = Inbound(
+    inbound = Inbound(
         path=_PATHS.get(path, path),
         query=query,
         body=body,
@@ -57,25 +59,32 @@ async def _replay(connection: "asyncpg.Connection[asyncpg.Record]", payload: Rej
         # Nobody who could not sign it then can have it believed now.
         skip_parsing_reason=payload.error if payload.error.startswith(NOT_SIGNED) else None,
     )
-    _, job = await parse_inbound(callback)
-    if dry_run or not job.ids:
-        return Replayed(payload.rejected_id, len(job.ids), 0, job.error)
-    understood = replace(job, error=None)
+    outcome = await Ingest(_looked_at if dry_run else partial(_write, connection), _unobserved).accept(inbound)
+    why = outcome.error or outcome.refusal
+    if why is None and not dry_run:
+        await mark_replayed(connection, payload)
+    return Replayed(payload.rejected_id, outcome.rows, outcome.stored, why)
+
+
+async def _looked_at(_job: Job) -> Kept:
+    return Kept(KeptIn.NOWHERE, Receipt())
+
+
+async def _write(connection: "asyncpg.Connection[asyncpg.Record]", job: Job) -> Kept:
+    """The rows that are understood now, straight into PostgreSQL; the payload is kept already."""
+    session, rows = postgres.Session(connection), [replace(job, error=None)]
+    if not job.ids:
+        return await _looked_at(job)
     try:
-        receipt = await _write(connection, understood)
+        receipt = await postgres.write(session, rows, _TIMEOUT_S)
+    except postgres.PartitionMissing:
+        await postgres.create_partitions(session, rows)
+        receipt = await postgres.write(session, rows, _TIMEOUT_S)
     except postgres.POISON as error:
         # The type alone: its text may quote the body. The payloads behind it have their turn.
-        return Replayed(payload.rejected_id, len(job.ids), 0, f"the database refuses it ({type(error).__name__})")
-    why = job.error or "; ".join(sorted(set(receipt.refused.values()))) or None
-    if why is None:
-        await mark_replayed(connection, payload)
-    return Replayed(payload.rejected_id, len(job.ids), len(receipt.stored), why)
+        receipt = Receipt(refused=dict.fromkeys(job.ids, f"the database refuses it ({type(error).__name__})"))
+    return Kept(KeptIn.DATABASE, receipt)
 
 
-async def _write(connection: "asyncpg.Connection[asyncpg.Record]", job: Job) -> Receipt:
-    session = postgres.Session(connection)
-    try:
-        return await postgres.write(session, [job], _TIMEOUT_S)
-    except postgres.PartitionMissing:
-        await postgres.create_partitions(session, [job])
-        return await postgres.write(session, [job], _TIMEOUT_S)
+async def _unobserved(_job: Job, _kept: Kept) -> None:
+    """The command prints the outcome."""

@@ -7,8 +7,7 @@ from typing import Any, Final
 from prometheus_client import Counter
 
 from receiver.inbound import Inbound
-from receiver.ingest.observe import observe
-from receiver.ingest.understand import parse_inbound
+from receiver.ingest.accept import Ingest
 from receiver.pull.journal import AnswerJournal
 from receiver.pull.loop import Keep, Note, Outcome, run_pull
 from receiver.pull.settings import variables
@@ -27,16 +26,16 @@ def configured() -> list[Opened]:
 
 
 def pulls(
-    platforms: Sequence[Opened], keeper: DurableStore, metrics: Metrics, data_dir: Path
+    platforms: Sequence[Opened], ingest: Ingest, store: DurableStore, metrics: Metrics, data_dir: Path
 ) -> list[Coroutine[Any, Any, None]]:
-    """The loops, to run beside each other. Cancel them, and wait for them, before the keeper stops."""
+    """The loops, to run beside each other. Cancel them, and wait for them, before the store stops."""
     sources = [source for platform in platforms for source in platform.sources]
     if not sources:
         return []
-    keep, note = keeping(keeper, metrics), _counting(metrics)
+    keep, note = keeping(ingest), _counting(metrics)
 
     def can_keep() -> bool:
-        return keeper.database_takes or keeper.spool_takes
+        return store.database_takes or store.spool_takes
 
     return [
         run_pull(source, keep, AnswerJournal(data_dir / "pull", source.path), can_keep=can_keep, note=note(source.path))
@@ -44,12 +43,11 @@ def pulls(
     ]
 
 
-def keeping(keeper: DurableStore, metrics: Metrics) -> Keep:
+def keeping(ingest: Ingest) -> Keep:
     """Keep an answer the way that callbacks are kept."""
 
-    async def keep(callback: Inbound) -> None:
-        _, job = await parse_inbound(callback)
-        await observe(job, await keeper.keep(job), metrics)
+    async def keep(inbound: Inbound) -> None:
+        await ingest.accept(inbound)
 
     return keep
 

@@ -1,8 +1,9 @@
 """Keeping callbacks: in PostgreSQL, else in the spool, else not at all, and always within a deadline."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Final
 
 from receiver.inbound import Inbound
@@ -29,7 +30,9 @@ Write = Callable[[Job], Awaitable[Receipt]]
 
 
 class StoreUnavailable(Exception):  # noqa: N818 - not a fault but an answer: try again later
-    """Neither PostgreSQL nor the spool can take this callback now."""
+    """Neither PostgreSQL nor the spool can take this callback now. `answer_context` is for the answer that says so."""
+
+    answer_context: Mapping[str, object] = MappingProxyType({})
 
 
 class DurableStore:

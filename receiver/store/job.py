@@ -112,14 +112,3 @@ class Kept(NamedTuple):
 
     kept_in: KeptIn
     receipt: Receipt
-
-    def is_good(self, job: Job) -> bool:
-        """Whether the answer is the good one: something of the body was understood, and is not all refused.
-
-        The same row may stand in a body more than once, so rows are counted by their identity.
-        """
-        return not self.receipt.refused.keys() >= set(job.ids)
-
-    def why_not(self, job: Job) -> str:
-        """What the answer says where it is not good."""
-        return job.error or "; ".join(sorted(set(self.receipt.refused.values())))

@@ -12,13 +12,13 @@ from aiohttp.typedefs import Handler
 
 from receiver.addresses import Networks
 from receiver.inbound import Inbound
-from receiver.ingest.observe import observe
-from receiver.ingest.understand import NOT_SIGNED, parse_inbound
+from receiver.ingest.accept import Ingest
+from receiver.ingest.understand import NOT_SIGNED
 from receiver.providers import ENDPOINTS, url_path
 from receiver.providers.base import Endpoint, SignatureError, Verdict
 from receiver.report import ProviderName
 from receiver.server.protocol import remote_of
-from receiver.store.durable import DurableStore, StoreUnavailable
+from receiver.store.durable import StoreUnavailable
 from receiver.telemetry.limited_log import LimitedLog
 from receiver.telemetry.metrics import Metrics
 from receiver.web.admission import AdmissionControl, RequestSlot
@@ -33,7 +33,7 @@ _request_ids = random.Random()  # noqa: S311 - names for the log, which nobody g
 class Callbacks:
     """What the handlers of the callback URLs work with."""
 
-    keeper: DurableStore
+    ingest: Ingest
     metrics: Metrics
     tokens: Sequence[bytes]
     signatures: Signatures
@@ -96,7 +96,7 @@ async def _handle(request: web.Request, endpoint: Endpoint, callbacks: Callbacks
     except SignatureError as error:
         raise _not_signed(endpoint, callbacks, remote, error) from error
     with RequestSlot(callbacks.admission) as slot:
-        callback = Inbound(
+        inbound = Inbound(
             path=endpoint.path,
             query=query(request) if endpoint.reads_query else "",
             body=await read_body(request, callbacks.limits, slot.reserve_body),
@@ -107,20 +107,20 @@ async def _handle(request: web.Request, endpoint: Endpoint, callbacks: Callbacks
         )
         slot.work()
         try:
-            check(callback.body)
+            check(inbound.body)
         except SignatureError as error:
             refusal = _not_signed(endpoint, callbacks, remote, error)
             if callbacks.signatures.keep_unsigned:
-                await _keep_rejected(callback, callbacks, f"{NOT_SIGNED}: {error}")
+                await _keep_rejected(inbound, callbacks, f"{NOT_SIGNED}: {error}")
             raise refusal from error
-        return await _take(request, callback, endpoint, callbacks)
+        return await _take(request, inbound, endpoint, callbacks)
 
 
-async def _take(request: web.Request, callback: Inbound, endpoint: Endpoint, callbacks: Callbacks) -> web.Response:
+async def _take(request: web.Request, inbound: Inbound, endpoint: Endpoint, callbacks: Callbacks) -> web.Response:
     if is_coded(request):
-        await _keep_rejected(callback, callbacks, "the body is compressed")
+        await _keep_rejected(inbound, callbacks, "the body is compressed")
         raise HttpRefusal(Verdict.COMPRESSED, "send the body uncompressed")
-    return await _keep(callback, endpoint, callbacks)
+    return await _accept(inbound, endpoint, callbacks)
 
 
 def _not_allowed(endpoint: Endpoint, callbacks: Callbacks, remote: str | None) -> HttpRefusal:
@@ -150,37 +150,39 @@ def _not_signed(endpoint: Endpoint, callbacks: Callbacks, remote: str | None, er
     return HttpRefusal(Verdict.NOT_SIGNED, "the signature does not fit")
 
 
-async def _keep_rejected(callback: Inbound, callbacks: Callbacks, why: str) -> None:
+async def _keep_rejected(inbound: Inbound, callbacks: Callbacks, why: str) -> None:
     """Keep the bytes of a body that is refused unread. Nobody documents compressed pushes: unpacking is a risk."""
-    _, job = await parse_inbound(replace(callback, skip_parsing_reason=why))
     try:
-        await observe(job, await callbacks.keeper.keep(job), callbacks.metrics)
+        await callbacks.ingest.accept(replace(inbound, skip_parsing_reason=why))
     except StoreUnavailable as error:
         raise HttpRefusal(Verdict.BUSY, "try again later") from error
 
 
-async def _keep(callback: Inbound, endpoint: Endpoint, callbacks: Callbacks) -> web.Response:
-    parsed, job = await parse_inbound(callback)
-    if parsed.expected_path and job.ids:
-        callbacks.lines.warning(
-            "payload.wrong_url",
-            provider=endpoint.provider,
-            path=url_path(callback.path),
-            right_path=url_path(parsed.expected_path),
-            request_id=callback.request_id,
-        )
+async def _accept(inbound: Inbound, endpoint: Endpoint, callbacks: Callbacks) -> web.Response:
     try:
-        kept = await callbacks.keeper.keep(job)
+        outcome = await callbacks.ingest.accept(inbound)
     except StoreUnavailable as error:
         callbacks.lines.error(
             "report.not_kept",
             provider=endpoint.provider,
-            path=url_path(callback.path),
+            path=url_path(inbound.path),
             error=str(error),
-            request_id=callback.request_id,
+            request_id=inbound.request_id,
         )
-        return answer(endpoint, Verdict.BUSY, "try again later", parsed.answer_context)
-    await observe(job, kept, callbacks.metrics)
-    if kept.is_good(job):
-        return answer(endpoint, Verdict.GOOD, answer_context=parsed.answer_context)
-    return answer(endpoint, Verdict.NOT_UNDERSTOOD, kept.why_not(job), parsed.answer_context)
+        return answer(endpoint, Verdict.BUSY, "try again later", error.answer_context)
+    if outcome.expected_path:
+        _warn_of_wrong_url(inbound, outcome.expected_path, endpoint, callbacks)
+    if outcome.good:
+        return answer(endpoint, Verdict.GOOD, answer_context=outcome.answer_context)
+    why = outcome.error or outcome.refusal or ""
+    return answer(endpoint, Verdict.NOT_UNDERSTOOD, why, outcome.answer_context)
+
+
+def _warn_of_wrong_url(inbound: Inbound, expected_path: str, endpoint: Endpoint, callbacks: Callbacks) -> None:
+    callbacks.lines.warning(
+        "payload.wrong_url",
+        provider=endpoint.provider,
+        path=url_path(inbound.path),
+        right_path=url_path(expected_path),
+        request_id=inbound.request_id,
+    )

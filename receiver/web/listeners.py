@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from receiver.ingest.accept import Ingest
 from receiver.report import ProviderName
 from receiver.server.listener import Listener, ops_limiter, public_limiter
 from receiver.server.tls import Tls
@@ -18,39 +19,37 @@ from receiver.web.signatures import Signatures
 
 
 @asynccontextmanager
-async def listening_for_ops(settings: Settings, kept: ops.Ops, *, takes_submissions: bool) -> AsyncIterator[Listener]:
-    """The ops listener while the block runs."""
+async def listening_for_ops(settings: Settings, state: ops.Ops, ingest: Ingest | None) -> AsyncIterator[Listener]:
+    """The ops listener while the block runs; it takes submissions where there is an ingest for them."""
     app = web.Application(middlewares=ops_token.guards(settings))
-    ops.add_routes(app, kept)
-    if takes_submissions:
-        given = submissions.Submissions(keeper=kept.keeper, metrics=kept.metrics, limits=_body_limits(settings))
+    ops.add_routes(app, state)
+    if ingest is not None:
+        given = submissions.Submissions(ingest=ingest, metrics=state.metrics, limits=_body_limits(settings))
         submissions.add_routes(app, given)
-    limiter = ops_limiter(settings, kept.metrics)
+    limiter = ops_limiter(settings, state.metrics)
     listener = Listener(app, settings, limiter, settings.ops_host, settings.ops_port, name="ops_host")
     async with listener.open(reuse_port=False):
         yield listener
 
 
 @asynccontextmanager
-async def listening(settings: Settings, kept: ops.Ops, tls: Tls | None) -> AsyncIterator[Listener]:
+async def listening(settings: Settings, ingest: Ingest, metrics: Metrics, tls: Tls | None) -> AsyncIterator[Listener]:
     """The listener of the callback URLs while the block runs."""
     app = web.Application()
     callbacks.add_routes(
         app,
         callbacks.Callbacks(
-            keeper=kept.keeper,
-            metrics=kept.metrics,
+            ingest=ingest,
+            metrics=metrics,
             tokens=[token.get_secret_value().encode() for token in settings.callback_tokens],
             signatures=Signatures(push_keys(settings), settings.keep_unsigned, settings.public_url),
             limits=_body_limits(settings),
             allowed=allow_lists(settings),
-            admission=_room(settings, kept.metrics),
-            has_trusted_client_certificate=tls.has_trusted_client_certificate
-            if tls
-            else lambda _request, _platform: True,
+            admission=_admission(settings, metrics),
+            has_trusted_client_certificate=tls.has_trusted_client_certificate if tls else None,
         ),
     )
-    limiter = public_limiter(settings, kept.metrics)
+    limiter = public_limiter(settings, metrics)
     listener = Listener(app, settings, limiter, settings.host, settings.port, tls.listening() if tls else {})
     async with listener.open(reuse_port=settings.reuse_port):
         yield listener
@@ -65,7 +64,7 @@ def _body_limits(settings: Settings) -> BodyLimits:
     return BodyLimits(settings.max_body_bytes, settings.body_timeout_s)
 
 
-def _room(settings: Settings, metrics: Metrics) -> AdmissionControl:
+def _admission(settings: Settings, metrics: Metrics) -> AdmissionControl:
     admission = AdmissionControl(settings.max_requests, settings.large_bodies_max_bytes)
     set_from(metrics.requests_in_flight, lambda: admission.taken)
     return admission

@@ -25,7 +25,7 @@ class Ops:
     Ready is only who is `serving`: the ops listener opens before the door for callbacks, and closes after it.
     """
 
-    keeper: DurableStore
+    store: DurableStore
     metrics: Metrics
     maintenance: Maintenance
     spool: Spool
@@ -66,7 +66,7 @@ def add_routes(app: web.Application, ops: Ops) -> None:
 
 
 def _readiness(ops: Ops) -> tuple[bool, dict[str, object]]:
-    database, spool = ops.keeper.database_takes, ops.keeper.spool_takes
+    database, spool = ops.store.database_takes, ops.store.spool_takes
     days_left = ops.maintenance.days_left
     warnings = []
     if not database:

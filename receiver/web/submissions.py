@@ -15,12 +15,11 @@ from typing import Final
 from aiohttp import web
 
 from receiver.inbound import Inbound
-from receiver.ingest.observe import observe
-from receiver.ingest.understand import parse_inbound
+from receiver.ingest.accept import Ingest
 from receiver.providers import SUBMISSIONS, provider_of, url_path
 from receiver.providers.base import HTTP_STATUS, Verdict
 from receiver.server.protocol import remote_of
-from receiver.store.durable import DurableStore, StoreUnavailable
+from receiver.store.durable import StoreUnavailable
 from receiver.telemetry.metrics import Metrics
 from receiver.web.answers import HEADERS, HttpRefusal
 from receiver.web.body import BodyLimits, content_type, is_coded, read_body
@@ -32,7 +31,7 @@ _MAX_CORRELATION: Final = 256
 class Submissions:
     """What the handlers of the submission URLs work with."""
 
-    keeper: DurableStore
+    ingest: Ingest
     metrics: Metrics
     limits: BodyLimits
 
@@ -65,7 +64,7 @@ async def _handle(request: web.Request, path: str, submissions: Submissions) -> 
     """How many messages are new, how many were known, and what was not understood."""
     if is_coded(request):
         raise HttpRefusal(Verdict.COMPRESSED, "send the body uncompressed")
-    callback = Inbound(
+    inbound = Inbound(
         path=path,
         body=await read_body(request, submissions.limits),
         content_type=content_type(request),
@@ -74,20 +73,17 @@ async def _handle(request: web.Request, path: str, submissions: Submissions) -> 
         request_id=secrets.token_hex(8),
         correlation=_correlation(request),
     )
-    _, job = await parse_inbound(callback)
     try:
-        kept = await submissions.keeper.keep(job)
+        outcome = await submissions.ingest.accept(inbound)
     except StoreUnavailable as error:
         raise HttpRefusal(Verdict.BUSY, "nothing can keep this now; try again later") from error
-    await observe(job, kept, submissions.metrics)
-    if not kept.is_good(job):
-        raise HttpRefusal(Verdict.NOT_UNDERSTOOD, kept.why_not(job))
-    stored = len(kept.receipt.stored)
+    if not outcome.good:
+        raise HttpRefusal(Verdict.NOT_UNDERSTOOD, outcome.error or outcome.refusal or "")
     return {
-        "kept_in": kept.kept_in.value,
-        "stored": stored,
-        "known": len(set(job.ids)) - stored - len(kept.receipt.refused) if kept.kept_in == "database" else 0,
-        "error": job.error,
+        "kept_in": outcome.kept_in.value,
+        "stored": outcome.stored,
+        "known": outcome.duplicates,
+        "error": outcome.error,
     }
 
 

@@ -81,7 +81,7 @@ class TestWhenAllIsWell:
         api.give(report(number) for number in range(50))
         calls = []
         async with storage(settings, asyncio.Event()) as kept:
-            keep = keeping(kept.keeper, kept.metrics)
+            keep = keeping(kept.ingest)
 
             async def watched(callback):
                 before = len(api.calls)

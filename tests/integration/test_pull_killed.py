@@ -64,7 +64,7 @@ class TestStopped:
         source, _ = opened(monkeypatch, api, limit=5, max_calls_per_s=50).sources
         api.give(report(number) for number in range(500))
         async with storage(settings, asyncio.Event()) as kept:
-            keep = keeping(kept.keeper, kept.metrics)
+            keep = keeping(kept.ingest)
             for moment in range(60):
                 async with looping(source, keep, settings):
                     await asyncio.sleep(moment / 2_000)  # where in the loop it is then, nobody knows: that is the point
@@ -77,7 +77,7 @@ class TestStopped:
         api.gate.clear()
         async with (
             storage(settings, asyncio.Event()) as kept,
-            looping(source, keeping(kept.keeper, kept.metrics), settings) as task,
+            looping(source, keeping(kept.ingest), settings) as task,
         ):
             await eventually(api.handed)
             task.cancel()
