@@ -49,10 +49,10 @@ format: dev ## let ruff rewrite the code in the house style
 lock: dev ## pin the newest versions that pyproject.toml allows, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
-		--group build pyproject.toml --output-file deploy/requirements.txt
+		--all-extras --group build pyproject.toml --output-file deploy/requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
-		--constraint deploy/requirements.txt --group build --group dev pyproject.toml \
+		--constraint deploy/requirements.txt --all-extras --group build --group dev pyproject.toml \
 		--output-file .ci/requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \

@@ -5,9 +5,14 @@
 
 What lies in the data folder: `postgresql/` (PostgreSQL's own data), `postgresql.log`, `receiver.lock`,
 `run/` (the private socket), and `postgresql-18.x/` (a copy of the binaries) where the server's account cannot
-reach the wheel.
+reach the wheel. The programs, and psutil, come with the extra `embedded`:
+`running` says so where they are missing, and imports them only then.
 """
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from receiver.embedded.binaries import PACKAGE
 from receiver.embedded.errors import (
     BinariesError,
     DataFolderError,
@@ -18,7 +23,14 @@ from receiver.embedded.errors import (
 )
 from receiver.embedded.layout import database_url
 from receiver.embedded.lock import in_use
-from receiver.embedded.server import EmbeddedServer, running
+from receiver.extras import require
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from receiver.embedded.server import EmbeddedServer
+
+_NEEDED: Final = ("psutil", PACKAGE)
 
 __all__ = [
     "BinariesError",
@@ -26,9 +38,25 @@ __all__ = [
     "DataFolderInUse",
     "DataVersionError",
     "EmbeddedError",
-    "EmbeddedServer",
     "StartFailed",
     "database_url",
     "in_use",
     "running",
 ]
+
+
+def running(data_dir: Path) -> "AbstractAsyncContextManager[EmbeddedServer]":
+    """A PostgreSQL on `data_dir` with the database `receiver`: made if missing, restarted whenever it dies.
+
+    Raises MissingExtraError, and before it yields the children of `EmbeddedError`. Leave it when nothing writes any
+    more.
+    """
+    require(
+        "embedded",
+        _NEEDED,
+        why="RECEIVER_DATABASE_URL is not set, and the embedded PostgreSQL",
+        instead="set RECEIVER_DATABASE_URL",
+    )
+    from receiver.embedded import server  # noqa: PLC0415 - it imports psutil
+
+    return server.running(data_dir)

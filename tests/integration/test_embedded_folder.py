@@ -116,8 +116,8 @@ def test_log_is_bounded(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (base / "postgresql.log.1").read_text() == "a line of the past\n"
 
 
-async def test_missing_wheel_says_what_to_do(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(binaries, "_PACKAGE", "no_such_package")
+async def test_a_wheel_that_is_not_whole_says_what_to_do(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(binaries, "PACKAGE", "no_such_package")
     with pytest.raises(BinariesError, match="RECEIVER_DATABASE_URL"):
         async with running(data_dir):
             pass

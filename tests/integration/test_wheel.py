@@ -5,9 +5,11 @@ import sys
 import sysconfig
 import venv
 import zipfile
+from importlib.metadata import distribution, distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 from support.command import CHECKOUT, receiver
 from support.databases import connected
 
@@ -41,6 +43,38 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment with the wheel and what it requires without any extra, and with nothing else."""
+    folder = tmp_path_factory.mktemp("bare") / "venv"
+    venv.create(folder, symlinks=True)
+    (site,) = folder.glob("lib/python*/site-packages")
+    command = (*PIP, "--python", folder / "bin" / "python", "install", "--no-deps", "--no-index", wheel)
+    subprocess.run(command, check=True, cwd=folder, timeout=120)
+    for name in required("delivery-report-receiver", path=[str(site)]):
+        found = distribution(name)
+        for top in {file.parts[0] for file in found.files or () if ".." not in file.parts}:
+            if not (site / top).exists():
+                (site / top).symlink_to(found.locate_file(top))
+    return folder
+
+
+def required(name: str, path: list[str] | None = None) -> set[str]:
+    """The distributions that one requires, and that those require, without an extra that is not asked for."""
+    (root,) = distributions(name=name, path=path) if path else (distribution(name),)
+    found: dict[str, set[str]] = {}
+    waiting = [(root, {""})]
+    while waiting:
+        one, extras = waiting.pop()
+        for requirement in map(Requirement, one.requires or ()):
+            marker = requirement.marker
+            wanted = marker is None or any(marker.evaluate({"extra": extra}) for extra in extras)
+            if wanted and not found.get(requirement.name, set()) >= (asked := {"", *requirement.extras}):
+                found[requirement.name] = asked
+                waiting.append((distribution(requirement.name), asked))
+    return set(found)
+
+
 def test_the_wheel_holds_what_the_service_reads(wheel: Path):
     names = set(zipfile.ZipFile(wheel).namelist())
     in_checkout = {
@@ -65,8 +99,25 @@ async def test_the_installed_command_migrates_a_database_from_the_wheels_own_fil
     assert told.code == 0
 
 
+async def test_without_an_extra_the_command_works_on_a_database_of_its_owners(empty_database, bare, tmp_path):
+    program = (str(bare / "bin" / "receiver"),)
+    migrated = await receiver("migrate", folder=tmp_path, program=program, database_url=empty_database)
+    assert (migrated.code, migrated.err) == (0, ""), migrated
+    simulated = await receiver("simulate", "huawei", "--url", "http://127.0.0.1:9", folder=tmp_path, program=program)
+    assert "no connection" in simulated.out
+
+
+async def test_without_an_extra_the_error_names_it(bare, tmp_path):
+    program = (str(bare / "bin" / "receiver"),)
+    served = await receiver("serve", folder=tmp_path, program=program, data_dir=tmp_path / "data", port=0, ops_port=0)
+    assert "pip install 'delivery-report-receiver[embedded]'" in served.complaint
+    keys = {"tencent_pull_secret_id": "id", "tencent_pull_secret_key": "key", "tencent_pull_sdk_app_id": "1"}
+    pulled = await receiver("pull", "tencent", folder=tmp_path, program=program, **keys)
+    assert "pip install 'delivery-report-receiver[tencent]'" in pulled.complaint
+
+
 async def test_nothing_of_the_checkout_is_used(installed, tmp_path):
-    where = "from receiver.store import migrate; print(migrate.folder()); print(migrate.head())"
+    where = "from receiver.store import schema as migrate; print(migrate.folder()); print(migrate.head())"
     program = (str(installed / "bin" / "python"), "-c", where)
     folder, head = (await receiver(folder=tmp_path, program=program)).out.splitlines()
     assert Path(folder).is_relative_to(installed)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import asyncpg
 
-from receiver.embedded import EmbeddedServer, binaries, running
+from receiver.embedded import binaries, running
+from receiver.embedded.server import EmbeddedServer
 from support.databases import connected
 from support.waiting import eventually
 

@@ -13,6 +13,7 @@ from typing import Annotated, Final, Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from receiver.extras import require
 from receiver.providers import tencent_pulled as wire
 from receiver.providers.tencent import NAME
 from receiver.pull.settings import PullSettings, variable
@@ -22,6 +23,9 @@ from receiver.settings import PREFIX, read
 
 MAX_ITEMS: Final = 100
 _LOOKUPS_PER_S: Final = 10.0
+
+_NEEDED: Final = ("requests", "tencentcloud", "urllib3")
+"""The modules of `tencent_sdk.py`, which the extra brings."""
 
 Ask = Callable[[Mapping[str, object]], PulledAnswer]
 
@@ -54,6 +58,12 @@ def _open() -> Opened | None:
     settings = read(TencentPull)
     if settings.secret_id is None or settings.secret_key is None:
         return None
+    require(
+        NAME,
+        _NEEDED,
+        why=f"{variable(TencentPull, 'secret_id')} is set, and the client of the platform's API",
+        instead="unset it to pull nothing",
+    )
     return Opened(
         sources=(
             _source(settings, wire.REPORTS, "PullSmsSendStatus", wire.REPORT_LIST),
