@@ -1,4 +1,4 @@
-"""Every fixture over HTTP into one database: the answer, the rows, and that they are there once it is given."""
+"""Every fixture over HTTP: the answer, the rows behind it, and the messages that they add up to."""
 
 import json
 from collections.abc import AsyncIterator
@@ -7,21 +7,27 @@ from typing import Any
 
 import pytest
 from support.cases import Case, cases
+from support.offenders import Offenders
+from support.parsing import parsed
 from support.service import Service
 from support.shared import shared_service
+
+from receiver.providers import ENDPOINTS
 
 COUNTS = """
 SELECT (SELECT count(*) FROM sms.delivery_report) AS reports,
        (SELECT count(*) FROM sms.reply) AS replies,
        (SELECT count(*) FROM sms.rejected_payload) AS rejected
 """
-REPORTS = "SELECT * FROM sms.delivery_report WHERE provider = $1 AND message_id = ANY ($2)"
-REPLIES = "SELECT * FROM sms.reply WHERE provider = $1 ORDER BY received_at DESC LIMIT $2"
+REPORTS = "SELECT * FROM sms.delivery_report WHERE report_id = ANY ($1)"
+REPLIES = "SELECT * FROM sms.reply WHERE reply_id = ANY ($1)"
 MESSAGES = "SELECT * FROM sms.message WHERE provider = $1 AND message_id = ANY ($2)"
-LAST_REJECTED = "SELECT * FROM sms.rejected_payload ORDER BY received_at DESC LIMIT 1"
+REJECTED = "SELECT * FROM sms.rejected_payload WHERE path = $1 AND body = $2"
 
 JSON_COLUMNS = {"raw", "context"}
 TIME_COLUMNS = {"happened_at", "sent_at"}
+OF_BOTH = ("provider", "message_id", "recipient", "country", "sender", "code", "happened_at", "context")
+"""What a message with a single report has from it."""
 
 
 @pytest.fixture(scope="module")
@@ -54,59 +60,31 @@ async def counts(service: Service) -> dict[str, int]:
     return row
 
 
-async def stored_reports(service: Service, case: Case, query: str = REPORTS) -> list[dict[str, Any]]:
-    expected = case.expected["reports"]
-    if not expected:
-        return []
-    return await service.rows(query, expected[0]["provider"], [row["message_id"] for row in expected])
-
-
-@pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
-async def test_it_is_answered_and_stored_as_the_fixture_says(service: Service, case: Case) -> None:
-    expected = case.expected
-    reports, replies = expected["reports"], expected.get("replies", [])
-    before = await counts(service)
-
+async def assert_answered(service: Service, case: Case) -> None:
     status, answer = await service.post(case.path, case.body, **case.headers)
-    # On another connection than the service's: what is seen here is committed.
-    after = await counts(service)
-
-    assert status == expected["http_status"]
-    assert {name: answer.get(name) for name in expected["answer"]} == expected["answer"]
-    assert after == {
-        "reports": before["reports"] + len(reports),
-        "replies": before["replies"] + len(replies),
-        "rejected": before["rejected"] + (expected["rejected"] is not None),
-    }
-    assert_same(await stored_reports(service, case), reports)
-    if replies:
-        assert_same(await service.rows(REPLIES, replies[0]["provider"], len(replies)), replies)
-    if expected["rejected"] is not None:
-        (rejected,) = await service.rows(LAST_REJECTED)
-        assert rejected["body"] == case.body
-        assert rejected["path"] == case.path
-        assert rejected["content_type"] == expected["content_type"]
-        assert expected["rejected"] in rejected["error"].lower()
-        assert rejected["replayed_at"] is None
-    if status == 200:
-        again, second = await service.post(case.path, case.body, **case.headers)
-        assert again == 200
-        assert {name: second.get(name) for name in expected["answer"]} == expected["answer"]
-        repeated = await counts(service)
-        assert (repeated["reports"], repeated["replies"]) == (after["reports"], after["replies"])
+    assert status == case.expected["http_status"]
+    assert {name: answer.get(name) for name in case.expected["answer"]} == case.expected["answer"]
 
 
-def only_report(case: Case) -> bool:
-    return case.expected["http_status"] == 200 and len(case.expected["reports"]) == 1
+async def assert_stored(service: Service, case: Case) -> None:
+    got = parsed(case.expected["endpoint"], case.body)
+    reports = await service.rows(REPORTS, [report.report_id for report in got.reports])
+    assert_same(reports, case.expected["reports"])
+    replies = await service.rows(REPLIES, [reply.reply_id for reply in got.replies])
+    assert_same(replies, case.expected.get("replies", []))
+    if reports:
+        ids = [report["message_id"] for report in reports]
+        assert_messages(reports, await service.rows(MESSAGES, reports[0]["provider"], ids))
 
 
-@pytest.mark.parametrize("case", [case for case in cases() if only_report(case)], ids=lambda case: case.name)
-async def test_the_only_report_of_a_message_is_its_state(service: Service, case: Case) -> None:
-    await service.post(case.path, case.body, **case.headers)
-    (report,) = await stored_reports(service, case)
-    (message,) = await stored_reports(service, case, MESSAGES)
-    shared = ("provider", "message_id", "recipient", "country", "sender", "code", "happened_at", "context")
-    assert {name: message[name] for name in shared} == {name: report[name] for name in shared}
+def assert_messages(reports: list[dict[str, Any]], messages: list[dict[str, Any]]) -> None:
+    """Each report has its message, and the only report of a message is its state."""
+    known = {(message["message_id"], message["recipient"]) for message in messages}
+    assert {(report["message_id"], report["recipient"]) for report in reports} == known
+    if len(reports) > 1:
+        return
+    (report,), (message,) = reports, messages
+    assert {name: message[name] for name in OF_BOTH} == {name: report[name] for name in OF_BOTH}
     assert message["segments_reported"] == 1
     assert message["segments"] == max(report["segments"] or 1, report["segment"] or 1)
     if message["segments"] == 1:
@@ -114,10 +92,50 @@ async def test_the_only_report_of_a_message_is_its_state(service: Service, case:
     assert message["first_received_at"] == message["last_received_at"] == report["received_at"]
 
 
-@pytest.mark.parametrize("case", [case for case in cases() if case.expected["reports"]], ids=lambda case: case.name)
-async def test_every_report_of_a_batch_has_its_message(service: Service, case: Case) -> None:
-    await service.post(case.path, case.body, **case.headers)
-    messages = await stored_reports(service, case, MESSAGES)
-    for want in case.expected["reports"]:
-        recipients = {row["recipient"] for row in messages if row["message_id"] == want["message_id"]}
-        assert want.get("recipient") in recipients or ("recipient" not in want and recipients)
+async def assert_kept(service: Service, case: Case) -> None:
+    rows = await service.rows(REJECTED, case.path, case.body)
+    assert len(rows) == (case.expected["rejected"] is not None)
+    for row in rows:
+        assert row["content_type"] == case.expected["content_type"]
+        assert case.expected["rejected"] in row["error"].lower()
+        assert row["replayed_at"] is None
+
+
+@pytest.mark.parametrize("path", sorted(ENDPOINTS))
+async def test_every_fixture_is_answered_and_stored_as_it_says(service: Service, path: str) -> None:
+    mine = [case for case in cases() if case.expected["endpoint"] == path]
+    offenders = Offenders()
+    before = await counts(service)
+    for case in mine:
+        with offenders.of(case.name):
+            await assert_answered(service, case)
+    # On other connections than the service's: what is seen here is committed.
+    after = await counts(service)
+    for case in mine:
+        with offenders.of(case.name):
+            await assert_stored(service, case)
+            await assert_kept(service, case)
+    assert offenders.found == []
+    assert after == {
+        "reports": before["reports"] + len({report_id for case in mine for report_id in report_ids(case)}),
+        "replies": before["replies"] + sum(len(case.expected.get("replies", [])) for case in mine),
+        "rejected": before["rejected"] + sum(case.expected["rejected"] is not None for case in mine),
+    }
+
+
+def report_ids(case: Case) -> list[str]:
+    return [report.report_id for report in parsed(case.expected["endpoint"], case.body).reports]
+
+
+async def test_what_comes_again_is_answered_alike_and_stored_once(service: Service) -> None:
+    good = [case for case in cases() if case.expected["http_status"] == 200]
+    for case in good:
+        await assert_answered(service, case)
+    before = await counts(service)
+    offenders = Offenders()
+    for case in good:
+        with offenders.of(case.name):
+            await assert_answered(service, case)
+    after = await counts(service)
+    assert offenders.found == []
+    assert (after["reports"], after["replies"]) == (before["reports"], before["replies"])

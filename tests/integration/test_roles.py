@@ -111,7 +111,7 @@ async def test_a_dashboard_writes_nowhere(login: As):
 
 async def test_the_service_runs_as_the_writer(written_by_ingest: Service):
     """Reports, duplicates, large packets, replies and rejected payloads, from no partition at all to days ahead."""
-    good, bad, reply = case("huawei/single-vendor-sample"), case("huawei/batch-body-not-json"), "huawei/uplink-emoji"
+    good, bad, reply = case("huawei/single-vendor-sample"), case("huawei/batch-body-truncated"), "huawei/uplink-emoji"
     for body in (good, good, bad, case(reply)):
         status, _ = await written_by_ingest.post(body.path, body.body, **body.headers)
         assert status == body.expected["http_status"]

@@ -72,7 +72,7 @@ async def test_from_nothing_to_a_service_that_runs_as_the_writer(bare: str, tmp_
     options = {"database_url": writer, "data_dir": tmp_path / "data", "host": "127.0.0.1", "port": 0, "ops_port": 0}
     patient = {"database_timeout_s": 20.0, "answer_deadline_s": 30.0, "drain_delay_s": 0.0, "retention_days": 30}
     async with services.running(Settings(_env_file=None, **options, **patient)) as service:
-        for name in ("huawei/single-vendor-sample", "huawei/batch-body-not-json", "huawei/uplink-emoji"):
+        for name in ("huawei/single-vendor-sample", "huawei/batch-body-truncated", "huawei/uplink-emoji"):
             body = case(name)
             status, _ = await service.post(body.path, body.body, **body.headers)
             assert status == body.expected["http_status"]

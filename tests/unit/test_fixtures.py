@@ -5,7 +5,7 @@ from datetime import UTC
 from typing import Any
 
 import pytest
-from support.cases import Case, cases
+from support.cases import FOLDER, Case, cases
 from support.parsing import parsed, understood
 
 from receiver.providers import ENDPOINTS, PROVIDERS
@@ -23,7 +23,7 @@ def column(row: Any, name: str) -> Any:
 
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
-def test_adapter_makes_of_it_what_the_fixture_says(case: Case) -> None:
+def test_adapter_makes_of_it_and_answers_what_the_fixture_says(case: Case) -> None:
     got = parsed(case.expected["endpoint"], case.body)
     for kind in ("reports", "replies"):
         expected = case.expected.get(kind, [])
@@ -38,16 +38,17 @@ def test_adapter_makes_of_it_what_the_fixture_says(case: Case) -> None:
     else:
         assert case.expected["rejected"] in "; ".join(got.faults).lower()
         assert got.faults
-
-
-@pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
-def test_answer_is_in_the_providers_own_shape(case: Case) -> None:
-    verdict = Verdict.GOOD if case.expected["http_status"] == 200 else Verdict.NOT_UNDERSTOOD
-    endpoint = ENDPOINTS[case.expected["endpoint"]]
-    answer = json.loads(endpoint.answer(verdict, "why", parsed(endpoint.path, case.body).answer_context))
+    verdict = Verdict.GOOD if understood(got) else Verdict.NOT_UNDERSTOOD
+    answer = json.loads(ENDPOINTS[case.expected["endpoint"]].answer(verdict, "why", got.answer_context))
     assert {name: answer.get(name) for name in case.expected["answer"]} == case.expected["answer"]
 
 
-def test_every_endpoint_of_every_provider_has_fixtures() -> None:
-    covered = {case.expected["endpoint"] for case in cases()}
-    assert covered == {endpoint.path for provider in PROVIDERS for endpoint in provider.endpoints}
+def test_every_endpoint_has_a_good_fixture_and_a_bad_one() -> None:
+    statuses = {(case.expected["endpoint"], case.expected["http_status"]) for case in cases()}
+    assert statuses == {(path, status) for path in ENDPOINTS for status in (200, 400)}
+
+
+def test_every_body_among_the_fixtures_has_its_expectation() -> None:
+    for provider in PROVIDERS:
+        bodies = {file.stem for file in (FOLDER / provider.name).glob("*.body")}
+        assert bodies == {file.stem for file in (FOLDER / provider.name).glob("*.json")}
