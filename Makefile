@@ -24,8 +24,8 @@ test: dev ## run every test, all three rings
 test-unit: dev ## run the tests without a database, in seconds
 	$(BIN)/python -m pytest tests/unit $(ARGS)
 
-test-integration: dev ## run those against a real PostgreSQL, most of them over HTTP
-	$(BIN)/python -m pytest tests/integration $(ARGS)
+test-integration: dev ## run those against a real PostgreSQL, over HTTP and by command
+	$(BIN)/python -m pytest tests/golden tests/integration $(ARGS)
 
 test-faults: dev ## run those that kill, starve and cut off a service under load
 	$(BIN)/python -m pytest tests/faults $(ARGS)
