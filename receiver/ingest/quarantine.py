@@ -13,7 +13,7 @@ from receiver.ingest.observe import observe
 from receiver.ingest.understand import parse_inbound
 from receiver.report import RowId
 from receiver.store import postgres
-from receiver.store.database import Database
+from receiver.store.database import Connect, Database
 from receiver.store.durable import PART_BYTES, DurableStore
 from receiver.store.job import Job, Kept, KeptIn, Receipt
 from receiver.store.spool import Spool, SpoolError
@@ -37,8 +37,17 @@ log = get_logger()
 class Quarantine:
     """Knows the callbacks in it by their numbers in the spool. After a restart they are tried from the start."""
 
-    def __init__(self, url: str, store: DurableStore, spool: Spool, metrics: Metrics, *, timeout_s: float) -> None:
-        self._database = Database(url, timeout_s)
+    def __init__(
+        self,
+        url: str,
+        store: DurableStore,
+        spool: Spool,
+        metrics: Metrics,
+        *,
+        timeout_s: float,
+        connect: Connect = postgres.connect,
+    ) -> None:
+        self._database = Database(url, timeout_s, connect)
         self._connect_timeout_s = timeout_s * _CONNECT_TIMEOUTS
         self._using = asyncio.Lock()
         self._durable = store

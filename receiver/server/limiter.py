@@ -6,6 +6,7 @@ timer of its own, and a request that arrives in one piece costs nothing here.
 
 import asyncio
 import heapq
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import thread_time
 from typing import Final, Protocol
@@ -65,9 +66,10 @@ class Limits:
 class ConnectionLimiter:
     """The connections of one listener."""
 
-    def __init__(self, limits: Limits, metrics: Metrics) -> None:
+    def __init__(self, limits: Limits, metrics: Metrics, cpu_time: Callable[[], float] = thread_time) -> None:
         self.limits = limits
         self.metrics = metrics
+        self._cpu_time = cpu_time
         self._connections: dict[Evictable, None] = {}
         self._by_client: dict[str, int] = {}
         self._candidates: list[Evictable] = []
@@ -163,13 +165,13 @@ class ConnectionLimiter:
 
     def _rank(self, now: float) -> None:
         """Find the candidates for eviction, the first one last in the list."""
-        began = thread_time()
+        began = self._cpu_time()
         ranked = [(priority, id(one), one) for one in self._connections if (priority := one.eviction_priority(now))]
         most = max(_MIN_CANDIDATES, len(self._connections) // _CANDIDATES_FRACTION)
         self._candidates = [connection for _, _, connection in heapq.nsmallest(most, ranked)]
         self._candidates.reverse()
         self._stale_at = now + _STALE_S
-        self._next_rank_at = now + _RANK_PAUSE_FACTOR * (thread_time() - began)
+        self._next_rank_at = now + _RANK_PAUSE_FACTOR * (self._cpu_time() - began)
 
     def _count(self, client: str | None, by: int) -> None:
         if self.limits.per_address is None or client is None:

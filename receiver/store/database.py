@@ -1,7 +1,7 @@
 """One connection to PostgreSQL, made when it is needed: a group is written on it together, or its rows one by one."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import asyncpg
@@ -12,15 +12,19 @@ from receiver.telemetry.logs import get_logger
 
 _RETRIES_AT_ONCE: Final = 3
 
+Connect = Callable[[str, float, float], Awaitable[postgres.Session]]
+"""As `postgres.connect`: of a URL, a statement's time-out, and the time within which the session must be ready."""
+
 log = get_logger()
 
 
 class Database:
     """Owns the connection; `drop` closes it. For one caller at a time."""
 
-    def __init__(self, url: str, timeout_s: float) -> None:
+    def __init__(self, url: str, timeout_s: float, connect: Connect = postgres.connect) -> None:
         self._url = url
         self._timeout_s = timeout_s
+        self._connect = connect
         self._session: postgres.Session | None = None
 
     async def write(self, jobs: Sequence[Job], *, connect_timeout_s: float) -> list[Receipt]:
@@ -79,7 +83,7 @@ class Database:
 
     async def _connected(self, timeout_s: float) -> postgres.Session:
         if self._session is None or self._session.connection.is_closed():
-            self._session = await postgres.connect(self._url, self._timeout_s, timeout_s)
+            self._session = await self._connect(self._url, self._timeout_s, timeout_s)
         return self._session
 
 

@@ -15,7 +15,7 @@ from typing import Final
 from receiver.inbound import Inbound
 from receiver.report import ProviderName
 from receiver.store import postgres
-from receiver.store.database import Database, summary
+from receiver.store.database import Connect, Database, summary
 from receiver.store.job import Job, Receipt
 from receiver.telemetry.logs import get_logger
 from receiver.telemetry.metrics import Metrics, set_from
@@ -64,8 +64,17 @@ class Writer:
     `retry` has got one written: nobody waits twice for the same time-out.
     """
 
-    def __init__(self, url: str, metrics: Metrics, *, timeout_s: float, max_queue: int, max_flush: int) -> None:
-        self._database = Database(url, timeout_s)
+    def __init__(
+        self,
+        url: str,
+        metrics: Metrics,
+        *,
+        timeout_s: float,
+        max_queue: int,
+        max_flush: int,
+        connect: Connect = postgres.connect,
+    ) -> None:
+        self._database = Database(url, timeout_s, connect)
         self._metrics = metrics
         self._timeout_s = timeout_s
         self._max_queue = max_queue

@@ -1,0 +1,358 @@
+"""Group commit: what is written together, who is refused and when, what becomes of poison. Without PostgreSQL."""
+
+import asyncio
+from datetime import timedelta
+
+import asyncpg
+import pytest
+from support.capture import captured_log
+from support.fake_postgres import FakePostgres, Fault, partition_missing, poison
+from support.reports import NOON, job, report, submission
+from support.virtual_time import in_virtual_time, now
+from support.writers import writing
+
+from receiver.report import ProviderName, Reply, RowId
+from receiver.store.job import Job, Receipt
+from receiver.store.writer import PROBE, DatabaseUnavailable, QueueFull, Writer
+from receiver.telemetry.metrics import Metrics, build
+
+MIB = 1 << 20
+AWAY: list[Fault] = [ConnectionResetError("gone"), asyncpg.AdminShutdownError("bye"), asyncpg.InterfaceError("odd")]
+
+
+@pytest.fixture
+def server() -> FakePostgres:
+    return FakePostgres()
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return build("test")
+
+
+def of(message: str, *codes: str, **changes: object) -> Job:
+    """A callback with reports about one message."""
+    return job(*(report(code, message_id=message) for code in codes or ("DELIVRD",)), **changes)
+
+
+def many(names: str, **changes: object) -> list[Job]:
+    return [of(name, **changes) for name in names]
+
+
+def breaker(metrics: Metrics) -> str:
+    """Its state."""
+    name = "receiver_breaker_state"
+    states = ("closed", "half_open", "open")
+    return next(state for state in states if metrics.registry.get_sample_value(name, {name: state}))
+
+
+async def outcomes(writer: Writer, *jobs: Job) -> list[Receipt | BaseException]:
+    return await asyncio.gather(*(writer.write(one) for one in jobs), return_exceptions=True)
+
+
+@in_virtual_time
+async def test_a_lone_callback_is_written_at_once_and_what_comes_meanwhile_together(server: FakePostgres):
+    server.takes_s = 1.0
+    async with writing("", connect=server.connect) as writer:
+        first = asyncio.create_task(writer.write(of("a")))
+        await asyncio.sleep(0.5)
+        await asyncio.gather(first, *(writer.write(one) for one in many("bcd")))
+        assert now() == 2
+    assert server.groups == [["a"], ["b", "c", "d"]]
+
+
+@pytest.mark.parametrize(
+    ("jobs", "groups"),
+    [
+        (many("abcde"), ["ab", "cd", "e"]),
+        ([of("a"), of("b", "ACCEPTD", "DELIVRD"), of("c")], ["a", "bb", "c"]),
+        ([of("a"), of("b", "ACCEPTD", "ENROUTE", "DELIVRD"), of("c")], ["a", "bbb", "c"]),
+    ],
+    ids=["so many rows", "a callback is not divided", "one that is larger is a group by itself"],
+)
+def test_a_group_is_bounded_by_its_rows(server: FakePostgres, jobs: list[Job], groups: list[str]):
+    @in_virtual_time
+    async def story() -> None:
+        async with writing("", connect=server.connect, max_flush=2) as writer:
+            await outcomes(writer, *jobs)
+
+    story()
+    assert ["".join(group) for group in server.groups] == groups
+
+
+@in_virtual_time
+async def test_a_group_is_bounded_by_the_bytes_of_its_bodies(server: FakePostgres):
+    async with writing("", connect=server.connect) as writer:
+        await outcomes(writer, *many("abc", body=b"x" * MIB), of("d", body=b"x" * 3 * MIB), of("e"))
+    assert ["".join(group) for group in server.groups] == ["ab", "c", "d", "e"]
+
+
+@in_virtual_time
+async def test_each_callback_learns_of_its_own_rows_and_of_two_equal_ones_the_first_is_new(server: FakePostgres):
+    one, other = of("a"), of("a", "DELIVRD", "ACCEPTD")
+    async with writing("", connect=server.connect) as writer:
+        first, second = await outcomes(writer, one, other)
+        again = await writer.write(other)
+    assert first == Receipt(set(one.ids))
+    assert second == Receipt(set(other.ids) - set(one.ids))
+    assert again == Receipt()
+
+
+@in_virtual_time
+async def test_every_kind_of_row_is_written_in_one_transaction(server: FakePostgres):
+    reply = Reply(provider=ProviderName("tencent"), reply_id=RowId("r" * 32), body="STOP", raw="{}")
+    everything = job(report(), submission(), replies=[reply], error="item 2 is odd")
+    async with writing("", connect=server.connect) as writer:
+        receipt = await writer.write(everything)
+    assert receipt == Receipt(set(everything.ids))
+    assert server.inserted == ["submissions", "replies", "rejected"]
+    assert server.rejected == [(b"by hand", "item 2 is odd")]
+
+
+@in_virtual_time
+async def test_through_a_pooler_nothing_stays_prepared_and_all_is_stored(server: FakePostgres):
+    server.prepares = False
+    async with writing("", connect=server.connect) as writer:
+        await outcomes(writer, *many("ab"))
+    assert server.groups == [["a", "b"]]
+
+
+@pytest.mark.parametrize("fault", AWAY, ids=repr)
+@in_virtual_time
+async def test_who_waits_is_refused_with_who_failed_and_later_ones_at_once(
+    server: FakePostgres, metrics: Metrics, fault: Fault
+):
+    server.faults = [fault]
+    async with writing("", metrics, connect=server.connect, max_flush=1) as writer:
+        assert breaker(metrics) == "closed"
+        with captured_log() as log:
+            refused = await outcomes(writer, *many("abc"))
+            refused += await outcomes(writer, of("late"))
+        assert [type(one) for one in refused] == [DatabaseUnavailable] * 4
+        assert breaker(metrics) == "open"
+        assert not writer.available
+    assert server.groups == []
+    assert [line["error"] for line in log.events("database.unavailable")] == [type(fault).__name__]
+    assert len(server.connections) == 1
+    assert server.connections[0].is_closed()
+
+
+@in_virtual_time
+async def test_a_hung_database_costs_everybody_one_time_out_and_no_more(server: FakePostgres):
+    server.of_everything = 1_000_000.0
+    async with writing("", connect=server.connect, timeout_s=2.0, max_flush=1) as writer:
+        await outcomes(writer, *many("abc"))
+        assert now() == 2
+        await outcomes(writer, *many("def"))
+        assert now() == 2
+
+
+@in_virtual_time
+async def test_one_that_is_written_all_the_same_closes_the_breaker(server: FakePostgres, metrics: Metrics):
+    async with writing("", metrics, connect=server.connect) as writer:
+        server.faults = [OSError("away")]
+        await outcomes(writer, of("a"))
+        server.takes_s = 1.0
+        with captured_log() as log:
+            probing = asyncio.create_task(writer.retry(PROBE))
+            await asyncio.sleep(0.5)
+            assert breaker(metrics) == "half_open"
+            assert await probing == Receipt()
+        assert breaker(metrics) == "closed"
+        assert [line["event"] for line in log.lines] == ["database.available"]
+        assert (await writer.write(of("b"))).stored
+    assert server.probes == 1
+
+
+@in_virtual_time
+async def test_an_outage_is_told_of_once_and_again_where_its_cause_changes(server: FakePostgres):
+    server.faults = [OSError("a"), OSError("b"), asyncpg.DiskFullError("full\nof rows")]
+    async with writing("", connect=server.connect) as writer:
+        with captured_log() as log:
+            for _ in range(3):
+                with pytest.raises(DatabaseUnavailable):
+                    await writer.retry(PROBE)
+    told = [(line["error"], line["detail"]) for line in log.events("database.unavailable")]
+    assert told == [("OSError", "a"), ("DiskFullError", "full")]
+
+
+@in_virtual_time
+async def test_connecting_gets_more_time_once_nobody_waits_for_an_answer(server: FakePostgres):
+    server.of_connecting = 1_000_000.0
+    async with writing("", connect=server.connect, timeout_s=2.0) as writer:
+        for at in (2, 8):
+            with pytest.raises(DatabaseUnavailable):
+                await writer.retry(PROBE)
+            assert now() == at
+    assert server.patiences == [2, 6]
+
+
+@in_virtual_time
+async def test_a_connection_that_was_closed_is_made_anew(server: FakePostgres):
+    async with writing("", connect=server.connect) as writer:
+        await writer.write(of("a"))
+        server.connections[0].terminate()
+        await writer.write(of("b"))
+    assert server.messages == ["a", "b"]
+    assert len(server.connections) == 2
+
+
+@in_virtual_time
+async def test_poison_is_found_by_halves_and_its_neighbours_are_stored(server: FakePostgres):
+    server.of_code = {"POISON": poison()}
+    jobs = [of(name, "POISON" if name in "cg" else "DELIVRD") for name in "abcdefgh"]
+    async with writing("", connect=server.connect) as writer:
+        receipts = await outcomes(writer, *jobs)
+        assert writer.available
+    why = "the database refuses it: violates check constraint no_poison"
+    assert [receipt.refused for receipt in receipts] == [
+        dict.fromkeys(one.ids, why) if name in "cg" else {} for name, one in zip("abcdefgh", jobs, strict=True)
+    ]
+    assert ["".join(group) for group in server.groups] == ["ab", "d", "ef", "h"]
+
+
+@in_virtual_time
+async def test_poison_in_a_callback_leaves_its_other_rows(server: FakePostgres):
+    server.of_code = {"POISON": poison()}
+    server.of_reply = {"POISON": poison()}
+    replies = [Reply(provider=ProviderName("p"), reply_id=RowId(t), body=t, raw="{}") for t in ("STOP", "POISON")]
+    mixed = job(report(), report("POISON"), submission(), replies=replies, error="item 9 is odd")
+    async with writing("", connect=server.connect) as writer:
+        receipt = await writer.write(mixed)
+    refused = {mixed.reports[1].report_id, "POISON"}
+    assert receipt.refused.keys() == refused
+    assert receipt.stored == set(mixed.ids) - refused
+    assert server.rejected == [(b"by hand", "item 9 is odd")]
+
+
+@in_virtual_time
+async def test_a_fault_of_ours_with_one_row_is_isolated_like_poison_and_told_by_its_type_alone(server: FakePostgres):
+    server.of_code = {"ODD": ZeroDivisionError("quotes the row")}
+    async with writing("", connect=server.connect) as writer:
+        with captured_log() as log:
+            good, bad = await outcomes(writer, of("a"), of("b", "ODD"))
+        assert writer.available
+    assert (len(good.stored), len(bad.refused)) == (1, 1)
+    assert [(line["error"], line["reports"]) for line in log.events("writer.failed")] == [
+        ("ZeroDivisionError", 2),
+        ("ZeroDivisionError", 1),
+    ]
+    assert "quotes" not in log.text
+
+
+@in_virtual_time
+async def test_a_body_that_not_even_the_rejected_take_is_told_of_as_lost(server: FakePostgres):
+    server.of_error = {"POISON": poison()}
+    lost = job(error="POISON")
+    async with writing("", connect=server.connect) as writer:
+        with captured_log() as log:
+            assert await writer.write(lost) == Receipt()
+    assert [line["request_id"] for line in log.events("payload.lost")] == [lost.callback.request_id]
+
+
+@in_virtual_time
+async def test_an_outage_while_poison_is_looked_for_refuses_them_all(server: FakePostgres):
+    server.faults = [poison(), OSError("away")]
+    async with writing("", connect=server.connect) as writer:
+        assert [type(one) for one in await outcomes(writer, *many("ab"))] == [DatabaseUnavailable] * 2
+
+
+@pytest.mark.parametrize("error", [asyncpg.DeadlockDetectedError("d"), asyncpg.SerializationError("s")], ids=repr)
+@in_virtual_time
+async def test_a_deadlock_is_tried_again_at_once_on_the_same_connection(server: FakePostgres, error: Exception):
+    server.faults = [error, error]
+    async with writing("", connect=server.connect) as writer:
+        with captured_log() as log:
+            assert (await writer.write(of("a"))).stored
+    assert len(log.events("database.retry")) == 2
+    assert len(server.connections) == 1
+
+
+@in_virtual_time
+async def test_deadlocks_without_end_count_as_an_outage(server: FakePostgres):
+    server.faults = [asyncpg.DeadlockDetectedError("d") for _ in range(3)]
+    async with writing("", connect=server.connect) as writer:
+        with captured_log() as log, pytest.raises(DatabaseUnavailable):
+            await writer.write(of("a"))
+    assert [line["detail"] for line in log.events("database.unavailable")] == ["retries did not help"]
+
+
+@in_virtual_time
+async def test_a_missing_partition_is_made_for_each_day_and_the_rows_are_stored(server: FakePostgres):
+    server.faults = [partition_missing()]
+    days = [NOON - timedelta(days=3), NOON, NOON]
+    async with writing("", connect=server.connect) as writer:
+        with captured_log() as log:
+            receipts = await outcomes(writer, *(of(str(n), received_at=at) for n, at in enumerate(days)))
+    assert all(receipt.stored for receipt in receipts)
+    assert server.days == [days[0].date(), NOON.date()]
+    assert len(log.events("partitions.missing")) == 1
+
+
+@in_virtual_time
+async def test_what_a_full_message_takes_no_more_is_refused_and_the_rest_stored(server: FakePostgres):
+    server.known = lambda message: message != "full"
+    async with writing("", connect=server.connect) as writer:
+        full, good = await outcomes(writer, of("full"), of("a"))
+    assert list(full.refused.values()) == ["more than 512 different reports about one message"]
+    assert good.stored
+
+
+@in_virtual_time
+async def test_a_queue_that_is_full_refuses_and_one_that_is_empty_takes_any_size(
+    server: FakePostgres, metrics: Metrics
+):
+    server.takes_s = 1.0
+    async with writing("", metrics, connect=server.connect, max_queue=2) as writer:
+        large = of("large", "ACCEPTD", "ENROUTE", "DELIVRD")
+        waiting = [asyncio.create_task(writer.write(one)) for one in (large, of("b"), of("c"), of("d"))]
+        await asyncio.sleep(0)
+        assert metrics.registry.get_sample_value("receiver_queue_reports") == 3
+        with pytest.raises(QueueFull):
+            await waiting[1]
+        assert (await writer.submit(of("spooled"))).stored, "what was accepted before has no limit"
+        assert (await waiting[0]).stored
+        ended = await asyncio.gather(*waiting[2:], return_exceptions=True)
+        assert [type(one) for one in ended] == [QueueFull] * 2
+        assert (await writer.write(of("e"))).stored
+
+
+@in_virtual_time
+async def test_at_its_deadline_a_caller_goes_and_its_rows_may_still_be_stored(server: FakePostgres):
+    server.takes_s = 5.0
+    async with writing("", connect=server.connect) as writer:
+        with pytest.raises(TimeoutError):
+            await writer.write(of("a"), deadline=now() + 2)
+        assert now() == 2
+        await writer.write(of("b"), deadline=now() + 100)
+    assert server.messages == ["a", "b"]
+
+
+@in_virtual_time
+async def test_when_it_is_stopped_everybody_is_refused_and_the_connection_closed(server: FakePostgres):
+    server.takes_s = 5.0
+    async with writing("", connect=server.connect, max_flush=1) as writer:
+        waiting = [asyncio.create_task(writer.write(one)) for one in many("ab")]
+        await asyncio.sleep(1)
+    assert [type(one) for one in await asyncio.gather(*waiting, return_exceptions=True)] == [DatabaseUnavailable] * 2
+    assert server.connections[0].is_closed()
+    assert server.messages == []
+
+
+@in_virtual_time
+async def test_a_commit_that_rolled_back_is_an_outage_and_nothing_is_stored(server: FakePostgres):
+    """PostgreSQL answers ROLLBACK to a COMMIT where the transaction had failed, and raises no error."""
+    server.prepares = False
+    server.commits = False
+    async with writing("", connect=server.connect) as writer:
+        with captured_log() as log, pytest.raises(DatabaseUnavailable):
+            await writer.write(of("a"))
+    assert [line["detail"] for line in log.events("database.unavailable")] == ["the transaction was rolled back"]
+
+
+@in_virtual_time
+async def test_flushes_are_counted_with_their_rows(server: FakePostgres, metrics: Metrics):
+    async with writing("", metrics, connect=server.connect) as writer:
+        await outcomes(writer, of("a", "ACCEPTD", "DELIVRD"), of("b"))
+    assert metrics.registry.get_sample_value("receiver_flush_reports_sum") == 3
+    assert metrics.registry.get_sample_value("receiver_commit_duration_seconds_count") == 1
