@@ -17,6 +17,8 @@ ReportedBy = Literal["platform", "smsc", "huawei"]
 MAX_SEGMENTS: Final = 255
 """The largest segment number that a concatenated short message can carry (3GPP TS 23.040, 9.2.3.24.1)."""
 
+MAX_SEQUENCE: Final = 9_999
+
 
 class Status(StrEnum):
     """The SMPP message state (SMPP 3.4, section 5.2.28), in lower case."""
@@ -96,6 +98,8 @@ class DeliveryReport:
     provider does not say enough. `recipient_key` is part of the message's identity: the recipient as the provider
     wrote it where one message id spans several recipients, else the empty string. `happened_at` is aware, or None
     where the provider's time is missing or malformed; `happened_at_text` is then what stood in its place.
+    `sequence`, from 0 to MAX_SEQUENCE, is the place of the code in the platform's own order of states. It decides
+    between reports of the same rank and time, or of none; where it is equal, the code's spelling does.
     `context` and `raw` are JSON texts that PostgreSQL's jsonb accepts; with an `envelope`, `raw` is the object that
     completes the envelope's.
     """
@@ -119,6 +123,7 @@ class DeliveryReport:
     context: str | None = None
     happened_at: datetime | None = None
     happened_at_text: str = ""
+    sequence: int = 0
 
     happened: str = field(init=False)
     """`happened_at` as ISO 8601 in UTC, or the empty string: texts of this form sort as their times do."""
@@ -126,13 +131,15 @@ class DeliveryReport:
     report_id: RowId = field(init=False)
     """The report's identity: the same report, sent again or by another way, has the same id.
 
-    Everything the provider says that matters is in it; what we derive (status, reason, country) is not, so that a
-    better catalogue does not turn an old report into a new one; nor is what changes from push to push (a packet's
-    serial number, the time of the push).
+    Everything the provider says that matters is in it; what we derive (status, reason, country, sequence) is not, so
+    that a better catalogue does not turn an old report into a new one; nor is what changes from push to push (a
+    packet's serial number, the time of the push).
     """
 
     def __post_init__(self) -> None:
         """Name the report once: every step on its way to the database asks for the name."""
+        if not 0 <= self.sequence <= MAX_SEQUENCE:
+            raise ValueError(f"the sequence {self.sequence} is not between 0 and {MAX_SEQUENCE}")
         happened = self.happened_at.astimezone(UTC).isoformat() if self.happened_at else ""
         object.__setattr__(self, "happened", happened)
         parts = (

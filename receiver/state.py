@@ -19,11 +19,11 @@ SUBMITTED: Final = -1
 
 
 class SegmentState(NamedTuple):
-    """The greatest report about one segment. Tuples of this shape compare by (rank, happened_at, code).
+    """The greatest report about one segment. Tuples of this shape compare by (rank, happened_at, sequence, code).
 
     `happened` is UTC in ISO 8601, or the empty string: texts of this form sort as their times do, and no time
-    sorts before every time. `status` and `reason` break ties, for a code may have changed its meaning between
-    two versions of the catalogue.
+    sorts before every time. A sequence stands behind it (`#0002`) and sorts within the same time alone. `status` and
+    `reason` break ties, for a code may have changed its meaning between two versions of the catalogue.
     """
 
     rank: int
@@ -52,7 +52,8 @@ class MessageState(NamedTuple):
 
 def segment_state(report: DeliveryReport) -> tuple[int, SegmentState]:
     """The segment a report speaks about, and what it says."""
-    part = SegmentState(RANK[report.status], report.happened, report.code, report.status.value, report.reason or "")
+    happened = f"{report.happened}#{report.sequence:04}" if report.sequence else report.happened
+    part = SegmentState(RANK[report.status], happened, report.code, report.status.value, report.reason or "")
     return report.segment or WHOLE_MESSAGE, part
 
 
@@ -86,11 +87,12 @@ def message_state(parts: Parts, segments: int | None) -> MessageState:
 
 
 def _state(part: SegmentState, *, segments: int, reported: int) -> MessageState:
+    happened, _, _ = part.happened.partition("#")
     return MessageState(
         status=Status(part.status),
         reason=Reason(part.reason) if part.reason else None,
         code=part.code,
-        happened_at=datetime.fromisoformat(part.happened) if part.happened else None,
+        happened_at=datetime.fromisoformat(happened) if happened else None,
         segments=segments,
         segments_reported=reported,
     )

@@ -150,6 +150,7 @@ def some_report(draw: st.DrawFn) -> DeliveryReport:
         segment=draw(st.one_of(st.none(), st.integers(1, 4), st.just(255))),
         segments=draw(st.one_of(st.none(), st.integers(1, 5), st.just(255))),
         happened_at=draw(_times),
+        sequence=draw(st.sampled_from([0, 0, 1, 2, 10, 9_999])),
     )
 
 

@@ -82,6 +82,37 @@ def test_a_late_expiry_by_the_platform_does_not_overwrite_delivered():
     assert state.status is Status.DELIVERED
 
 
+def test_states_without_a_time_are_in_the_order_that_their_platform_declares():
+    """The spelling of the code decided: a message that was `sent` stayed `waiting` for ever."""
+    order = [report(code, status=Status.ENROUTE, sequence=n) for n, code in enumerate(("waiting", "sent", "buffered"))]
+    for known in ([order[0], order[1]], [order[1], order[0]]):
+        assert state_of(known).code == "sent"
+    assert state_of(order).code == "buffered"
+    assert state_of(order).happened_at is None
+
+
+def test_a_sequence_decides_within_the_same_time_alone():
+    first, second = report("b", sequence=1, happened_at=NOON), report("a", sequence=2, happened_at=NOON)
+    soon = report("c", happened_at=NOON + timedelta(microseconds=1))
+    assert (state_of([second, first]).code, state_of([second, first]).happened_at) == ("a", NOON)
+    assert state_of([second, first, soon]).code == "c"
+    assert state_of([report("later", sequence=9_999), first]).code == "b", "no time is before every time"
+
+
+def test_ten_comes_after_nine():
+    assert state_of([report("b", sequence=9), report("a", sequence=10)]).code == "a"
+
+
+@pytest.mark.parametrize("sequence", [-1, 10_000])
+def test_a_sequence_that_would_not_sort_is_refused(sequence):
+    with pytest.raises(ValueError, match="is not between 0 and 9999"):
+        report(sequence=sequence)
+
+
+def test_a_sequence_is_no_part_of_a_report_s_identity():
+    assert report(sequence=3).report_id == report().report_id
+
+
 def test_success_of_segment_2_does_not_hide_the_failure_of_segment_1():
     failed = report("UNDELIV", segment=1, segments=2, happened_at=NOON)
     delivered = report("DELIVRD", segment=2, segments=2, happened_at=LATER)

@@ -1,0 +1,59 @@
+-- As before, and behind the time of a part may stand the place of its code in the platform's own order of states:
+-- `2026-03-01T12:00:00+00:00#0002`, or `#0002` where there is no time. "#" sorts before every digit and after nothing.
+
+CREATE OR REPLACE FUNCTION sms_data.message_state(
+    parts jsonb,
+    said_segments integer,
+    OUT status text,
+    OUT reason text,
+    OUT code text,
+    OUT happened_at timestamptz,
+    OUT segments smallint,
+    OUT segments_reported smallint
+)
+    LANGUAGE sql STABLE PARALLEL SAFE
+AS $$
+    WITH total AS (
+        SELECT least(greatest(said_segments, 1, max(key::int)), 255) AS n
+        FROM jsonb_object_keys(parts) AS key
+    ),
+    known AS (
+        SELECT number, (value ->> 0)::int AS rank, value ->> 1 AS at, value ->> 2 AS code,
+               value ->> 3 AS status, value ->> 4 AS reason
+        FROM total, generate_series(1, total.n) AS number,
+             LATERAL (VALUES (parts -> number::text), (parts -> '0'), (parts -> '-1')) AS candidate (value)
+        WHERE value IS NOT NULL
+    ),
+    segment AS (
+        SELECT DISTINCT ON (number) *
+        FROM known
+        ORDER BY number, rank DESC, at COLLATE "C" DESC, code COLLATE "C" DESC,
+                 status COLLATE "C" DESC, reason COLLATE "C" DESC
+    ),
+    verdict AS (
+        SELECT bool_or(rank IN (3, 4)) AS failed,
+               bool_and(rank = 5) AND count(*) = (SELECT n FROM total) AS delivered
+        FROM segment
+    ),
+    -- Until every segment is delivered, a delivered one counts as under way.
+    counted AS (
+        SELECT CASE WHEN demoted THEN 1 ELSE rank END AS rank, at, code,
+               CASE WHEN demoted THEN 'enroute' ELSE status END AS status, reason
+        FROM (
+            SELECT segment.*, rank = 5 AND NOT verdict.delivered AS demoted
+            FROM segment, verdict
+            WHERE NOT verdict.failed OR rank IN (3, 4)
+        ) AS candidate
+    ),
+    reported AS (
+        SELECT count(*) AS n
+        FROM total, generate_series(1, total.n) AS number
+        WHERE parts ? '0' OR parts ? number::text
+    )
+    SELECT counted.status, nullif(counted.reason, ''), counted.code, nullif(split_part(counted.at, '#', 1), '')::timestamptz,
+           total.n::smallint, reported.n::smallint
+    FROM counted, total, reported
+    ORDER BY counted.rank DESC, counted.at COLLATE "C" DESC, counted.code COLLATE "C" DESC,
+             counted.status COLLATE "C" DESC, counted.reason COLLATE "C" DESC
+    LIMIT 1
+$$;
