@@ -3,10 +3,10 @@
     async with running(data_dir) as server:
         pool = await asyncpg.create_pool(server.url)
 
-What lies in the data folder: `postgresql/` (PostgreSQL's own data), `postgresql.log`, `receiver.lock`,
-`run/` (the private socket), and `postgresql-18.x/` (a copy of the binaries) where the server's account cannot
-reach the wheel. The programs, and psutil, come with the extra `embedded`:
-`running` says so where they are missing, and imports them only then.
+The data folder holds `postgresql/` (PostgreSQL's own data), `postgresql.log`, `receiver.lock`, `run/` (the private
+socket), and `postgresql-18.x/` (a copy of the binaries) where the server's account cannot reach the wheel.
+
+The programs and psutil come with the extra `embedded`: `running` imports them, and says so if they are missing.
 """
 
 from pathlib import Path

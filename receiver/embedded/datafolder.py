@@ -1,4 +1,4 @@
-"""Making the data folder and PostgreSQL's own in it, so that no crash leaves one by halves."""
+"""Creates the data folder and PostgreSQL's own in it, atomically."""
 
 import asyncio
 import os
@@ -8,11 +8,11 @@ from subprocess import Popen
 from tempfile import mkdtemp
 from typing import Final
 
-from receiver.embedded.account import Account, hand_over, spawn
+from receiver.embedded.account import Account, make_owned, spawn
 from receiver.embedded.binaries import MAJOR
 from receiver.embedded.errors import DataFolderError, DataVersionError, StartFailed
 from receiver.embedded.layout import SUPERUSER, Layout
-from receiver.embedded.log import opened_log, tail
+from receiver.embedded.log import open_log, tail
 
 _INITDB_S: Final = 300.0
 _STAGING: Final = "postgresql.init-"
@@ -21,7 +21,7 @@ _DEFAULTS: Final = {
     "shared_buffers": "256MB",
     "max_connections": "50",
     # The first change of a page after a checkpoint writes the whole page to the WAL, and message ids are random: with
-    # many reports stored, a checkpoint every gigabyte is felt. The price is space, and a longer recovery.
+    # many reports stored, a checkpoint every gigabyte slows down writes. The price is space, and a longer recovery.
     "max_wal_size": "4GB",
     "checkpoint_timeout": "15min",
     "jit": "off",
@@ -29,16 +29,16 @@ _DEFAULTS: Final = {
     "dynamic_shared_memory_type": "mmap",
     "log_checkpoints": "off",
 }
-"""Written to postgresql.conf once, where an operator may change them."""
+"""Written to postgresql.conf once; an operator may change them there."""
 
 _INITDB: Final = (
     f"--username={SUPERUSER}",
     "--encoding=UTF8",
-    # PostgreSQL's own collation: no upgrade of the C library can change the order under an index.
+    # PostgreSQL's own collation: an upgrade of the C library cannot change the order of an index.
     "--locale-provider=builtin",
     "--locale=C.UTF-8",
     "--data-checksums",
-    # Only who may enter the socket's private folder gets this far.
+    # The socket is in a private folder.
     "--auth-local=trust",
     "--auth-host=reject",
     "--no-instructions",
@@ -47,7 +47,10 @@ _INITDB: Final = (
 
 
 def make_data_dir(layout: Layout) -> None:
-    """The service's folder. As root, others may pass through it (0711); one that exists stays as it is."""
+    """Make the data folder, 0700, or 0711 as root so that the server's account may pass; an existing one stays.
+
+    Raises DataFolderError.
+    """
     try:
         if layout.folder.is_dir():
             return
@@ -61,7 +64,7 @@ def make_data_dir(layout: Layout) -> None:
 
 
 async def prepare_pgdata(layout: Layout, binaries: Path, account: Account) -> None:
-    """Leave a whole data folder of our major version at `layout.pgdata`. The caller holds the lock.
+    """Ensure a complete PostgreSQL folder of our major version at `layout.pgdata`. The caller holds the lock.
 
     Raises `DataFolderError`, `DataVersionError`, `StartFailed`.
     """
@@ -73,11 +76,11 @@ async def prepare_pgdata(layout: Layout, binaries: Path, account: Account) -> No
 
 
 async def _init(layout: Layout, binaries: Path, account: Account) -> None:
-    """Build under another name, rename when it is whole: initdb has fsynced all that is in it."""
+    """Build under a temporary name and rename the complete folder: initdb has fsynced everything in it."""
     staging = Path(mkdtemp(prefix=_STAGING, dir=layout.folder))
     try:
-        hand_over(staging, account)
-        with opened_log(layout.log) as output:
+        make_owned(staging, account)
+        with open_log(layout.log) as output:
             process = spawn([binaries / "initdb", f"--pgdata={staging}", *_INITDB], account, output)
         await _finish(process, layout.log)
         _publish(staging, layout.pgdata)

@@ -1,4 +1,4 @@
-"""What can keep the embedded PostgreSQL from running. Each text tells an operator what to do."""
+"""Errors that keep the embedded PostgreSQL from running. Each text names the remedy."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from receiver.errors import OperatorError
 
 
 class EmbeddedError(OperatorError):
-    """Base of all of them: the command line prints the text and stops."""
+    """Base class; the command line prints the text and stops."""
 
 
 class DataFolderInUse(EmbeddedError):  # noqa: N818 - the name says it
@@ -23,7 +23,7 @@ class DataFolderInUse(EmbeddedError):  # noqa: N818 - the name says it
 
 
 class DataFolderError(EmbeddedError):
-    """The data folder cannot be made, entered or owned as PostgreSQL wants it."""
+    """The data folder cannot be made or entered, or has the wrong owner."""
 
 
 class DataVersionError(EmbeddedError):
@@ -35,4 +35,4 @@ class BinariesError(EmbeddedError):
 
 
 class StartFailed(EmbeddedError):  # noqa: N818 - the name says it
-    """`initdb` or `postgres` was started and gave up; the text ends with its last words."""
+    """`initdb` or `postgres` failed to start; the text ends with its last log lines."""

@@ -1,4 +1,4 @@
-"""`postgresql.log`, what PostgreSQL writes to stderr: bounded, and its last lines for an error's text."""
+"""`postgresql.log`, PostgreSQL's stderr: bounded, and its last lines for error texts."""
 
 import os
 import shutil
@@ -7,20 +7,20 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 MAX_LOG_BYTES: Final = 16 * 1024 * 1024
-"""Twice this is the most that stays on disk: the log and one before it."""
+"""At most twice this stays on disk: the log and its predecessor."""
 
 _TAIL_BYTES: Final = 2000
 _TAIL_LINES: Final = 8
 
 
-def opened_log(log: Path) -> BinaryIO:
-    """For a child to append to. Opened by us, so that its account needs no right to the folder."""
+def open_log(log: Path) -> BinaryIO:
+    """A file for a child to append to. Opened by us, so that its account needs no access to the folder."""
     fd = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     return os.fdopen(fd, "wb", buffering=0)
 
 
 def trim_log(log: Path) -> None:
-    """Keep a log that is too long as `.1` and empty it in place: a running server goes on appending to it."""
+    """Copy a log that is too long to `.1` and truncate it in place: a running server goes on appending to it."""
     with suppress(FileNotFoundError):
         if log.stat().st_size > MAX_LOG_BYTES:
             with suppress(OSError):  # a full disk must not keep the log from being emptied
@@ -29,7 +29,7 @@ def trim_log(log: Path) -> None:
 
 
 def tail(log: Path) -> str:
-    """Its last lines, indented; empty when there is no log."""
+    """The last lines, indented; empty if there is no log."""
     if not log.exists():
         return ""
     with log.open("rb") as file:

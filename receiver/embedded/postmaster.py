@@ -12,7 +12,7 @@ import asyncpg
 from receiver.embedded.account import Account, spawn
 from receiver.embedded.errors import StartFailed
 from receiver.embedded.layout import DATABASE, PORT, SUPERUSER, Layout
-from receiver.embedded.log import opened_log, tail, trim_log
+from receiver.embedded.log import open_log, tail, trim_log
 
 _FIXED: Final = {
     "listen_addresses": "",
@@ -29,10 +29,10 @@ _FIXED: Final = {
     "log_error_verbosity": "terse",
     "log_min_error_statement": "panic",
 }
-"""On the command line, where postgresql.conf and ALTER SYSTEM cannot undo them: durability is a contract."""
+"""Set on the command line, which postgresql.conf and ALTER SYSTEM cannot override: durability is a contract."""
 
 _START_S: Final = 600.0
-"""Crash recovery on a slow disk takes minutes, and giving up in its midst would only begin it anew."""
+"""Crash recovery on a slow disk takes minutes, and a restart would begin it anew."""
 
 _POLL_S: Final = 0.01
 _CONNECT_S: Final = 5.0
@@ -41,7 +41,7 @@ _CREATE_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that a start needs; settled once, the same for every restart."""
+    """The parameters of a start, the same for every restart."""
 
     layout: Layout
     account: Account
@@ -49,16 +49,16 @@ class Plan:
 
 
 def start(plan: Plan) -> Popen[bytes]:
-    """Not a coroutine: no cancellation can come between the start and our knowing of the process."""
+    """Start the postmaster. Not a coroutine: no cancellation can lose the process between its start and the return."""
     trim_log(plan.layout.log)
     settings = {**_FIXED, "unix_socket_directories": str(plan.layout.sockets)}
     flags = [f"--{name}={value}" for name, value in settings.items()]
-    with opened_log(plan.layout.log) as output:
+    with open_log(plan.layout.log) as output:
         return spawn([plan.binaries / "postgres", "-D", plan.layout.pgdata, *flags], plan.account, output)
 
 
-async def accepting(process: Popen[bytes], layout: Layout) -> None:
-    """Wait until the database answers, having created it if need be. Raises `StartFailed`."""
+async def wait_until_ready(process: Popen[bytes], layout: Layout) -> None:
+    """Wait until the server takes connections, and create the database if it is missing. Raises `StartFailed`."""
     deadline = time.monotonic() + _START_S
     why = "no answer"
     while time.monotonic() < deadline:

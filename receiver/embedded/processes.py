@@ -1,4 +1,4 @@
-"""The server's processes: ending ours, and finding and ending those that a killed service left behind."""
+"""The server's processes: ends our own, and finds and ends those that a killed service left behind."""
 
 import asyncio
 import re
@@ -22,16 +22,16 @@ log = structlog.get_logger()
 Step = tuple[signal.Signals, float]
 
 STOP: Final[Sequence[Step]] = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
-"""Fast shutdown, immediate, by force (PostgreSQL 18, section 18.5), with the seconds that each may take."""
+"""Fast shutdown, immediate shutdown, kill (PostgreSQL 18, section 18.5), each with its timeout in seconds."""
 
 _ABRUPT: Final = STOP[1:]
-"""For a lone backend, to which SIGINT would only mean: cancel your statement."""
+"""For a lone backend: SIGINT would only cancel its statement."""
 
 _POLL_S: Final = 0.02
 
 
 async def stop(process: Popen[bytes]) -> None:
-    """End our own server. Cancelled, it ends it abruptly instead: no way out of here leaves a process."""
+    """End our own server; if cancelled, abruptly. The process has ended in any case when this returns."""
     try:
         await _end(lambda: process.poll() is None, process.send_signal, STOP)
     finally:
@@ -43,23 +43,23 @@ async def stop(process: Popen[bytes]) -> None:
             process.wait()
 
 
-async def clear(layout: Layout) -> None:
-    """Make way for a new server: none of this folder's runs, and no file says so. The caller holds the lock.
+async def end_leftovers(layout: Layout) -> None:
+    """End leftover processes on this folder, and remove stale pid and socket files. The caller holds the lock.
 
-    `postmaster.pid` alone proves nothing: its pid may be a zombie's, or by now another program's, and where
-    the postmaster was killed its backends may still be at work. Raises `StartFailed`.
+    `postmaster.pid` alone proves nothing: its pid may be a zombie's, or by now another program's, and after
+    a kill of the postmaster its backends may still run. Raises `StartFailed`.
     """
     recorded = _recorded_pid(layout.pgdata)
     for postmaster in [process for process in processes_of(layout.pgdata) if process.pid == recorded]:
         log.warning("database.orphan_found", pid=postmaster.pid, folder=str(layout.folder))
-        await _end(partial(_lives, postmaster), partial(_send, postmaster), STOP)
+        await _end(partial(_is_running, postmaster), partial(_send, postmaster), STOP)
     backends = processes_of(layout.pgdata)
-    # At once: each may use up its patience, where somebody has stopped them all.
-    await asyncio.gather(*(_end(partial(_lives, one), partial(_send, one), _ABRUPT) for one in backends))
+    # Concurrently: each may take its whole timeout, for instance if all are stopped by SIGSTOP.
+    await asyncio.gather(*(_end(partial(_is_running, one), partial(_send, one), _ABRUPT) for one in backends))
     if left := processes_of(layout.pgdata):
         raise StartFailed(f"Processes of an earlier PostgreSQL on {layout.pgdata} do not end: {left}.")
     if recorded is None or psutil.pid_exists(recorded):
-        # Another program's pid by now, or nonsense: PostgreSQL would refuse. A dead pid it sees through.
+        # Unreadable, or another program's pid: PostgreSQL would refuse to start. It ignores a dead pid itself.
         (layout.pgdata / "postmaster.pid").unlink(missing_ok=True)
     socket = socket_file(layout)
     for stale in (socket, socket.with_name(f"{socket.name}.lock")):
@@ -67,14 +67,14 @@ async def clear(layout: Layout) -> None:
 
 
 def processes_of(pgdata: Path) -> list[psutil.Process]:
-    """Every live process of a server on this folder."""
+    """Every running process of a server on this folder."""
     return [process for process in psutil.process_iter() if _serves(process, pgdata)]
 
 
 def _serves(process: psutil.Process, pgdata: Path) -> bool:
-    """A postgres whose working folder is `pgdata`; by its command line where /proc hides the folder."""
+    """Whether it is a postgres in the working folder `pgdata`; by its command line where /proc hides the folder."""
     try:
-        if process.name() != "postgres" or not _lives(process):
+        if process.name() != "postgres" or not _is_running(process):
             return False
         try:
             return process.cwd() == str(pgdata)
@@ -84,7 +84,7 @@ def _serves(process: psutil.Process, pgdata: Path) -> bool:
         return False
 
 
-def _lives(process: psutil.Process) -> bool:
+def _is_running(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -96,18 +96,18 @@ def _send(process: psutil.Process, number: int) -> None:
         process.send_signal(number)
 
 
-async def _end(lives: Callable[[], bool], send: Callable[[int], None], steps: Sequence[Step]) -> None:
-    for number, patience in steps:
-        if not lives():
+async def _end(is_running: Callable[[], bool], send: Callable[[int], None], steps: Sequence[Step]) -> None:
+    for number, timeout_s in steps:
+        if not is_running():
             return
         send(number)
-        deadline = time.monotonic() + patience
-        while lives() and time.monotonic() < deadline:
+        deadline = time.monotonic() + timeout_s
+        while is_running() and time.monotonic() < deadline:
             await asyncio.sleep(_POLL_S)
 
 
 def _recorded_pid(pgdata: Path) -> int | None:
-    """The first line of `postmaster.pid`; None without a file, or where a crash left nonsense in it."""
+    """The pid in `postmaster.pid`; None without a file, or if a crash left it unreadable."""
     try:
         first, *_ = (pgdata / "postmaster.pid").read_text(errors="replace").splitlines() or [""]
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Running the embedded PostgreSQL as our child: start, supervise, stop."""
+"""Runs the embedded PostgreSQL as a child process: start, supervise, stop."""
 
 import asyncio
 import time
@@ -17,10 +17,10 @@ from receiver.embedded.binaries import usable_binaries
 from receiver.embedded.datafolder import make_data_dir, prepare_pgdata
 from receiver.embedded.errors import DataFolderError, EmbeddedError
 from receiver.embedded.layout import Layout, database_url, layout_of
-from receiver.embedded.lock import held
+from receiver.embedded.lock import locked
 from receiver.embedded.log import trim_log
-from receiver.embedded.postmaster import Plan, accepting, start
-from receiver.embedded.processes import clear, stop
+from receiver.embedded.postmaster import Plan, start, wait_until_ready
+from receiver.embedded.processes import end_leftovers, stop
 
 log = structlog.get_logger()
 
@@ -28,19 +28,19 @@ _WATCH_S: Final = 0.05
 _TRIM_EVERY_S: Final = 60.0
 _BACKOFF_S: Final = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _SETTLED_S: Final = 10.0
-"""A server that lived this long is restarted without delay; one that keeps dying, not in a tight loop."""
+"""A server that ran for this long is restarted without delay; one that keeps dying is restarted with backoff."""
 
 
 @dataclass(slots=True)
 class EmbeddedServer:
-    """The server as its users see it: a restart changes the process, never the URL."""
+    """The running server: a restart changes its process, never its URL."""
 
     url: str
     process: Popen[bytes] = field(repr=False)
 
     @property
     def pid(self) -> int:
-        """The postmaster's, or the last one's."""
+        """The postmaster's pid, or that of the last one."""
         return self.process.pid
 
     @property
@@ -51,17 +51,17 @@ class EmbeddedServer:
 
 @asynccontextmanager
 async def running(data_dir: Path) -> AsyncIterator[EmbeddedServer]:
-    """A PostgreSQL on `data_dir` with the database `receiver`: made if missing, restarted whenever it dies.
+    """A PostgreSQL on `data_dir` with the database `receiver`: created if missing, restarted whenever it dies.
 
-    Raises the children of `EmbeddedError`, all before it yields. Leave it when nothing writes any more.
+    Raises subclasses of `EmbeddedError`, all before it yields. Leave the block after the last write.
     """
     layout = layout_of(data_dir)
     make_data_dir(layout)
-    async with held(layout):
+    async with locked(layout):
         plan = await _prepare(layout)
         server = EmbeddedServer(database_url(data_dir), start(plan))
         try:
-            await accepting(server.process, layout)
+            await wait_until_ready(server.process, layout)
             log.info("database.started", pid=server.pid, folder=str(layout.folder))
             async with _supervised(plan, server):
                 yield server
@@ -77,7 +77,7 @@ async def _prepare(layout: Layout) -> Plan:
         binaries = await usable_binaries(layout.folder, account)
         await prepare_pgdata(layout, binaries, account)
         make_private(layout.sockets, account)
-        await clear(layout)
+        await end_leftovers(layout)
     except OSError as error:
         raise DataFolderError(f"The data folder {layout.folder} cannot be used: {error}.") from error
     return Plan(layout, account, binaries)
@@ -94,17 +94,17 @@ async def _supervised(plan: Plan, server: EmbeddedServer) -> AsyncIterator[None]
 
 
 async def _supervise(plan: Plan, server: EmbeddedServer) -> None:
-    deaths = 0
+    exits = 0
     while True:
-        born = time.monotonic()
-        await _death(server.process, plan.layout.log)
-        deaths = 0 if time.monotonic() - born > _SETTLED_S else deaths + 1
+        started = time.monotonic()
+        await _wait_for_exit(server.process, plan.layout.log)
+        exits = 0 if time.monotonic() - started > _SETTLED_S else exits + 1
         log.error("database.died", pid=server.pid, status=server.process.returncode)
-        await _restart(plan, server, max(0, deaths - 1))
+        await _restart(plan, server, max(0, exits - 1))
 
 
-async def _death(process: Popen[bytes], log_file: Path) -> None:
-    """Polled: a thread in `wait()` could not be cancelled, and the loop did not start this child."""
+async def _wait_for_exit(process: Popen[bytes], log_file: Path) -> None:
+    """Wait by polling: a thread in `wait()` could not be cancelled, and the event loop did not start this child."""
     trimmed = time.monotonic()
     while process.poll() is None:
         await asyncio.sleep(_WATCH_S)
@@ -114,13 +114,13 @@ async def _death(process: Popen[bytes], log_file: Path) -> None:
 
 
 async def _restart(plan: Plan, server: EmbeddedServer, attempt: int) -> None:
-    """Try for ever: a full disk is made room on, a machine out of memory recovers."""
+    """Try for ever, with backoff: a full disk or a lack of memory can pass."""
     while True:
         await asyncio.sleep(_BACKOFF_S[min(attempt, len(_BACKOFF_S) - 1)])
         try:
-            await clear(plan.layout)
+            await end_leftovers(plan.layout)
             server.process = start(plan)
-            await accepting(server.process, plan.layout)
+            await wait_until_ready(server.process, plan.layout)
         except (EmbeddedError, OSError, psutil.Error) as error:
             attempt += 1
             log.error("database.restart_failed", attempt=attempt, error=str(error))  # noqa: TRY400 - expected

@@ -1,4 +1,4 @@
-"""Log lines that strangers cause, and that tell of nothing which is stored: a few a second, the rest counted."""
+"""Rate-limited log lines, for events that strangers cause and that store nothing."""
 
 from collections.abc import Callable
 from time import monotonic
@@ -13,20 +13,20 @@ log = get_logger()
 
 
 class LimitedLog:
-    """At most so many lines a second of one event and path; the next one says how many were `suppressed`."""
+    """At most `LINES_PER_SECOND` lines of one event and path; the next one has the number `suppressed`."""
 
     def __init__(self) -> None:
         self._limit = LogRateLimiter(LINES_PER_SECOND)
 
     def warning(self, event: str, **keys: object) -> None:
-        """One line, unless there were too many of late. A `path` is one of ours: each has a limit of its own."""
-        self._tell(log.warning, event, keys)
+        """One line, unless the limit is reached. `path` is a route of ours; each has its own limit."""
+        self._write(log.warning, event, keys)
 
     def error(self, event: str, **keys: object) -> None:
-        """The same."""
-        self._tell(log.error, event, keys)
+        """As `warning`, at the level ERROR."""
+        self._write(log.error, event, keys)
 
-    def _tell(self, tell: Callable[..., object], event: str, keys: dict[str, object]) -> None:
-        left_out = self._limit.admit(f"{event} {keys.get('path', '')}", monotonic())
-        if left_out is not None:
-            tell(event, **keys, **({"suppressed": left_out} if left_out else {}))
+    def _write(self, log_method: Callable[..., object], event: str, keys: dict[str, object]) -> None:
+        suppressed = self._limit.admit(f"{event} {keys.get('path', '')}", monotonic())
+        if suppressed is not None:
+            log_method(event, **keys, **({"suppressed": suppressed} if suppressed else {}))

@@ -1,4 +1,4 @@
-"""Where log lines go: written in bursts, and never at the cost of a report."""
+"""The output of log lines: written in bursts, and never at the cost of a report."""
 
 import asyncio
 import sys
@@ -7,13 +7,13 @@ from contextlib import suppress
 from typing import BinaryIO, Final
 
 LINES_AT_ONCE: Final = 256
-"""Most lines that wait for the end of a turn of the event loop."""
+"""Most lines that are buffered within one turn of the event loop."""
 
 
 class Output:
-    """Writes lines of bytes to a stream; None is stdout as it is at that moment.
+    """Writes lines of bytes to a stream; None is the current `sys.stdout`.
 
-    What one turn of the event loop logs goes to stdout at its end, at once: a system call costs as much as a line.
+    The lines of one turn of the event loop go to stdout in one write at its end: a system call costs as much as a line.
     """
 
     def __init__(self, stream: BinaryIO | None) -> None:
@@ -22,7 +22,7 @@ class Output:
         self._scheduled = False
 
     def info(self, line: bytes) -> None:
-        """Any thread may call it; only the event loop's waits for the end of its turn."""
+        """Write one line. Thread-safe; only lines from the event loop's thread are buffered."""
         self._lines.append(line)
         if self._stream or len(self._lines) >= LINES_AT_ONCE:
             self._flush()
@@ -44,7 +44,7 @@ class Output:
         with suppress(IndexError):  # until it is empty: another thread may take lines too
             while True:
                 lines.append(self._lines.popleft())
-        # A full disk or a closed pipe: there is nowhere left to say so.
+        # A full disk or a closed pipe cannot be logged.
         with suppress(OSError, ValueError):
             stream = self._stream or sys.stdout.buffer
             stream.write(b"".join(lines))

@@ -1,8 +1,8 @@
 """Logs: one chain for our own events and for the libraries' (design, section 6).
 
-structlog events and stdlib records go through the same three steps: `_RedactionProcessor` puts the keys in order and
-takes out what must not be in a log, a renderer makes a line of bytes, `Output` writes it. Nothing here raises into the
-code that logs: a full disk under the log must not cost a report.
+structlog events and stdlib records go through the same three steps: `_RedactionProcessor` orders the keys and removes
+secrets, numbers and texts; a renderer makes a line of bytes; `Output` writes it. Nothing here raises into the code that
+logs: a full disk under the log must not cost a report.
 """
 
 import logging
@@ -40,7 +40,7 @@ Render = Callable[[str, Event], bytes]
 
 
 class Log(Protocol):
-    """What our code uses of a logger: an event's name and its keys."""
+    """The part of a structlog logger that our code uses: an event's name and its keys."""
 
     def debug(self, event: str, **keys: object) -> object: ...
     def info(self, event: str, **keys: object) -> object: ...
@@ -54,19 +54,19 @@ class Log(Protocol):
 PLAIN_KEYS: Final = frozenset(
     ("provider", "status", "reason", "lag_s", "remote", "logger", "partition", "version", "serial")
 ) | {"message_id", "request_id", "report_id", "reply_id", "rejected_id"}
-"""Keys whose values are ids, times, addresses or words of our own: digits in them are no phone numbers."""
+"""Keys for ids, times, addresses and words of our own: digits in their values are no phone numbers."""
 
 COUNTED: Final = ("_bytes", "_s", "_ms", "_ns", "_count")
-"""Ends of keys whose values are numbers of something, however many digits they have."""
+"""Suffixes of keys for quantities: their values are no phone numbers, at any length."""
 
 ERROR_KEYS: Final = ("error", "detail")
-"""Keys whose values may be a library's words, with a payload quoted in them."""
+"""Keys for a library's error text, which may quote a payload."""
 
 SHORT_CODE: Final = 8
 """Some providers' codes are seven digits; a code longer than this may be a number in the wrong field."""
 
 _EVENTS: Final = 256
-"""Events whose scrubbed names are remembered: ours are some dozens, libraries' sentences come and go."""
+"""Size of the cache of scrubbed event names: ours are some dozens, libraries log sentences."""
 
 MAX_PLAIN: Final = 200
 """Characters kept of a text that is not scrubbed."""
@@ -76,7 +76,7 @@ LIBRARY_LEVELS: Final = {
     "alembic.runtime.plugins": logging.WARNING,
     "sqlalchemy": logging.WARNING,
 }
-"""Loggers whose INFO says nothing to an operator."""
+"""Loggers with nothing for an operator at the level INFO."""
 
 CONNECTION_EVENTS: Final = {
     "HttpProcessingError": "http.malformed",
@@ -84,14 +84,14 @@ CONNECTION_EVENTS: Final = {
     "InvalidURLError": "http.malformed",
     "ConnectionResetError": "http.disconnected",
 }
-"""Exception (or a base of it) in a record of `aiohttp.server` → the one line that takes the traceback's place."""
+"""Exception (or a base of it) in a record of `aiohttp.server` → the event that replaces its traceback."""
 
 CONNECTION_LINES_PER_SECOND: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class _RedactionProcessor:
-    """The second layer of masking, whatever a call has let through, and the order of the keys."""
+    """The second layer of masking, after the first in each call that logs; and the order of the keys."""
 
     scrub: Scrub
     scrub_event: Scrub
@@ -114,7 +114,7 @@ class _RedactionProcessor:
 
 
 def _is_plain(key: str, value: object) -> bool:
-    """The quick way for what a report's line is made of."""
+    """Whether the value needs no scrubbing: the fast path for the values in a report's log line."""
     if key in PLAIN_KEYS and type(value) is str:
         return len(value) <= MAX_PLAIN
     if not isinstance(value, str):
@@ -165,53 +165,53 @@ def _console_renderer(*, colors: bool) -> Render:
 
 
 def _traceback(text: str) -> str:
-    """Indented, so that no line of it can pass for an event's."""
+    """The text indented, so that no line of it looks like an event's."""
     return visible(f"  {text}", keep="\n\t").replace("\n", "\n  ")
 
 
 class _Handler(logging.Handler):
-    """Takes the stdlib's records into the same chain."""
+    """Passes the stdlib's records into the same chain."""
 
-    def __init__(self, net: _RedactionProcessor, render: Render, output: Output) -> None:
+    def __init__(self, redact: _RedactionProcessor, render: Render, output: Output) -> None:
         super().__init__()
-        self._net, self._render, self._output = net, render, output
+        self._redact, self._render, self._output = redact, render, output
         self._limit = LogRateLimiter(CONNECTION_LINES_PER_SECOND)
 
     def emit(self, record: logging.LogRecord) -> None:
         event = self._event(record)
         if event is not None:
             level = record.levelname.lower()
-            self._output.info(self._render(level, self._net(None, level, event)))
+            self._output.info(self._render(level, self._redact(None, level, event)))
 
     def _event(self, record: logging.LogRecord) -> Event | None:
         error = _exception(record.exc_info)
         short = _connection_event(record.name, error)
         if short is not None:
-            left_out = self._limit.admit(short, monotonic())
-            _soften(record)
-            keys = {"remote": _remote(record), "error": type(error).__name__, "suppressed": left_out or None}
+            suppressed = self._limit.admit(short, monotonic())
+            _lower_level(record)
+            keys = {"remote": _remote(record), "error": type(error).__name__, "suppressed": suppressed or None}
             found = {key: value for key, value in keys.items() if value is not None}
-            return None if left_out is None else {"event": short, "logger": record.name, **found}
+            return None if suppressed is None else {"event": short, "logger": record.name, **found}
         try:
-            said = record.getMessage()
+            message = record.getMessage()
         except (TypeError, ValueError, KeyError):
-            said = str(record.msg)
-        event: Event = {"event": scrub_error(said, self._net.scrub), "logger": record.name}
+            message = str(record.msg)
+        event: Event = {"event": scrub_error(message, self._redact.scrub), "logger": record.name}
         if error is not None:
             event["exc_info"] = error
         return event
 
 
 def _connection_event(logger: str, error: BaseException | None) -> str | None:
-    """The event for a bad request or a lost connection; None for a fault of ours, which keeps its traceback."""
+    """The event for a malformed request or a lost connection; None for a bug of ours, which keeps its traceback."""
     if logger != "aiohttp.server" or error is None:
         return None
     names = (base.__name__ for base in type(error).__mro__)
     return next((CONNECTION_EVENTS[name] for name in names if name in CONNECTION_EVENTS), None)
 
 
-def _soften(record: logging.LogRecord) -> None:
-    """A stranger's bad request is no error of ours; what aiohttp says at DEBUG stays there."""
+def _lower_level(record: logging.LogRecord) -> None:
+    """Log a stranger's bad request as a warning at most; records below that keep their level."""
     if record.levelno > logging.WARNING:
         record.levelno, record.levelname = logging.WARNING, "WARNING"
 
@@ -221,27 +221,27 @@ def _remote(record: logging.LogRecord) -> str | None:
 
 
 def configure(
-    format: LogFormat | None,  # noqa: A002 - it is the setting's name
+    format: LogFormat | None,  # noqa: A002 - named as the setting
     level: LogLevel,
     *,
     tokens: Iterable[str] = (),
     stream: BinaryIO | None = None,
 ) -> None:
-    """Send every log line of the process to `stream` (stdout), scrubbed of numbers and of `tokens`.
+    """Send every log line of the process to `stream` (stdout), with phone numbers and `tokens` masked.
 
-    Without a format it is `console` on a terminal and `json` elsewhere.
+    Without a format: `console` on a terminal, `json` elsewhere.
     """
     terminal = (stream or sys.stdout).isatty()
     chosen = format or ("console" if terminal else "json")
     colors = terminal and "NO_COLOR" not in os.environ
     scrub = scrubber(tokens)
-    net = _RedactionProcessor(scrub, lru_cache(maxsize=_EVENTS)(scrub))
+    redact = _RedactionProcessor(scrub, lru_cache(maxsize=_EVENTS)(scrub))
     output = Output(stream)
     render = _render_json if chosen == "json" else _console_renderer(colors=colors)
     number = logging.getLevelNamesMapping()[level]
-    # Loggers are not cached: it would save 1.4 µs an event, and tie a module's logger to the first configuration.
+    # Loggers are not cached: a cache saves 1.4 µs an event, but ties a module's logger to the first configuration.
     structlog.configure(
-        processors=[net, lambda _logger, method, event: render(method, event)],
+        processors=[redact, lambda _logger, method, event: render(method, event)],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=lambda *_: output,
         cache_logger_on_first_use=False,
@@ -249,7 +249,7 @@ def configure(
     root = logging.getLogger()
     for handler in [known for known in root.handlers if isinstance(known, _Handler)]:
         root.removeHandler(handler)
-    root.addHandler(_Handler(net, render, output))
+    root.addHandler(_Handler(redact, render, output))
     root.setLevel(number)
     for name, least in LIBRARY_LEVELS.items():
         logging.getLogger(name).setLevel(max(least, number))
@@ -257,6 +257,6 @@ def configure(
 
 
 def get_logger() -> Log:
-    """A logger for events; bind keys to it, or give them with each event."""
+    """A structlog logger; keys are bound to it or given with each event."""
     log: Log = structlog.get_logger()
     return log

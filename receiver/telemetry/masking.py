@@ -13,17 +13,17 @@ STARS: Final = "****"
 """Always four, however many digits are hidden: the length of a number is a hint."""
 
 MAX_TEXT: Final = 4_000
-"""Characters of one text that are looked at and kept: a driver's error can quote a whole batch."""
+"""Characters of one text that are scrubbed and kept: a driver's error can quote a whole batch."""
 
 MAX_ERROR: Final = 4 * MAX_TEXT
-"""Characters of an error that are looked at for what it quotes, for that may be long and hide what comes behind it."""
+"""Characters of an error in which quoted values are searched for: a long value may stand before others."""
 
 MAX_ITEMS: Final = 50
 MAX_DEPTH: Final = 4
-"""How much of a container is kept."""
+"""Items and levels of a container that are kept."""
 
 MANY_DIGITS: Final = 1_000_000_000
-"""An integer from here on may be a phone number, unless its key says what it counts."""
+"""An integer of this size may be a phone number, unless its key names a quantity."""
 
 HIDDEN_KEYS: Final = frozenset(("body", "text", "content", "raw", "payload", "headers", "authorization", "cookie")) | {
     "token",
@@ -32,14 +32,14 @@ HIDDEN_KEYS: Final = frozenset(("body", "text", "content", "raw", "payload", "he
     "secret",
     "database_url",
 }
-"""Keys whose values are never logged, in any case of their letters."""
+"""Keys that are never logged, in upper or lower case."""
 
 _SHOWN: Final = ((10, 3, 4), (8, 1, 3), (6, 0, 2), (0, 0, 0))
-"""Digits after the country prefix → how many are shown at the start and at the end."""
+"""(digits after the country code, at least; digits shown at the start; at the end)."""
 
 
 def mask_msisdn(number: str | None) -> str | None:
-    """`+8615512345678` → `+86155****5678`; a short number shows less. None and the already masked stay."""
+    """`+8615512345678` → `+86155****5678`, of short numbers fewer digits. None and masked numbers stay as they are."""
     if not number or STARS in number:
         return number
     international = number[0] == "+"
@@ -54,7 +54,7 @@ def mask_msisdn(number: str | None) -> str | None:
 
 
 def _country_prefix(digits: str) -> int:
-    """How many leading digits are the country code (ITU-T E.164: one to three, none begins another); 0: none."""
+    """Length of the country code (ITU-T E.164: one to three digits, none a prefix of another); 0: none."""
     return next((size for size in (1, 2, 3) if _is_country(digits[:size])), 0)
 
 
@@ -83,14 +83,14 @@ _NUMBER: Final = rf"(?:{_PLUS}(?:(?:{_GAP}|[./]){{0,3}}\d){{6,}} | \d(?:(?:{_GAP
 _NUMBER_OR_KEPT: Final = re.compile(rf"{_KEPT}|{_NUMBER}", re.VERBOSE)
 
 _MAYBE_NUMBER: Final = re.compile(r"\d(?:\D{0,3}\d){5}")
-"""True of every text with a number in it, and ten times quicker to say no."""
+"""Matches every text with a number in it; a text without one is rejected ten times faster than by the full pattern."""
 
 _PATH_TOKEN: Final = re.compile(r"(?i)(/callback/[\w-]+/[\w-]+/)[^\s/?#\"'<>\\]+")
 _PASSWORD: Final = re.compile(r"(?i)(postgres(?:ql)?://[^\s:/@]*:)[^\s/]*@")
 
-# What libraries quote of a payload in their errors: pydantic the value, the driver the argument, PostgreSQL the
-# row. Each goes on to the end of the text, for a value can hold anything, line ends too: what is found is never looked
-# at again, so that the work grows with the text alone.
+# Libraries quote payloads in their errors: pydantic the value, the driver the argument, PostgreSQL the row. A value can
+# hold anything, line ends included, so each match may run to the end of the text. No part of a text is matched twice:
+# the work is linear in its length.
 _QUOTED: Final = (
     re.compile(r"(input_value=).*?(, input_type=|\Z)", re.DOTALL),
     re.compile(r"(invalid input for query argument \$\d+: ).*()", re.DOTALL),
@@ -114,10 +114,10 @@ def _hide(match: re.Match[str]) -> str:
 
 
 def scrub(text: str) -> str:
-    """The text without what looks like a phone number, a token in a callback path or a database password.
+    """The text with phone numbers, tokens in callback paths and database passwords masked.
 
-    Times, UUIDs and hexadecimal ids stay. Ids made of many digits alone cannot be told from numbers: a caller who
-    knows them by their key does not send them here.
+    Times, UUIDs and hexadecimal ids stay. Ids of digits alone cannot be told from phone numbers: keep them out of texts
+    and log them under a key in `PLAIN_KEYS`.
     """
     if len(text) > MAX_TEXT:
         text = f"{text[:MAX_TEXT]}…"
@@ -127,7 +127,7 @@ def scrub(text: str) -> str:
 
 
 def scrubber(tokens: Iterable[str] = ()) -> Scrub:
-    """`scrub` that also hides these secrets, wherever they stand."""
+    """A `scrub` that also masks these secrets anywhere in a text."""
     secrets = sorted({token for token in tokens if token}, key=len, reverse=True)
     if not secrets:
         return scrub
@@ -136,8 +136,8 @@ def scrubber(tokens: Iterable[str] = ()) -> Scrub:
 
 
 def scrub_error(text: str, scrub: Scrub = scrub) -> str:
-    """The text of an exception, without the values that libraries quote in theirs."""
-    if len(text) > MAX_ERROR:  # at a blank, so that no secret is cut in two and not known for one
+    """The text of an exception with the values that libraries quote masked."""
+    if len(text) > MAX_ERROR:  # at a blank: half a secret would not be recognised
         text = f"{text[:MAX_ERROR].rsplit(None, 1)[0]}…"
     for quoted in _QUOTED:
         text = quoted.sub(_hide, text)
@@ -145,7 +145,7 @@ def scrub_error(text: str, scrub: Scrub = scrub) -> str:
 
 
 def clean(value: object, scrub: Scrub = scrub, depth: int = 0) -> object:
-    """The value as JSON can hold it, every text in it scrubbed, hidden keys left out."""
+    """The value as JSON types, with every text scrubbed and hidden keys removed."""
     if value is None or isinstance(value, float) or (isinstance(value, int) and abs(value) < MANY_DIGITS):
         return value
     if isinstance(value, bytes | bytearray | memoryview):
@@ -161,18 +161,18 @@ def clean(value: object, scrub: Scrub = scrub, depth: int = 0) -> object:
 
 
 def format_exception(error: BaseException, scrub: Scrub = scrub) -> str:
-    """The traceback, each exception's own text scrubbed by itself: only there is it known where a value ends."""
+    """The traceback, each exception's own text scrubbed separately: there a quoted value ends with the text."""
     text = "".join(traceback.format_exception(error)).rstrip()
     for one in _chain(error):
-        if isinstance(one, BaseExceptionGroup):  # its members' texts are indented: what follows a value goes too
+        if isinstance(one, BaseExceptionGroup):  # its members' texts are indented: scrub to the end
             return scrub_error(text, scrub)
-        said = "".join(traceback.format_exception_only(one)).rstrip()
-        text = text.replace(said, scrub_error(said, scrub))
+        own_text = "".join(traceback.format_exception_only(one)).rstrip()
+        text = text.replace(own_text, scrub_error(own_text, scrub))
     return "\n".join(map(scrub, text.split("\n")))
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    """The exception and those that it came from, each once."""
+    """The exception with its causes and contexts, each once."""
     chain: list[BaseException] = []
     waiting: list[BaseException | None] = [error]
     while waiting:

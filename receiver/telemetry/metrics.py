@@ -1,7 +1,7 @@
-"""What Prometheus reads: every metric of one service, in a registry of its own (design, section 6).
+"""Prometheus metrics of one service, in a registry of its own (design, section 6).
 
-Names begin with `receiver_` and end in their unit. A label's values come from enums, route names and status
-numbers, never from a payload; should a fault let others through, `LabelCache` keeps their number small.
+Names begin with `receiver_` and end in their unit. Label values come from enums, route names and status numbers, never
+from a payload; should a bug let others through, `LabelCache` bounds their number.
 """
 
 import platform
@@ -30,11 +30,11 @@ from receiver.report import ProviderName, Reason, Status
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
 RejectedKind = Literal["payload", "item", "signature"]
-"""What was rejected: a whole body, one item of a batch, or a push whose signature does not fit."""
+"""A whole body, one item of a batch, or a push with a wrong signature."""
 
 Ended = Literal["slow_head", "large_head", "not_read", "gave_way", "full", "full_for_address"]
-"""Why we ended a connection: its request's head came too slowly or was too large, its answer was not read, it gave way
-to a new one when all were taken; or it was turned away at once, nobody giving way, or its address having too many."""
+"""Causes for which we end a connection: a head that is too slow or too large, an answer that is not read, eviction in
+favour of a new one; or a new one is refused, because none can be evicted or its address has too many."""
 
 BreakerState = Literal["closed", "half_open", "open"]
 """`open`: PostgreSQL does not answer and reports go to the spool."""
@@ -53,7 +53,7 @@ Metric = TypeVar("Metric", Counter, Histogram)
 
 
 class LabelCache(dict[tuple[str, ...], Metric]):
-    """A metric's children by their label values: finding one is a look-up in a dict."""
+    """A metric's children by their label values: a dict look-up in place of `labels()`. Bounded by `MAX_CHILDREN`."""
 
     def __init__(self, metric: Metric, size: int) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class LastReport(Collector):
         self._at: dict[str, float] = {}
 
     def seen(self, provider: ProviderName, at: float | None = None) -> None:
-        """`at` is Unix seconds, now unless told; an earlier time than the one known changes nothing."""
+        """Note a report at `at`, Unix seconds, default now; an earlier time than the known one changes nothing."""
         at = time.time() if at is None else at
         if at > self._at.get(provider, 0.0):
             self._at[provider] = at
@@ -91,7 +91,7 @@ class LastReport(Collector):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metrics:
-    """Build one with `build`. A gauge that only its owner knows the value of takes a function (`set_from`)."""
+    """Made by `build`. A gauge with a value that is read at each scrape gets a function (`set_from`)."""
 
     registry: CollectorRegistry
     reports: LabelCache[Counter]
@@ -124,16 +124,16 @@ class Metrics:
     last_report: LastReport = field(default_factory=LastReport)
 
     def reports_stored(self, provider: ProviderName, status: Status, reason: Reason | None, number: int = 1) -> None:
-        """Count new reports, and note that their provider is alive."""
+        """Count new reports, and note the time for `last_report`."""
         self.reports[provider, status, reason or NO_REASON].inc(number)
         self.last_report.seen(provider)
 
     def report_lag(self, provider: ProviderName, seconds: float) -> None:
-        """A new report came so long after what it tells of; a platform's clock may be ahead of ours."""
+        """Seconds from the event to its report; negative, as 0, where a platform's clock is ahead of ours."""
         self.lag_seconds[provider,].observe(max(seconds, 0.0))
 
     def report_duplicate(self, provider: ProviderName) -> None:
-        """Count a report that was stored before. Its provider is alive too."""
+        """Count a report that was stored before, and note the time for `last_report`."""
         self.duplicates[provider,].inc()
         self.last_report.seen(provider)
 
@@ -147,7 +147,7 @@ class Metrics:
         self.rejected[provider, kind].inc()
 
     def request_done(self, provider: str, endpoint: str, http_status: int, seconds: float) -> None:
-        """`provider` and `endpoint` are those of the matched route; for no route the empty string."""
+        """`provider` and `endpoint` of the matched route; empty strings if none matched."""
         self.requests[provider, endpoint, str(http_status)].inc()
         self.request_seconds[endpoint,].observe(seconds)
 
@@ -158,7 +158,7 @@ class Metrics:
         self.connections_ended[cause,].inc()
 
     def flushed(self, reports: int, seconds: float) -> None:
-        """One commit of so many reports."""
+        """One commit: its number of reports, and its duration."""
         self.flush_reports.observe(reports)
         self.commit_seconds.observe(seconds)
 
@@ -166,18 +166,18 @@ class Metrics:
         self.breaker.state(state)
 
     def render(self) -> bytes:
-        """The text that `/metrics` answers with, of `CONTENT_TYPE`."""
+        """The body of `/metrics`, of `CONTENT_TYPE`."""
         return generate_latest(self.registry)
 
 
 def set_from(gauge: Gauge, read: Callable[[], float]) -> None:
-    """Let the gauge ask `read` at each scrape; it must be quick and must not raise."""
+    """Let the gauge call `read` at each scrape; it must be quick and must not raise."""
     gauge.set_function(read)
 
 
 def build(version: str) -> Metrics:
     """A set of metrics, all at zero, in a new registry."""
-    disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nobody reads
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # one unused series for each counter
     registry = CollectorRegistry()
     ProcessCollector(namespace="receiver", registry=registry)
     Gauge("receiver_up", "1 while the service runs.", registry=registry).set(1)
@@ -240,6 +240,6 @@ def build(version: str) -> Metrics:
         ),
     )
     for reason in ("age", "size"):
-        metrics.rejected_dropped[reason,].inc(0)  # there from the start: an alert compares with what was
+        metrics.rejected_dropped[reason,].inc(0)  # present from the start: an alert needs an earlier sample
     registry.register(metrics.last_report)
     return metrics

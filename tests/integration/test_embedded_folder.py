@@ -108,7 +108,7 @@ def test_log_is_bounded(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "MAX_LOG_BYTES", 10)
     path = base / "postgresql.log"
     log.trim_log(path)
-    with log.opened_log(path) as output:
+    with log.open_log(path) as output:
         output.write(b"a line of the past\n")
         log.trim_log(path)
         output.write(b"now\n")

@@ -21,8 +21,8 @@ from receiver.embedded.account import Account, account_for, make_private, spawn
 from receiver.embedded.binaries import usable_binaries
 from receiver.embedded.datafolder import make_data_dir, prepare_pgdata
 from receiver.embedded.layout import SUPERUSER, layout_of
-from receiver.embedded.log import opened_log
-from receiver.embedded.processes import clear, processes_of
+from receiver.embedded.log import open_log
+from receiver.embedded.processes import end_leftovers, processes_of
 from receiver.store import catalogue_table
 from receiver.store import schema as migrate
 
@@ -79,10 +79,10 @@ class Cluster:
 
     async def start(self) -> None:
         """Start it, clearing away what a kill left, and wait until it takes connections."""
-        await clear(self.layout)
+        await end_leftovers(self.layout)
         settings = _SETTINGS | {"port": str(self.port), "unix_socket_directories": str(self.layout.sockets)}
         flags = [f"--{name}={value}" for name, value in settings.items()]
-        with opened_log(self.layout.log) as output:
+        with open_log(self.layout.log) as output:
             command = [self._binaries / "postgres", "-D", self.layout.pgdata, *flags]
             self._process = spawn(command, self.account, output)
         await self._accepting()
