@@ -16,3 +16,6 @@ class Offenders:
             yield
         except AssertionError as error:
             self.found.append(f"{name}: {error}")
+        except Exception as error:
+            error.add_note(f"at {name}")
+            raise
