@@ -16,7 +16,7 @@ class MissingExtraError(OperatorError):
 def require(extra: str, modules: Iterable[str], *, why: str, instead: str) -> None:
     """Raise MissingExtraError unless the top-level modules that the extra brings are there; none is imported.
 
-    `why` says which setting needs the part and what is missing, `instead` how to do without it.
+    `why` names the setting and the part that it needs, `instead` the way to do without.
     """
     if any(find_spec(module) is None for module in modules):
         raise MissingExtraError(f"{why} is not installed: pip install '{DISTRIBUTION}[{extra}]', or {instead}")

@@ -1,4 +1,4 @@
-"""What of a certificate the `ssl` module does not tell: when it ends, and of which kind its key is."""
+"""The end of a certificate's validity and the kind of its key, which the `ssl` module does not tell."""
 
 import re
 import ssl

@@ -9,7 +9,7 @@ from random import Random
 from typing import Final
 from uuid import UUID
 
-from receiver.simulate.dialects.base import Dialect, Event, Outcome, choose
+from receiver.simulate.dialects.base import Dialect, Event, Stage, choose
 
 LIFETIME: Final = timedelta(seconds=30)
 """A message's last report comes at most so long after it was sent."""
@@ -25,7 +25,7 @@ _FAIL_TOGETHER: Final = 0.7
 """How often another segment of a failed message fails too."""
 
 _CORRELATED: Final = 0.3
-"""The share of messages whose sender gave a correlation text."""
+"""The share of messages with a correlation text of the sender's."""
 
 _NUMBERS: Final = (
     ((86, "1550000", 4), 60),
@@ -39,7 +39,7 @@ _NUMBERS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What traffic to make: `count` reports, the last of them at `ends_at`, one each `spacing_s`; shares in [0, 1].
+    """The traffic to make: `count` reports, the last of them at `ends_at`, one each `spacing_s`; shares in [0, 1].
 
     `failures` and `long` are shares of messages, `duplicates` of reports; `malformed`, `replies` and `batches` of
     requests.
@@ -109,14 +109,14 @@ def _events(rng: Random, dialect: Dialect, plan: Plan, sent_at: datetime, serial
         # One failed segment makes the message failed, and most often the others fail with it.
         failed = segment == doomed or (doomed is not None and rng.random() < _FAIL_TOGETHER)
         delay = min(1 + rng.expovariate(1 / _USUAL_DELAY_S), LIFETIME.total_seconds())
-        steps: list[tuple[Outcome, float]] = [("failed" if failed else "delivered", delay)]
+        steps: list[tuple[Stage, float]] = [("failed" if failed else "delivered", delay)]
         if reported_early:
             steps.insert(0, ("interim", rng.uniform(0, delay)))
-        for outcome, after in steps:
+        for stage, after in steps:
             yield replace(
                 message,
                 serial=next(serials),
-                outcome=outcome,
+                stage=stage,
                 pick=rng.random(),
                 happened_at=sent_at + timedelta(seconds=after),
                 segment=segment,
@@ -125,12 +125,12 @@ def _events(rng: Random, dialect: Dialect, plan: Plan, sent_at: datetime, serial
 
 
 def _message(rng: Random, sent_at: datetime) -> Event:
-    """What all events of one message share."""
+    """The fields that all events of one message share."""
     country_code, prefix, digits = choose(_NUMBERS, rng.random())
     return Event(
         message=UUID(int=rng.getrandbits(128), version=4),
         serial=0,
-        outcome="interim",
+        stage="interim",
         pick=0.0,
         happened_at=sent_at,
         country_code=country_code,

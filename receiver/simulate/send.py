@@ -12,7 +12,7 @@ from receiver.simulate.tally import Outcome, Tally
 from receiver.simulate.traffic import Request
 
 Note = Callable[[Request, str, Outcome], None]
-"""Called once a request is over, with the answer and what it means."""
+"""Called once a request is over, with the answer and its meaning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class Target:
 
 
 async def send(requests: Iterable[Request], target: Target, tally: Tally, note: Note) -> None:
-    """Send all of them. Cancelled, it notes what was under way as `interrupted` and leaves the tally in order."""
+    """Send all of them. Cancelled, it notes requests under way as `interrupted` and leaves the tally in order."""
     connector = aiohttp.TCPConnector(limit=target.concurrency)
     timeout = aiohttp.ClientTimeout(total=target.timeout_s)
     begin = monotonic()
@@ -85,7 +85,7 @@ async def _work(
 
 
 async def _post(session: aiohttp.ClientSession, request: Request, target: Target) -> tuple[str, Outcome]:
-    """The HTTP status, or what came instead of one, and what it means for the reports in the request."""
+    """The HTTP status, or the reason for having none, and its meaning for the reports in the request."""
     push = request.push
     url = target.address(push.path)
     headers = {**push.headers, "Content-Type": push.content_type, **(target.sign(url, push) if target.sign else {})}

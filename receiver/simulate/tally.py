@@ -1,4 +1,4 @@
-"""What became of the requests: the counts and the summary of a run."""
+"""The results of the requests: the counts and the summary of a run."""
 
 import json
 import math
@@ -18,7 +18,9 @@ _PERCENTILES: Final = (50, 95, 99)
 
 @dataclass(slots=True)
 class Tally:
-    """Grows while a run goes on. `answers` counts by HTTP status, or by what came instead of one; times in seconds."""
+    """Grows while a run goes on. `answers` counts by HTTP status, or by the reason for having none. Times in
+    seconds.
+    """
 
     requests: Counter[Kind] = field(default_factory=Counter)
     answers: Counter[str] = field(default_factory=Counter)
@@ -79,7 +81,7 @@ def _plain(value: object) -> str:
 
 
 def ledger_line(request: Request, answer: str, outcome: Outcome) -> str:
-    """One request as a line of JSON: what an outsider needs to check later that nothing was lost."""
+    """One request as a line of JSON, for a later check that nothing was lost."""
     line = {
         "path": request.push.path,
         "kind": request.kind,

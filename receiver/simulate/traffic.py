@@ -48,7 +48,7 @@ def _group_size(rng: Random, dialect: Dialect, plan: Plan) -> int:
 
 
 def _cut_short(body: bytes) -> bytes:
-    """Early enough that what makes a report one is missing, even in a form."""
+    """Early enough that the fields that a report needs are missing, even in a form."""
     return body[: max(1, len(body) // 4)]
 
 

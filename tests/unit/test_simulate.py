@@ -125,12 +125,12 @@ def events(provider="huawei", **changes):
 
 
 def test_shares_are_about_what_was_asked_for():
-    finals = [e for e in events(long=0, failures=0.3, duplicates=0) if e.outcome != "interim"]
-    assert 0.25 < sum(e.outcome == "failed" for e in finals) / len(finals) < 0.35
+    finals = [e for e in events(long=0, failures=0.3, duplicates=0) if e.stage != "interim"]
+    assert 0.25 < sum(e.stage == "failed" for e in finals) / len(finals) < 0.35
     messages = {e.message: e.segments for e in events(long=0.2, duplicates=0)}
     assert 0.15 < sum(segments > 1 for segments in messages.values()) / len(messages) < 0.25
-    assert {e.outcome for e in events(failures=0)} == {"delivered", "interim"}
-    assert {e.outcome for e in events("tencent", failures=1)} == {"failed"}
+    assert {e.stage for e in events(failures=0)} == {"delivered", "interim"}
+    assert {e.stage for e in events("tencent", failures=1)} == {"failed"}
 
 
 def test_a_long_message_has_each_of_its_segments():

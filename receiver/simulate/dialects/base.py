@@ -12,21 +12,21 @@ from uuid import UUID
 
 T = TypeVar("T")
 
-Outcome = Literal["interim", "delivered", "failed"]
+Stage = Literal["interim", "delivered", "failed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """What a platform learns about one segment of one message.
+    """A step in the lifecycle of one segment of one message.
 
-    `message` is what the provider's message id is made of, `serial` counts the events from 1. `pick`, in [0, 1),
+    The provider's message id is derived from `message`; `serial` counts the events from 1. `pick`, in [0, 1),
     chooses among the provider's codes and habits. `happened_at` is aware. `country_code` is the calling code,
     `national` the number after it. `extend` is the sender's own correlation text, if it gave one.
     """
 
     message: UUID
     serial: int
-    outcome: Outcome
+    stage: Stage
     pick: float
     happened_at: datetime
     country_code: int
@@ -43,7 +43,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Push:
-    """One callback as it goes over the wire; `path` is what follows `/callback/`.
+    """One callback as it goes over the wire; `path` is the URL's path after `/callback/`.
 
     `message_ids` names the message of each report in the body, in order: a long message stands there several times.
     """
@@ -81,7 +81,7 @@ class Dialect:
 
 
 REPLIES: Final = ("TD", "STOP", "Y", "1", "收到", "退订", "OK, thank you", "明天 10:00 可以吗?")
-"""What subscribers answer."""
+"""Answers of subscribers."""
 
 
 def choose(table: Sequence[tuple[T, int]], pick: float) -> T:

@@ -61,9 +61,9 @@ def report(events: Sequence[Event]) -> Push:
 
 
 def _state(event: Event) -> tuple[int, str]:
-    if event.outcome == "delivered":
+    if event.stage == "delivered":
         return _DELIVERED
-    return choose(_FAILURES if event.outcome == "failed" else _INTERIM, event.pick)
+    return choose(_FAILURES if event.stage == "failed" else _INTERIM, event.pick)
 
 
 def _uid(event: Event) -> str:

@@ -42,7 +42,7 @@ _FAILURES: Final = (
     (("KEYWORD", _PLATFORM), 3),
     (("SC:0006", _PLATFORM), 2),
 )
-"""((status, source), weight) of what goes wrong."""
+"""((status, source), weight) of failures."""
 
 _DETAIL: Final = {"UNDELIV": "无法送达", "MK:0001": "空号", "BLACK": "黑名单"}
 """`statusDesc` is undocumented and comes with some codes."""
@@ -71,7 +71,7 @@ def _fields(event: Event) -> dict[str, str]:
     fields = {
         "sequence": str(event.segment),
         "total": str(event.segments),
-        "orgCode": ("34" if event.outcome == "failed" else "000") if abroad else None,
+        "orgCode": ("34" if event.stage == "failed" else "000") if abroad else None,
         # The platform gives no time to a report that it makes up because the carrier sent none.
         "updateTime": None if status == "EXPIRED" else _utc(event.happened_at),
         "source": source,
@@ -85,9 +85,9 @@ def _fields(event: Event) -> dict[str, str]:
 
 
 def _code(event: Event) -> tuple[str, str]:
-    if event.outcome == "failed":
+    if event.stage == "failed":
         return choose(_FAILURES, event.pick)
-    return ("DELIVRD" if event.outcome == "delivered" else "ACCEPTD", _SMSC)
+    return ("DELIVRD" if event.stage == "delivered" else "ACCEPTD", _SMSC)
 
 
 def _utc(moment: datetime) -> str:

@@ -28,7 +28,7 @@ def sign(
 ) -> dict[str, str]:
     """The headers to send: those given, `Host` where it is not among them, the date, and Authorization over them all.
 
-    What the client adds by itself later is not signed, and what it changes breaks the signature.
+    Headers that the client adds later are not signed; a change to a signed one breaks the signature.
     """
     date = at.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     given = {name: value for name, value in headers.items() if name.lower() not in _REPLACED}

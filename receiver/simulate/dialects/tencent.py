@@ -43,7 +43,7 @@ def report(events: Sequence[Event]) -> Push:
 
 
 def _item(event: Event) -> dict[str, str]:
-    failed = event.outcome == "failed"
+    failed = event.stage == "failed"
     code, description = choose(_FAILURES, event.pick) if failed else ("DELIVRD", "已送达")
     item = {
         "user_receive_time": event.happened_at.astimezone(BEIJING).strftime("%Y-%m-%d %H:%M:%S"),
