@@ -26,7 +26,8 @@ class Outcome(NamedTuple):
     `rows` are the reports, replies and submissions in it; `stored` are new in the database, `refused` it refuses. In
     the spool nothing is known of them yet. `expected_path` is the path that the body belongs to, where it came to
     another; `answer_context` is repeated in the answer; `error` says why something was not understood, `refusal` why
-    the database refuses rows.
+    the database refuses rows. The answer is the good one if something was understood and the database does not refuse
+    all of it.
     """
 
     kept_in: KeptIn
@@ -37,11 +38,7 @@ class Outcome(NamedTuple):
     answer_context: Mapping[str, object]
     error: str | None
     refusal: str | None
-
-    @property
-    def good(self) -> bool:
-        """Whether the answer is the good one: something was understood, and the database does not refuse all of it."""
-        return self.rows > self.refused
+    good: bool
 
     @property
     def duplicates(self) -> int:
@@ -65,14 +62,15 @@ class Ingest:
             error.answer_context = parsed.answer_context
             raise
         await self.observe(job, kept)
-        rows = len(set(job.ids))
+        rows, refused = len(set(job.ids)), len(receipt.refused)
         return Outcome(
             kept_in=kept_in,
             rows=rows,
             stored=len(receipt.stored),
-            refused=len(receipt.refused),
+            refused=refused,
             expected_path=parsed.expected_path if rows else None,
             answer_context=parsed.answer_context,
             error=job.error,
             refusal="; ".join(sorted(set(receipt.refused.values()))) or None,
+            good=rows > refused,
         )

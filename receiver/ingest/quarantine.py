@@ -121,7 +121,8 @@ class Quarantine:
 
     async def _in_pieces(self, job: Job, rows: int) -> tuple[Receipt, list[RowId]]:
         """What was written of it, so many rows at a time, and which rows were not written in time."""
-        written, late = Receipt(), []
+        written = Receipt()
+        late: list[RowId] = []
         for piece in job.parts(rows, PART_BYTES):
             try:
                 written.add(await self._durable.write(piece, self.write))

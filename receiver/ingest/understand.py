@@ -35,18 +35,19 @@ class ParsedInbound(NamedTuple):
 
 async def parse_inbound(callback: Inbound) -> ParsedInbound:
     """Never raises: what can't be understood becomes a rejected payload. The same now and from the spool later."""
+    provider = provider_of(callback.path)
     parsed = Parsed(faults=[callback.skip_parsing_reason]) if callback.skip_parsing_reason else _parse(callback)
     try:
         job = Job(
             callback=callback,
-            provider=provider_of(callback.path),
+            provider=provider,
             reports=await _built(parsed.reports),
             replies=await _built(parsed.replies),
             submissions=await _built(parsed.submissions),
             error=_sentence(parsed.faults),
         )
     except Exception as error:  # noqa: BLE001 - as in _parse
-        job = Job(callback=callback, provider=provider_of(callback.path), error=_own_fault(callback, error))
+        job = Job(callback=callback, provider=provider, error=_own_fault(callback, error))
     return ParsedInbound(parsed, job)
 
 

@@ -69,6 +69,8 @@ class ConnectionLimiter:
     def __init__(self, limits: Limits, metrics: Metrics, cpu_time: Callable[[], float] = thread_time) -> None:
         self.limits = limits
         self.metrics = metrics
+        self.draining = False
+        """Whether each connection is to be closed after its next answer."""
         self._cpu_time = cpu_time
         self._connections: dict[Evictable, None] = {}
         self._by_client: dict[str, int] = {}

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from receiver.addresses import Networks, url_of
 from receiver.server.acceptor import Acceptor, handshake_limits
@@ -37,10 +37,8 @@ class Listener:
         name: str = "host",
     ) -> None:
         self._runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=settings.shutdown_timeout_s)
-        app.on_response_prepare.append(self._close_when_draining)
         self._keepalive_s = settings.keepalive_timeout_s
         self._limiter = limiter
-        self._draining = False
         self._host = host
         self._port = port
         self._name = name
@@ -80,7 +78,7 @@ class Listener:
 
     async def drain(self, delay_s: float) -> None:
         """Stop accepting, and go on for `delay_s`; each open connection is closed after its next answer."""
-        self._draining = True
+        self._limiter.draining = True
         if self._acceptor is not None:
             self._acceptor.stop_accepting()
         await asyncio.sleep(delay_s)
@@ -91,15 +89,6 @@ class Listener:
         if server is None:
             raise RuntimeError("the listener is not open")
         return Connection(server, self._limiter, self._keepalive_s)
-
-    async def _close_when_draining(self, request: web.Request, response: web.StreamResponse) -> None:
-        """While draining, announce the close: a request sent into a closing connection is lost unless it is resent."""
-        if cast("Connection", request.protocol).has_queued:
-            # Thousands of pipelined requests must not be one turn of the loop (they are, from Python 3.12 on).
-            await asyncio.sleep(0)
-        if self._draining:
-            response.headers[hdrs.CONNECTION] = "close"
-            response.force_close()
 
 
 def public_limiter(settings: Settings, metrics: Metrics) -> ConnectionLimiter:

@@ -110,11 +110,18 @@ class Connection(RequestProtocol):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Set `Server` on every answer, aiohttp's own to malformed input included.
+        """Set `Server` on every answer, aiohttp's own to malformed input included; while draining, announce the close.
 
-        aiohttp parses data behind a declined upgrade in here and not in `data_received`: so count heads here too.
+        A request that is sent into a closing connection is lost unless it is sent again. aiohttp parses data behind a
+        declined upgrade in here and not in `data_received`: so count heads here too.
         """
         resp.headers[hdrs.SERVER] = SERVER
+        if self.has_queued:
+            # Thousands of pipelined requests must not be one turn of the loop (they are, from Python 3.12 on).
+            await asyncio.sleep(0)
+        if self._limiter.draining:
+            resp.headers[hdrs.CONNECTION] = "close"
+            resp.force_close()
         try:
             return await super().finish_response(request, resp, start_time)
         finally:

@@ -23,20 +23,21 @@ class Job:
     submissions: Sequence[Submission] = ()
     error: str | None = None
 
-    @property
-    def size(self) -> int:
-        """Rows to write."""
-        return len(self.reports) + len(self.replies) + len(self.submissions) + (self.error is not None)
+    ids: Sequence[RowId] = field(init=False)
+    """The identities of all rows but the rejected one."""
 
-    @property
-    def ids(self) -> list[RowId]:
-        """The identities of all rows but the rejected one."""
+    size: int = field(init=False)
+    """Rows to write."""
+
+    def __post_init__(self) -> None:
+        """Count the rows once: every step on their way asks for them."""
         ids = [report.report_id for report in self.reports]
         if self.replies:
             ids += [reply.reply_id for reply in self.replies]
         if self.submissions:
             ids += [submission.submission_id for submission in self.submissions]
-        return ids
+        object.__setattr__(self, "ids", ids)
+        object.__setattr__(self, "size", len(ids) + (self.error is not None))
 
     def rejection(self, why: str) -> "Job":
         """The whole body as a rejected payload, and nothing else."""

@@ -1,18 +1,16 @@
 """Admission control: how many requests are worked on at a time, and the memory that their large bodies take."""
 
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Self
 
 from receiver.providers.base import Verdict
 from receiver.web.answers import HttpRefusal
-
-SMALL: Final = 64 * 1024
-"""Bytes of each body that are let in whatever the others take: a push is smaller, but for the largest batches."""
+from receiver.web.body import SMALL_BYTES
 
 
 @dataclass(slots=True)
 class AdmissionControl:
-    """For so many requests, and for so many bytes of bodies beyond what is `SMALL` of each."""
+    """For so many requests, and for so many bytes of bodies beyond what is `SMALL_BYTES` of each."""
 
     most: int
     most_bytes: int
@@ -23,10 +21,10 @@ class AdmissionControl:
 class RequestSlot:
     """What one request takes of the admission, given back at the end of the block."""
 
-    __slots__ = ("_bytes", "_room", "_works")
+    __slots__ = ("_admission", "_bytes", "_works")
 
     def __init__(self, admission: AdmissionControl) -> None:
-        self._room = admission
+        self._admission = admission
         self._bytes = 0
         self._works = False
 
@@ -34,21 +32,21 @@ class RequestSlot:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._room.taken_bytes -= self._bytes
-        self._room.taken -= self._works
+        self._admission.taken_bytes -= self._bytes
+        self._admission.taken -= self._works
 
     def reserve_body(self, size: int) -> None:
         """Its body is so long by now. Raises HttpRefusal."""
-        more = size - SMALL - self._bytes
+        more = size - SMALL_BYTES - self._bytes
         if more > 0:
-            if self._room.taken_bytes + more > self._room.most_bytes:
+            if self._admission.taken_bytes + more > self._admission.most_bytes:
                 raise HttpRefusal(Verdict.BUSY, "too many large requests at a time; try again later")
             self._bytes += more
-            self._room.taken_bytes += more
+            self._admission.taken_bytes += more
 
     def work(self) -> None:
         """Its body is there. Raises HttpRefusal."""
-        if self._room.taken >= self._room.most:
+        if self._admission.taken >= self._admission.most:
             raise HttpRefusal(Verdict.BUSY, "too many requests at a time; try again later")
         self._works = True
-        self._room.taken += 1
+        self._admission.taken += 1

@@ -11,6 +11,9 @@ from aiohttp import StreamReader, hdrs, web
 from receiver.providers.base import Verdict
 from receiver.web.answers import HttpRefusal
 
+SMALL_BYTES: Final = 64 * 1024
+"""A body up to this size is read in any case: a push is smaller, but for the largest batches."""
+
 _MAX_CONTENT_TYPE: Final = 200
 _PRINTABLE: Final = "".join(map(chr, range(0x21, 0x7F)))
 
@@ -27,7 +30,7 @@ async def read_body(request: web.Request, limits: BodyLimits, reserve: Callable[
     """The whole body. It has a deadline, because aiohttp would wait for a dripping one for ever. Raises HttpRefusal.
 
     Most bodies come with their head: then there is nothing to wait for, and a timer would cost more than the reading.
-    `reserve` is told how long the body is by now, and may refuse it.
+    `reserve` is told how long a body is that is not small, and may refuse it.
     """
     if (request.content_length or 0) > limits.max_bytes:
         raise _too_large(limits)
@@ -55,7 +58,7 @@ async def _read_slowly(content: StreamReader, limits: BodyLimits, reserve: Calla
 def _check(size: int, limits: BodyLimits, reserve: Callable[[int], None] | None) -> None:
     if size > limits.max_bytes:
         raise _too_large(limits)
-    if reserve is not None:
+    if size > SMALL_BYTES and reserve is not None:
         reserve(size)
 
 

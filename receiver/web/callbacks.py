@@ -15,7 +15,7 @@ from receiver.inbound import Inbound
 from receiver.ingest.accept import Ingest
 from receiver.ingest.understand import NOT_SIGNED
 from receiver.providers import ENDPOINTS, url_path
-from receiver.providers.base import Endpoint, SignatureError, Verdict
+from receiver.providers.base import CheckBody, Endpoint, SignatureError, Verdict
 from receiver.report import ProviderName
 from receiver.server.protocol import remote_of
 from receiver.store.durable import StoreUnavailable
@@ -91,10 +91,12 @@ async def _handle(request: web.Request, endpoint: Endpoint, callbacks: Callbacks
     if request.method != hdrs.METH_POST:
         raise HttpRefusal(Verdict.METHOD_NOT_ALLOWED, "use POST")
     received_at = datetime.now(UTC)
-    try:
-        check = callbacks.signatures.judge(request, endpoint.provider, received_at)
-    except SignatureError as error:
-        raise _not_signed(endpoint, callbacks, remote, error) from error
+    check: CheckBody | None = None
+    if endpoint.provider in callbacks.signatures.keys:
+        try:
+            check = callbacks.signatures.judge(request, endpoint.provider, received_at)
+        except SignatureError as error:
+            raise _not_signed(endpoint, callbacks, remote, error) from error
     with RequestSlot(callbacks.admission) as slot:
         inbound = Inbound(
             path=endpoint.path,
@@ -105,22 +107,24 @@ async def _handle(request: web.Request, endpoint: Endpoint, callbacks: Callbacks
             remote_addr=remote,
             request_id=f"{_request_ids.getrandbits(64):016x}",
         )
+        coded = is_coded(request)
         slot.work()
-        try:
-            check(inbound.body)
-        except SignatureError as error:
-            refusal = _not_signed(endpoint, callbacks, remote, error)
-            if callbacks.signatures.keep_unsigned:
-                await _keep_rejected(inbound, callbacks, f"{NOT_SIGNED}: {error}")
-            raise refusal from error
-        return await _take(request, inbound, endpoint, callbacks)
+        if check is not None:
+            await _check_signature(inbound, check, endpoint, callbacks)
+        if coded:
+            await _keep_rejected(inbound, callbacks, "the body is compressed")
+            raise HttpRefusal(Verdict.COMPRESSED, "send the body uncompressed")
+        return await _accept(inbound, endpoint, callbacks)
 
 
-async def _take(request: web.Request, inbound: Inbound, endpoint: Endpoint, callbacks: Callbacks) -> web.Response:
-    if is_coded(request):
-        await _keep_rejected(inbound, callbacks, "the body is compressed")
-        raise HttpRefusal(Verdict.COMPRESSED, "send the body uncompressed")
-    return await _accept(inbound, endpoint, callbacks)
+async def _check_signature(inbound: Inbound, check: CheckBody, endpoint: Endpoint, callbacks: Callbacks) -> None:
+    try:
+        check(inbound.body)
+    except SignatureError as error:
+        refusal = _not_signed(endpoint, callbacks, inbound.remote_addr, error)
+        if callbacks.signatures.keep_unsigned:
+            await _keep_rejected(inbound, callbacks, f"{NOT_SIGNED}: {error}")
+        raise refusal from error
 
 
 def _not_allowed(endpoint: Endpoint, callbacks: Callbacks, remote: str | None) -> HttpRefusal:

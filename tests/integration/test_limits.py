@@ -15,7 +15,7 @@ from support.wire import Answer, Wire, head, request, wire
 from receiver.server.limiter import SLOW_S
 from receiver.server.protocol import MAX_HEAD, MAX_HEADERS
 from receiver.settings import Settings
-from receiver.web.admission import SMALL
+from receiver.web.body import SMALL_BYTES
 
 PATH = "huawei/report"
 URL = f"/callback/{PATH}"
@@ -232,9 +232,9 @@ async def test_large_bodies_that_do_not_end_take_no_more_memory_than_there_is_fo
                     assert_bad(path, answer.json, busy=True)
                 return answer.status
 
-        large = good_body(path, "large").ljust(SMALL + room // 2)
+        large = good_body(path, "large").ljust(SMALL_BYTES + room // 2)
         async with wire(service.url) as endless:
-            await endless.send(request(f"/callback/{path}", good_body(path, "endless").ljust(SMALL + room))[:-5])
+            await endless.send(request(f"/callback/{path}", good_body(path, "endless").ljust(SMALL_BYTES + room))[:-5])
 
             async def is_full() -> bool:
                 return await status_of(large) == 503

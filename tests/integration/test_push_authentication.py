@@ -14,7 +14,7 @@ from support.wire import head, request, wire
 
 from receiver.settings import Settings
 from receiver.simulate.dialects.huawei_signer import push_headers
-from receiver.web.admission import SMALL
+from receiver.web.body import SMALL_BYTES
 
 KEYS = ("huawei:first-key:first-secret", "huawei:second-key:second-secret")
 SAMPLE = case("huawei/single-vendor-sample")
@@ -131,10 +131,10 @@ async def test_large_unsigned_bodies_take_no_room_of_a_signed_batch(make_setting
     async with services.running(settings) as service, AsyncExitStack() as stack:
         strangers = [await stack.enter_async_context(wire(service.url)) for _ in range(5)]
         for stranger in strangers:
-            await stranger.send(request(BATCH.path, b" " * (SMALL + room))[:-5])
+            await stranger.send(request(BATCH.path, b" " * (SMALL_BYTES + room))[:-5])
         for stranger in strangers:
             assert (await stranger.answer()).status == 401
-        large = BATCH.body.ljust(SMALL + room // 2)
+        large = BATCH.body.ljust(SMALL_BYTES + room // 2)
         assert (await service.post(BATCH.path, large, **headers(service, large, BATCH.path)))[0] == 200
 
 
