@@ -7,6 +7,7 @@ from support.pages import page
 from support.settings_table import TO_KNOW, tables
 
 from receiver.cli import main
+from receiver.pull.wiring import VARIABLES
 
 README = page("README.md")
 SETTINGS = page("docs/settings.md")
@@ -17,6 +18,10 @@ def test_the_tables_of_settings_are_the_settings() -> None:
     assert f"{to_know}\n" in SETTINGS
     assert f"{tuning}\n" in SETTINGS
     assert len(TO_KNOW) == 16
+
+
+def test_the_table_of_pulling_has_every_variable() -> None:
+    assert set(re.findall(r"^\| `(RECEIVER_\w+)`", page("docs/pulling.md"), re.MULTILINE)) == set(VARIABLES)
 
 
 def test_every_command_is_explained() -> None:
