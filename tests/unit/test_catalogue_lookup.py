@@ -11,11 +11,11 @@ HEADER = "code\tstatus\treason\tmeaning\tadvice\n"
 PATTERNS = [row for row in entries() if row.code.endswith(":*")]
 
 
-@pytest.mark.parametrize("pattern", PATTERNS, ids=lambda row: f"{row.provider} {row.code}")
-def test_a_pattern_holds_for_a_code_that_has_no_row_and_not_beyond_its_colon(pattern: Code) -> None:
-    prefix = pattern.code.removesuffix(":*")
-    assert lookup(pattern.provider, f"{prefix}:zzzz") is pattern
-    assert lookup(pattern.provider, f"{prefix}zzzz") is None
+def test_a_pattern_holds_for_a_code_that_has_no_row_and_not_beyond_its_colon() -> None:
+    for pattern in PATTERNS:
+        prefix = pattern.code.removesuffix(":*")
+        assert lookup(pattern.provider, f"{prefix}:zzzz") is pattern
+        assert lookup(pattern.provider, f"{prefix}zzzz") is None
 
 
 def test_an_exact_row_goes_before_a_pattern() -> None:
@@ -40,15 +40,15 @@ def test_an_asterisk_elsewhere_is_no_pattern() -> None:
     assert catalogue._index(parse("x", text.encode())).patterns == ()
 
 
-@pytest.mark.parametrize("code", ["", " DELIVRD", "nobody has seen this", "MA", "*", "\ud800", "\x00"])
-def test_what_nobody_has_listed_has_no_row(code: str) -> None:
-    assert lookup("huawei", code) is None
-    assert find(code) == []
+def test_what_nobody_has_listed_has_no_row() -> None:
+    for code in ("", " DELIVRD", "nobody has seen this", "MA", "*", "\ud800", "\x00"):
+        assert lookup("huawei", code) is None, code
+        assert find(code) == []
 
 
-@pytest.mark.parametrize("code", ["delivrd", "Ma:0054", "e200027", "smecl:failed"])
-def test_a_report_is_looked_up_as_it_is_written(code: str) -> None:
-    assert lookup("huawei", code) is None
+def test_a_report_is_looked_up_as_it_is_written() -> None:
+    codes = ("delivrd", "Ma:0054", "e200027", "smecl:failed")
+    assert [lookup("huawei", code) for code in codes] == [None] * len(codes)
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,10 @@ SECRET = re.compile(r"(?:URL|TOKENS?|PASSWORD|PUSH_KEYS|SECRET_KEY)$")
 NAME = re.compile(r"\bRECEIVER_[A-Z][A-Z_]*[A-Z]\b(?!_?\*)")
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_every_setting_that_is_named_exists(name: str) -> None:
+def test_every_setting_that_is_named_exists() -> None:
     known = {variable(field) for field in Settings.model_fields} | set(wiring.VARIABLES)
-    assert set(NAME.findall((FOLDER / name).read_text(encoding="utf-8"))) <= known
+    named = {name: set(NAME.findall((FOLDER / name).read_text(encoding="utf-8"))) for name in FILES}
+    assert {name: unknown for name, settings in named.items() if (unknown := settings - known)} == {}
 
 
 def shipped(name: str) -> dict[str, str]:
@@ -31,21 +31,17 @@ def shipped(name: str) -> dict[str, str]:
     return {variable: value for variable, value in found if SECRET.search(variable)}
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if name.endswith((".env", ".example", "settings.yaml"))])
-def test_no_secret_is_shipped(name: str) -> None:
-    secrets = shipped(name)
-    assert secrets
-    assert [variable for variable, value in secrets.items() if "CHANGE-ME" not in value] == []
-
-
-@pytest.mark.parametrize("name", [name for name in FILES if name.endswith((".env", ".example", "settings.yaml"))])
-def test_no_receiver_starts_with_what_is_shipped(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name_of, value in shipped(name).items():
-        if name_of.startswith(PREFIX):
-            with monkeypatch.context() as patch:
-                patch.setenv(name_of, value)
-                with pytest.raises(SettingsError, match=f"^{name_of}: still says CHANGE-ME"):
-                    load()
+def test_no_secret_is_shipped_and_no_receiver_starts_with_what_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (name for name in FILES if name.endswith((".env", ".example", "settings.yaml"))):
+        secrets = shipped(name)
+        assert secrets, name
+        assert [variable for variable, value in secrets.items() if "CHANGE-ME" not in value] == [], name
+        for name_of, value in secrets.items():
+            if name_of.startswith(PREFIX):
+                with monkeypatch.context() as patch:
+                    patch.setenv(name_of, value)
+                    with pytest.raises(SettingsError, match=f"^{name_of}: still says CHANGE-ME"):
+                        load()
 
 
 @pytest.mark.parametrize("name", shipped("container/database.env.example"))

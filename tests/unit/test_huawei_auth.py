@@ -1,6 +1,5 @@
 """Push authentication: who is let in, who is not, and what the reason says (tests/fixtures/signatures/README.md)."""
 
-import ast
 import base64
 import hashlib
 import hmac
@@ -22,6 +21,9 @@ from receiver.simulate.dialects import huawei_signer
 VECTORS = sorted((Path(__file__).parent.parent / "fixtures" / "signatures" / "huawei").glob("*.json"))
 NOW = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 HOST = "https://sms.example.com"
+OF_THE_BODY = ("does not fit", "changed on the way", "x-sdk-content-sha256")
+"""The beginnings of the reasons that take the body to find."""
+
 CONTENT_TYPE = "application/x-www-form-urlencoded"
 KEYS = {"an-access-key": "its secret", "another-access-key": "another secret"}
 
@@ -78,18 +80,30 @@ def with_header(request: SignedRequest, name: str, change: Callable[[str], str])
 @pytest.mark.parametrize("file", VECTORS, ids=lambda file: file.stem)
 def test_verdict_is_what_the_vector_says(file: Path) -> None:
     vector = load(file)
+    if "canonical" in vector:
+        assert_agrees_with_itself(vector)
     got = reason(request_of(vector), vector["keys"], datetime.fromisoformat(vector["now"]))
     if vector["error"] is None:
         assert got is None
     else:
-        assert got is not None
-        assert vector["error"] in got
+        assert vector["error"] in (got or "")
 
 
-@pytest.mark.parametrize("file", [file for file in VECTORS if "canonical" in load(file)], ids=lambda file: file.stem)
-def test_vector_agrees_with_its_own_canonical_text(file: Path) -> None:
+def test_a_head_that_nobody_can_have_signed_is_refused_without_its_body() -> None:
+    refused = {file.stem: vector for file in VECTORS if (vector := load(file))["error"]}
+    by_the_head = {name for name, vector in refused.items() if not vector["error"].startswith(OF_THE_BODY)}
+    assert {"access-unknown", "authorization-missing", "date-too-old", "scheme-basic"} <= by_the_head
+    for name, vector in refused.items():
+        try:
+            verify(request_of(vector), vector["keys"], datetime.fromisoformat(vector["now"]))
+        except SignatureError:
+            assert name in by_the_head
+        else:
+            assert name not in by_the_head
+
+
+def assert_agrees_with_itself(vector: dict[str, Any]) -> None:
     """So that a vector that somebody edits by hand does not test a typing mistake."""
-    vector = load(file)
     headers = {name.lower(): value.strip() for name, value in vector["headers"]}
     digest = hashlib.sha256("\n".join(vector["canonical"]).encode()).hexdigest()
     text = f"SDK-HMAC-SHA256\n{headers['x-sdk-date']}\n{digest}"
@@ -115,14 +129,6 @@ def test_signer_makes_the_signature_of_the_vector(name: str) -> None:
         at=datetime.strptime(given_headers.get("X-Sdk-Date") or given_headers["x-sdk-date"], "%Y%m%dT%H%M%S%z"),
     )
     assert sent["Authorization"] == authorization
-
-
-def test_signer_and_verifier_share_no_code() -> None:
-    """Else one misreading in both would pass every test here."""
-    tree = ast.parse(Path(huawei_signer.__file__).read_text(encoding="utf-8"))
-    modules = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-    modules += [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
-    assert not [module for module in modules if module.startswith("receiver")]
 
 
 def test_push_headers_are_those_of_the_platforms_sample() -> None:
