@@ -110,9 +110,11 @@ async def running(
     settings: Settings, stop: asyncio.Event, platforms: Sequence[Opened] = (), *, listen: bool = True
 ) -> AsyncIterator[Runtime]:
     """The service while the block runs, pulling from the platforms. A background task that dies sets `stop`."""
-    # First of all, so that a file which cannot be used stops the start before anything is started.
+    # First of all, so that a file or a port which cannot be used stops the start before anything is started.
     tls = Tls(settings) if listen and settings.tls_certificate else None
     async with AsyncExitStack() as stack:
+        ops_sockets = await stack.enter_async_context(listeners.bound_for_ops(settings))
+        sockets = await stack.enter_async_context(listeners.bound_for_callbacks(settings)) if listen else None
         storage = await stack.enter_async_context(storing(settings, stop))
         metrics = storage.metrics
         loops = pulls(platforms, storage.ingest, storage.store, metrics, settings.data_dir)
@@ -123,10 +125,11 @@ async def running(
         # The ops listener is stopped last, so that it can tell what happens until then.
         state = Ops(store=storage.store, metrics=metrics, maintenance=storage.maintenance, spool=storage.spool)
         ingest = storage.ingest if listen else None
-        ops = await stack.enter_async_context(listeners.listening_for_ops(settings, state, ingest))
+        ops = await stack.enter_async_context(listeners.listening_for_ops(settings, ops_sockets, state, ingest))
         callbacks = None
-        if ingest is not None:
-            callbacks = await stack.enter_async_context(listeners.listening(settings, ingest, metrics, tls))
+        if sockets is not None:
+            listening = listeners.listening(settings, sockets, storage.ingest, metrics, tls)
+            callbacks = await stack.enter_async_context(listening)
         state.phase = "serving"
         _tell(settings, ops, callbacks, platforms)
         _spare_the_collector()
@@ -166,7 +169,7 @@ async def storing(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Stor
     async with AsyncExitStack() as stack:
         url = await _database(settings, stack)
         # Reports are spooled until it is there; refusing to start would lose them.
-        ready = await is_ready(url)
+        ready = await is_ready(url, settings.database_setting)
         metrics = metric_set.build(version(DISTRIBUTION))
         spool = Spool(settings.data_dir / "spool", settings.spool_max_bytes)
         stack.push_async_callback(spool.close)
@@ -190,7 +193,7 @@ async def storing(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Stor
             overdue.periodic(windows_h(settings)),
             rejected_quota.periodic(quota, rejected_days(settings)),
         )
-        maintaining = _maintain(url, rounds, ready=ready)
+        maintaining = _maintain(url, settings.database_setting, rounds, ready=ready)
         await stack.enter_async_context(background(stop, writer.run(), drain.run(), maintaining))
         ingest = Ingest(store.keep, partial(observe, metrics=metrics))
         yield Storage(store=store, ingest=ingest, metrics=metrics, maintenance=maintenance, spool=spool)
@@ -230,9 +233,9 @@ async def _database(settings: Settings, stack: AsyncExitStack) -> str:
     return server.url
 
 
-async def _maintain(url: str, rounds: Sequence[Periodic], *, ready: bool) -> None:
+async def _maintain(url: str, setting: str, rounds: Sequence[Periodic], *, ready: bool) -> None:
     if not ready:
-        await until_ready(url)
+        await until_ready(url, setting)
     await repeat_all(rounds, partial(connected, url))
 
 

@@ -40,6 +40,9 @@ MIB: Final = 1024 * 1024
 _PLACEHOLDER: Final = "CHANGE-ME"
 """In `deploy/`, where a value is the operator's to choose."""
 
+_VALUE_MAX: Final = 60
+"""Characters of a wrong value that are told."""
+
 _LEAST_HIDDEN: Final = 8
 """A shorter password may be a word that stands elsewhere too; in a URL it is hidden all the same (`masking`)."""
 
@@ -196,6 +199,11 @@ class Settings(FromEnvironment):
     )
     log_level: LogLevel = Field("INFO", description="Least level that is logged: `DEBUG` to `CRITICAL`.")
 
+    @property
+    def database_setting(self) -> str:
+        """Where the database's URL comes from, for an error: the variable, and its value where it is no secret."""
+        return variable("database_url") if self.database_url else f"{variable('data_dir')}={self.data_dir}"
+
     def secrets_by_access(self, platform: str) -> dict[str, str]:
         """The key pairs of one platform's pushes."""
         pairs = [key.get_secret_value().split(":", 2) for key in self.push_keys]
@@ -251,18 +259,30 @@ def read(model: type[M]) -> M:
     try:
         return model()
     except ValidationError as error:
-        prefix = str(model.model_config.get("env_prefix"))
-        message = "; ".join(_problem(prefix, one["loc"], one["msg"]) for one in error.errors(include_input=False))
+        message = "; ".join(_problem(model, one["loc"], one["msg"], one["input"]) for one in error.errors())
     except (OSError, UnicodeDecodeError) as error:
         message = f"the file {ENV_FILE} cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}"
     # Raised out here so that what pydantic knows, the value with it, does not hang on to the error.
     raise SettingsError(message)
 
 
-def _problem(prefix: str, location: tuple[int | str, ...], said: str) -> str:
+def _problem(model: type[BaseSettings], location: tuple[int | str, ...], said: str, value: object) -> str:
     said = said.removeprefix("Value error, ")
-    said = said if not location else f"{said[:1].lower()}{said[1:]}"
-    return f"{prefix}{str(location[0]).upper()}: {said}" if location else said
+    if not location:
+        return said
+    name = str(location[0])
+    variable_name = f"{model.model_config.get('env_prefix')}{name.upper()}"
+    return f"{variable_name}: {said[:1].lower()}{said[1:]}{_quoted(model, name, said, value)}"
+
+
+def _quoted(model: type[BaseSettings], name: str, said: str, value: object) -> str:
+    """The value, unless it may hold a secret, or the message begins with it."""
+    field = model.model_fields.get(name)
+    if field is None or "Secret" in str(field.annotation) or not isinstance(value, str):
+        return ""
+    if said.startswith(value) or "/callback/" in value or "@" in value:  # a URL with a token or a password in it
+        return ""
+    return f" (it is {value[:_VALUE_MAX]!r})"
 
 
 def unknown_variables(environ: Mapping[str, str] | None = None, *, known: Iterable[str] = ()) -> list[str]:

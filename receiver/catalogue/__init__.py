@@ -100,6 +100,11 @@ def _lookup_any_case(provider: str, code: str) -> Code | None:
     return found or next((row for prefix, row in table.patterns if folded.startswith(prefix.casefold())), None)
 
 
+def providers() -> tuple[str, ...]:
+    """Who has a table."""
+    return tuple(_tables())
+
+
 @cache
 def entries() -> tuple[Code, ...]:
     """Every row of every table, by provider and then as the file has them."""

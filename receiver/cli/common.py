@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 
 from receiver import embedded
-from receiver.settings import Settings, load, variable
+from receiver.settings import Settings, load
 from receiver.signals import Interrupted, interruptible
 from receiver.telemetry import logs
 
@@ -66,13 +66,9 @@ async def with_database(settings: Settings, work: Callable[[str], Awaitable[T]])
     """
     from receiver.store.database_error import explained  # noqa: PLC0415 - `database-url` asks no database
 
-    if settings.database_url is not None:
-        url = settings.database_url.get_secret_value()
-        with explained(url):
-            return await work(url)
+    url = url_in_use(settings)
     async with AsyncExitStack() as stack:
-        if not embedded.in_use(settings.data_dir):
+        if settings.database_url is None and not embedded.in_use(settings.data_dir):
             await stack.enter_async_context(embedded.running(settings.data_dir))
-        url = url_in_use(settings)
-        with explained(url, f"{variable('data_dir')}={settings.data_dir}"):
+        with explained(url, settings.database_setting):
             return await work(url)

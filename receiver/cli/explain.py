@@ -24,5 +24,7 @@ def explain(code: str, provider: str | None, *, as_json: bool) -> None:
         click.echo(f"  reason   {row.reason or '-'}")
         click.echo(f"  meaning  {row.meaning}")
         click.echo(f"  advice   {row.advice}")
+    if not rows and provider is not None and provider not in (known := catalogue.providers()):
+        raise click.ClickException(f"no platform is called {provider}: there are {', '.join(known)}")
     if not rows:
         raise click.ClickException(f"no platform's table has {code}: a report with it is stored as `unknown`")

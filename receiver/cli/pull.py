@@ -14,6 +14,7 @@ import click
 from receiver import settings
 from receiver.cli.common import quiet_settings, run, with_database
 from receiver.cli.serving import run_service
+from receiver.errors import OperatorError
 from receiver.inbound import Inbound
 from receiver.ingest.accept import Ingest
 from receiver.ingest.observe import observe
@@ -103,7 +104,9 @@ def _look_up(opened: Opened, numbers: Iterable[str], since: datetime, until: dat
         what_now = "then run it again" if error.lasting else "run it again"
         raise click.ClickException(f"{error} ({error.detail}); {what_now}") from error
     except (DatabaseUnavailable, QueueFull) as error:
-        raise click.ClickException("PostgreSQL takes nothing now; run it again") from error
+        raise OperatorError(
+            f"{config.database_setting}: PostgreSQL takes nothing now: mend it, and run this again"
+        ) from error
 
 
 async def _store_all(

@@ -7,8 +7,9 @@ from typing import BinaryIO
 import click
 
 from receiver.cli.common import quiet_settings, run
-from receiver.settings import Settings
-from receiver.store.spool_file import FILE_NAME, SpoolFile, SpoolInUse, as_line
+from receiver.settings import Settings, variable
+from receiver.store.spool_errors import SpoolInUse, SpoolUnusable
+from receiver.store.spool_file import FILE_NAME, SpoolFile, as_line
 
 _PAGE = 500
 
@@ -38,43 +39,54 @@ def export(output: BinaryIO) -> None:
 
     The oldest comes first; bodies are in base64.
     """
-    if not _export(quiet_settings(), output.write):
-        click.echo("The spool is empty.", err=True)
+    _export(quiet_settings(), output.write)
 
 
 def _depth(settings: Settings) -> dict[str, object]:
-    if not _file_of(settings):
-        return {"callbacks": 0, "oldest": None, "file_bytes": 0}
     try:
-        file = SpoolFile(settings.data_dir / "spool", settings.spool_max_bytes)
+        file = _opened(settings)
     except SpoolInUse:
         return run(_ask_depth(settings))
+    if file is None:
+        return {"callbacks": 0, "oldest": None, "file_bytes": 0}
     depth = file.depth()
     file.close()
     return depth.as_dict()
 
 
-def _export(settings: Settings, write: Write) -> int:
-    """How many bytes were written."""
-    if not _file_of(settings):
-        return 0
+def _export(settings: Settings, write: Write) -> None:
     try:
-        file = SpoolFile(settings.data_dir / "spool", settings.spool_max_bytes)
+        file = _opened(settings)
     except SpoolInUse:
-        return run(_ask_export(settings, write))
-    after = written = 0
+        _tell_if_empty(run(_ask_export(settings, write)))
+        return
+    if file is None:
+        return
+    after = 0
     while page := file.read(_PAGE, after):
         for number, callback in page:
-            line = as_line(number, callback)
-            write(line)
-            written += len(line)
+            write(as_line(number, callback))
             after = number
     file.close()
-    return written
+    _tell_if_empty(after)
 
 
-def _file_of(settings: Settings) -> bool:
-    return (settings.data_dir / "spool" / FILE_NAME).exists()
+def _opened(settings: Settings) -> SpoolFile | None:
+    """None where there is none, which is told: the folder may be a mistyped one. Raises SpoolInUse, SpoolUnusable."""
+    folder = settings.data_dir / "spool"
+    try:
+        (folder / FILE_NAME).stat()
+    except FileNotFoundError:
+        click.echo(f"There is no spool in {variable('data_dir')}={settings.data_dir}.", err=True)
+        return None
+    except OSError as error:
+        raise SpoolUnusable(folder, error) from error
+    return SpoolFile(folder, settings.spool_max_bytes)
+
+
+def _tell_if_empty(written: int) -> None:
+    if not written:
+        click.echo("The spool is empty.", err=True)
 
 
 async def _ask_depth(settings: Settings) -> dict[str, object]:
@@ -86,6 +98,7 @@ async def _ask_depth(settings: Settings) -> dict[str, object]:
 
 
 async def _ask_export(settings: Settings, write: Write) -> int:
+    """How many bytes were written."""
     from receiver.cli.running_service import asked  # noqa: PLC0415 - see above
 
     written = 0

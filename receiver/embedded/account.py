@@ -29,7 +29,7 @@ def account_for(pgdata: Path) -> Account:
     if pgdata.exists():
         owner = pgdata.stat()
         if owner.st_uid == 0:
-            raise DataFolderError(f"{pgdata} belongs to root, as whom PostgreSQL does not run: chown it.")
+            raise DataFolderError(f"{pgdata} belongs to root, as whom PostgreSQL does not run: chown it")
         return Account(owner.st_uid, owner.st_gid, drop=True)
     for name in _FALLBACK_USERS:
         try:
@@ -39,7 +39,7 @@ def account_for(pgdata: Path) -> Account:
         return Account(user.pw_uid, user.pw_gid, drop=True)
     raise DataFolderError(
         "PostgreSQL does not run as root, and there is no user 'postgres' or 'nobody' to run it as:"
-        " add one, or run the receiver as an ordinary user."
+        " add one, or run the receiver as an ordinary user"
     )
 
 
@@ -93,8 +93,7 @@ def check_reach(folder: Path, account: Account) -> None:
     closed = next(step for step in [*reversed(folder.parents), folder] if not may_enter(step, account))
     raise DataFolderError(
         f"PostgreSQL does not run as root, and the user it runs as (uid {account.uid})"
-        f" may not enter {closed}. Set RECEIVER_DATA_DIR to a folder that every user may enter,"
-        " such as /var/lib/receiver."
+        f" may not enter {closed}: set a folder that every user may enter, such as /var/lib/receiver"
     )
 
 
@@ -113,7 +112,7 @@ def may_enter(folder: Path, account: Account) -> bool:
         if error.errno == errno.EPERM:
             raise DataFolderError(
                 "PostgreSQL does not run as root, and this root may not change its user"
-                " (no CAP_SETUID and CAP_SETGID): run the receiver as an ordinary user."
+                " (no CAP_SETUID and CAP_SETGID): run the receiver as an ordinary user"
             ) from error
         return False
     return True

@@ -47,20 +47,12 @@ _INITDB: Final = (
 
 
 def make_data_dir(layout: Layout) -> None:
-    """Make the data folder, 0700, or 0711 as root so that the server's account may pass; an existing one stays.
-
-    Raises DataFolderError.
-    """
-    try:
-        if layout.folder.is_dir():
-            return
-        layout.folder.mkdir(mode=0o700, parents=True)
-        if os.geteuid() == 0:
-            layout.folder.chmod(0o711)
-    except OSError as error:
-        raise DataFolderError(
-            f"Cannot make the data folder {layout.folder} ({error.strerror}): set RECEIVER_DATA_DIR."
-        ) from error
+    """Make the data folder, 0700, or 0711 as root so that the server's account may pass; an existing one stays."""
+    if layout.folder.is_dir():
+        return
+    layout.folder.mkdir(mode=0o700, parents=True)
+    if os.geteuid() == 0:
+        layout.folder.chmod(0o711)
 
 
 async def prepare_pgdata(layout: Layout, binaries: Path, account: Account) -> None:
@@ -107,12 +99,12 @@ def _check_version(pgdata: Path) -> None:
         found = (pgdata / "PG_VERSION").read_text(encoding="ascii").strip()
     except FileNotFoundError as error:
         raise DataFolderError(
-            f"{pgdata} is not a data folder of PostgreSQL, nor empty: move away what is in it."
+            f"{pgdata} is not a data folder of PostgreSQL, nor empty: move away what is in it"
         ) from error
     if found != str(MAJOR):
         raise DataVersionError(
-            f"{pgdata} was made by PostgreSQL {found}, and this release runs PostgreSQL {MAJOR}. Dump it with"
-            f" version {found} and restore the dump into a new folder, or set RECEIVER_DATA_DIR to another."
+            f"it was made by PostgreSQL {found}, and this release runs PostgreSQL {MAJOR}: dump it with version {found}"
+            " and restore the dump into a new folder, or set another"
         )
 
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from receiver.embedded.errors import DataFolderError, DataFolderInUse
+from receiver.embedded.errors import DataFolderInUse, about
 from receiver.embedded.layout import Layout, layout_of
 
 _LOCK_TIMEOUT_S: Final = 0.5
@@ -21,19 +21,16 @@ _OPEN: Final = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 
 @asynccontextmanager
 async def locked(layout: Layout) -> AsyncIterator[None]:
-    """Hold the data folder's lock. Raises `DataFolderInUse`, `DataFolderError`.
+    """Hold the data folder's lock. Raises `DataFolderInUse`, OSError.
 
     The file is never removed: two services could then lock two files of one name.
     """
-    try:
-        fd = os.open(layout.lock, _OPEN | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise DataFolderError(f"The data folder {layout.folder} cannot be used: {error}.") from error
+    fd = os.open(layout.lock, _OPEN | os.O_CREAT, 0o600)
     try:
         deadline = time.monotonic() + _LOCK_TIMEOUT_S
         while not _try_lock(fd, fcntl.LOCK_EX):
             if time.monotonic() > deadline:
-                raise DataFolderInUse(layout.folder, _holder(fd))
+                raise DataFolderInUse(_holder(fd))
             await asyncio.sleep(0.02)
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
@@ -45,14 +42,11 @@ async def locked(layout: Layout) -> AsyncIterator[None]:
 def in_use(data_dir: Path) -> bool:
     """Whether a service runs on this folder. Raises `DataFolderError` if this user may not open the lock."""
     lock = layout_of(data_dir).lock
-    try:
-        fd = os.open(lock, _OPEN)
-    except FileNotFoundError:
-        return False
-    except PermissionError as error:
-        raise DataFolderError(
-            f"The data folder {lock.parent} belongs to another user: run this command as the service's user."
-        ) from error
+    with about(data_dir):
+        try:
+            fd = os.open(lock, _OPEN)
+        except FileNotFoundError:
+            return False
     try:
         return not _try_lock(fd, fcntl.LOCK_SH)
     finally:

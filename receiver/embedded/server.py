@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import Popen
@@ -15,7 +15,7 @@ import structlog
 from receiver.embedded.account import account_for, check_reach, make_private
 from receiver.embedded.binaries import usable_binaries
 from receiver.embedded.datafolder import make_data_dir, prepare_pgdata
-from receiver.embedded.errors import DataFolderError, EmbeddedError
+from receiver.embedded.errors import EmbeddedError, about
 from receiver.embedded.layout import Layout, database_url, layout_of
 from receiver.embedded.lock import locked
 from receiver.embedded.log import trim_log
@@ -56,12 +56,15 @@ async def running(data_dir: Path) -> AsyncIterator[EmbeddedServer]:
     Raises subclasses of `EmbeddedError`, all before it yields. Leave the block after the last write.
     """
     layout = layout_of(data_dir)
-    make_data_dir(layout)
-    async with locked(layout):
-        plan = await _prepare(layout)
-        server = EmbeddedServer(database_url(data_dir), start(plan))
+    async with AsyncExitStack() as stack:
+        with about(data_dir):
+            make_data_dir(layout)
+            await stack.enter_async_context(locked(layout))
+            plan = await _prepare(layout)
+            server = EmbeddedServer(database_url(data_dir), start(plan))
         try:
-            await wait_until_ready(server.process, layout)
+            with about(data_dir):
+                await wait_until_ready(server.process, layout)
             log.info("database.started", pid=server.pid, folder=str(layout.folder))
             async with _supervised(plan, server):
                 yield server
@@ -71,15 +74,12 @@ async def running(data_dir: Path) -> AsyncIterator[EmbeddedServer]:
 
 
 async def _prepare(layout: Layout) -> Plan:
-    try:
-        account = account_for(layout.pgdata)
-        check_reach(layout.folder, account)
-        binaries = await usable_binaries(layout.folder, account)
-        await prepare_pgdata(layout, binaries, account)
-        make_private(layout.sockets, account)
-        await end_leftovers(layout)
-    except OSError as error:
-        raise DataFolderError(f"The data folder {layout.folder} cannot be used: {error}.") from error
+    account = account_for(layout.pgdata)
+    check_reach(layout.folder, account)
+    binaries = await usable_binaries(layout.folder, account)
+    await prepare_pgdata(layout, binaries, account)
+    make_private(layout.sockets, account)
+    await end_leftovers(layout)
     return Plan(layout, account, binaries)
 
 

@@ -1,8 +1,10 @@
-"""Listening sockets, and errors that name the setting to change where none can be made."""
+"""Bound sockets, and errors that name the setting to change where none can be made."""
 
 import asyncio
 import errno
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple
 
 from receiver.errors import OperatorError
@@ -59,8 +61,34 @@ class ListenError(OperatorError, OSError):
         return str(self.strerror)
 
 
+class BoundSockets(NamedTuple):
+    """Sockets that hold their port but take no connections before `listen`."""
+
+    where: BindAddress
+    sockets: list[socket.socket]
+
+    def listen(self) -> None:
+        """Take connections. Raises ListenError where another process began to listen on the port after the bind."""
+        try:
+            for one in self.sockets:
+                one.listen(_BACKLOG)
+        except OSError as error:
+            raise ListenError(self.where, error) from error
+
+
+@asynccontextmanager
+async def bound(where: BindAddress, *, reuse_port: bool) -> AsyncIterator[BoundSockets]:
+    """The sockets, closed when the block ends. Raises ListenError."""
+    sockets = await bind(where, reuse_port=reuse_port)
+    try:
+        yield BoundSockets(where, sockets)
+    finally:
+        for one in sockets:
+            one.close()
+
+
 async def bind(where: BindAddress, *, reuse_port: bool) -> list[socket.socket]:
-    """One listening socket per address of the host that this machine has, at least one. Raises ListenError."""
+    """One bound socket per address of the host that this machine has, at least one. Raises ListenError."""
     try:
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(where.host, where.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -76,7 +104,7 @@ def _all_of(found: list[Any], *, reuse_port: bool) -> list[socket.socket]:
     try:
         for family, kind, protocol, _, address in dict.fromkeys(found):
             try:
-                opened.append(_listening(family, kind, protocol, address, reuse_port=reuse_port))
+                opened.append(_bound(family, kind, protocol, address, reuse_port=reuse_port))
             except OSError as error:
                 if error.errno not in _NOT_HERE:
                     raise
@@ -90,7 +118,7 @@ def _all_of(found: list[Any], *, reuse_port: bool) -> list[socket.socket]:
     return opened
 
 
-def _listening(family: int, kind: int, protocol: int, address: Any, *, reuse_port: bool) -> socket.socket:  # noqa: ANN401 - as the socket module has it
+def _bound(family: int, kind: int, protocol: int, address: Any, *, reuse_port: bool) -> socket.socket:  # noqa: ANN401 - as the socket module has it
     one = socket.socket(family, kind, protocol)
     try:
         one.settimeout(0)
@@ -100,7 +128,6 @@ def _listening(family: int, kind: int, protocol: int, address: Any, *, reuse_por
         if family == socket.AF_INET6:
             one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         one.bind(address)
-        one.listen(_BACKLOG)
     except BaseException:
         one.close()
         raise

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from receiver.addresses import Networks, url_of
 from receiver.server.acceptor import Acceptor, handshake_limits
-from receiver.server.bind import BindAddress, bind, format_addresses
+from receiver.server.bind import BoundSockets, format_addresses
 from receiver.server.descriptors import raise_nofile_limit
 from receiver.server.limiter import ConnectionLimiter, Limits
 from receiver.server.protocol import Connection
@@ -22,8 +22,7 @@ _OPS_CONNECTIONS: Final = 256
 class Listener:
     """Serves inside `open`; `drain` stops accepting and lets requests under way finish.
 
-    `tls` has the TLS arguments of `loop.connect_accepted_socket`; with them it speaks HTTPS only. `name` is the setting
-    that `host` comes from.
+    `tls` has the TLS arguments of `loop.connect_accepted_socket`; with them it speaks HTTPS only.
     """
 
     def __init__(
@@ -31,41 +30,36 @@ class Listener:
         app: web.Application,
         settings: Settings,
         limiter: ConnectionLimiter,
-        host: str,
-        port: int,
+        sockets: BoundSockets,
         tls: Mapping[str, Any] | None = None,
-        name: str = "host",
     ) -> None:
         self._runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=settings.shutdown_timeout_s)
         self._keepalive_s = settings.keepalive_timeout_s
         self._limiter = limiter
-        self._host = host
-        self._port = port
-        self._name = name
-        self._bound = ""
+        self._sockets = sockets
+        self._port = sockets.sockets[0].getsockname()[1]
+        self._bound = format_addresses(sockets.sockets)
         self._tls = tls or {}
         self._acceptor: Acceptor | None = None
 
     @property
     def url(self) -> str:
         """The URL to call it by, from this machine."""
-        return url_of(self._host, self._port, scheme="https" if self._tls else "http")
+        return url_of(self._sockets.where.host, self._port, scheme="https" if self._tls else "http")
 
     @property
     def bound(self) -> str:
-        """The bound addresses, `0.0.0.0:8080`, several separated by commas. Empty until it is open."""
+        """The bound addresses, `0.0.0.0:8080`, several separated by commas."""
         return self._bound
 
     @asynccontextmanager
-    async def open(self, *, reuse_port: bool) -> AsyncIterator[None]:
+    async def open(self) -> AsyncIterator[None]:
         """Listen while the block runs, then let requests under way finish. Raises ListenError."""
         await self._runner.setup()
         limiting = asyncio.create_task(self._limiter.run())
         try:
-            sockets = await bind(BindAddress(self._host, self._port, self._name), reuse_port=reuse_port)
-            self._bound = format_addresses(sockets)
-            self._port = sockets[0].getsockname()[1]
-            self._acceptor = Acceptor(sockets, self._connection, self._tls, self._limiter)
+            self._sockets.listen()
+            self._acceptor = Acceptor(self._sockets.sockets, self._connection, self._tls, self._limiter)
             self._acceptor.open()
             yield
         finally:

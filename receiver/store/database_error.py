@@ -10,7 +10,6 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import asyncpg
 
 from receiver.errors import OperatorError
-from receiver.settings import variable
 from receiver.store.postgres import TRANSIENT
 
 _SAID_MAX: Final = 200
@@ -47,8 +46,9 @@ _ADVICE: Final[tuple[tuple[tuple[type[Exception], ...], str], ...]] = (
     ((asyncpg.TooManyConnectionsError,), "PostgreSQL on {place} has no connection to spare ({said}): see its limits"),
     ((asyncpg.CannotConnectNowError,), "PostgreSQL on {place} is not ready ({said}): run this again in a moment"),
     ((asyncpg.ReadOnlySQLTransactionError,), "PostgreSQL on {place} is a standby, or read-only: name the primary"),
-    ((asyncpg.PostgresError,), "PostgreSQL on {place} refuses this: {said}"),
-    ((Exception,), "{place} cannot be reached, or went away ({said})"),
+    ((asyncpg.PostgresError,), "PostgreSQL on {place} refuses this ({said}): see its own log"),
+    ((FileNotFoundError,), "there is no socket in {place}, or a file that the URL names is missing: correct the path"),
+    ((Exception,), "{place} cannot be reached, or went away ({said}): see whether PostgreSQL runs there, and its log"),
 )
 """By type, the first that fits."""
 
@@ -58,7 +58,7 @@ class DatabaseError(OperatorError):
 
 
 @contextmanager
-def explained(url: str, setting: str = variable("database_url")) -> Iterator[None]:
+def explained(url: str, setting: str) -> Iterator[None]:
     """Turn what comes of work with this database into DatabaseError."""
     try:
         yield
@@ -66,7 +66,7 @@ def explained(url: str, setting: str = variable("database_url")) -> Iterator[Non
         raise as_operator_error(error, url, setting) from error
 
 
-def as_operator_error(error: Exception, url: str, setting: str = variable("database_url")) -> DatabaseError:
+def as_operator_error(error: Exception, url: str, setting: str) -> DatabaseError:
     """The sentence for it."""
     parts = urlsplit(url)
     words = {

@@ -10,7 +10,7 @@ from receiver.inbound import Inbound
 from receiver.store.job import Job, Kept, KeptIn, Receipt
 from receiver.store.maintenance.rejected_quota import RejectedQuota
 from receiver.store.spool import Spool
-from receiver.store.spool_file import SpoolFull
+from receiver.store.spool_errors import SpoolFull
 from receiver.store.writer import DatabaseUnavailable, QueueFull, Writer
 from receiver.telemetry.metrics import Metrics
 

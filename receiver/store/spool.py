@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from receiver.inbound import Inbound
-from receiver.store.spool_file import REJECTED_SHARE, Depth, SpoolFile, SpoolFull
+from receiver.store.spool_errors import SpoolFull
+from receiver.store.spool_file import REJECTED_SHARE, Depth, SpoolFile
 from receiver.telemetry.limited_log import LimitedLog
 
 T = TypeVar("T")

@@ -18,9 +18,9 @@ from typing import Final
 
 import orjson
 
-from receiver.errors import OperatorError
 from receiver.inbound import Inbound
 from receiver.providers import url_path
+from receiver.store.spool_errors import SpoolFull, SpoolInUse, SpoolUnusable
 from receiver.telemetry.logs import get_logger
 from receiver.telemetry.visible import visible_json_line
 
@@ -65,14 +65,6 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 log = get_logger()
 
 
-class SpoolFull(Exception):  # noqa: N818 - it is a state of the spool, not a fault in it
-    """The spool may not grow, or the disk can't take it."""
-
-
-class SpoolInUse(OperatorError):  # noqa: N818 - the name says it
-    """Another process has this spool open."""
-
-
 @dataclass(frozen=True, slots=True)
 class Depth:
     """What is in the spool: callbacks, the arrival of the oldest, and bytes of its file."""
@@ -93,20 +85,18 @@ class Depth:
 
 
 class SpoolFile:
-    """`folder` is created if need be. Raises SpoolInUse."""
+    """`folder`, in the data folder, is created if need be. Raises SpoolInUse, SpoolUnusable."""
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder = folder
         self._max_bytes = max_bytes
         self._used_bytes = 0
-        self._lock = _lock(folder)
         try:
-            self._db = _open(folder / FILE_NAME, max_bytes)
-            self._callbacks = _count(self._db)
-        except sqlite3.DatabaseError as error:
-            self._db = _replace_broken(folder, max_bytes, error)
-            self._callbacks = 0
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = _lock(folder)
+            self._db, self._callbacks = _open_or_replace(folder, max_bytes)
+        except (OSError, sqlite3.Error) as error:
+            raise SpoolUnusable(folder, error) from error
 
     def depth(self) -> Depth:
         """Quick, however much there is."""
@@ -183,8 +173,17 @@ def _lock(folder: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
-        raise SpoolInUse(f"another receiver has the spool in {folder} open: set RECEIVER_DATA_DIR apart") from None
+        raise SpoolInUse(folder) from None
     return descriptor
+
+
+def _open_or_replace(folder: Path, max_bytes: int) -> tuple[sqlite3.Connection, int]:
+    """The file, and how many callbacks are in it."""
+    try:
+        db = _open(folder / FILE_NAME, max_bytes)
+        return db, _count(db)
+    except sqlite3.DatabaseError as error:
+        return _replace_broken(folder, max_bytes, error), 0
 
 
 def _open(file: Path, max_bytes: int) -> sqlite3.Connection:

@@ -1,12 +1,13 @@
 """What a service listens with: the callback URLs, and the ops listener."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from aiohttp import web
 
 from receiver.ingest.accept import Ingest
 from receiver.report import ProviderName
+from receiver.server.bind import BindAddress, BoundSockets, bound
 from receiver.server.listener import Listener, ops_limiter, public_limiter
 from receiver.server.tls import Tls
 from receiver.settings import Settings
@@ -18,22 +19,35 @@ from receiver.web.body import BodyLimits
 from receiver.web.signatures import Signatures
 
 
+def bound_for_ops(settings: Settings) -> AbstractAsyncContextManager[BoundSockets]:
+    """The sockets of the ops listener. Raises ListenError."""
+    return bound(BindAddress(settings.ops_host, settings.ops_port, "ops_host"), reuse_port=False)
+
+
+def bound_for_callbacks(settings: Settings) -> AbstractAsyncContextManager[BoundSockets]:
+    """The sockets of the callback listener. Raises ListenError."""
+    return bound(BindAddress(settings.host, settings.port), reuse_port=settings.reuse_port)
+
+
 @asynccontextmanager
-async def listening_for_ops(settings: Settings, state: ops.Ops, ingest: Ingest | None) -> AsyncIterator[Listener]:
+async def listening_for_ops(
+    settings: Settings, sockets: BoundSockets, state: ops.Ops, ingest: Ingest | None
+) -> AsyncIterator[Listener]:
     """The ops listener while the block runs; it takes submissions where there is an ingest for them."""
     app = web.Application(middlewares=ops_token.guards(settings))
     ops.add_routes(app, state)
     if ingest is not None:
         given = submissions.Submissions(ingest=ingest, metrics=state.metrics, limits=_body_limits(settings))
         submissions.add_routes(app, given)
-    limiter = ops_limiter(settings, state.metrics)
-    listener = Listener(app, settings, limiter, settings.ops_host, settings.ops_port, name="ops_host")
-    async with listener.open(reuse_port=False):
+    listener = Listener(app, settings, ops_limiter(settings, state.metrics), sockets)
+    async with listener.open():
         yield listener
 
 
 @asynccontextmanager
-async def listening(settings: Settings, ingest: Ingest, metrics: Metrics, tls: Tls | None) -> AsyncIterator[Listener]:
+async def listening(
+    settings: Settings, sockets: BoundSockets, ingest: Ingest, metrics: Metrics, tls: Tls | None
+) -> AsyncIterator[Listener]:
     """The listener of the callback URLs while the block runs."""
     app = web.Application()
     callbacks.add_routes(
@@ -49,9 +63,8 @@ async def listening(settings: Settings, ingest: Ingest, metrics: Metrics, tls: T
             has_trusted_client_certificate=tls.has_trusted_client_certificate if tls else None,
         ),
     )
-    limiter = public_limiter(settings, metrics)
-    listener = Listener(app, settings, limiter, settings.host, settings.port, tls.listening() if tls else {})
-    async with listener.open(reuse_port=settings.reuse_port):
+    listener = Listener(app, settings, public_limiter(settings, metrics), sockets, tls.listening() if tls else {})
+    async with listener.open():
         yield listener
 
 

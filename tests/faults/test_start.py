@@ -82,7 +82,7 @@ async def test_a_schema_that_is_behind_is_told_until_it_is_there(
 ) -> None:
     monkeypatch.setattr(preparation, "_AGAIN_S", 0.01)
     logs.configure("json", "INFO")
-    waiting = asyncio.create_task(preparation.until_ready(empty_database))
+    waiting = asyncio.create_task(preparation.until_ready(empty_database, "RECEIVER_DATABASE_URL"))
     said = ""
     async with asyncio.timeout(30):
         while "database.schema_behind" not in said:

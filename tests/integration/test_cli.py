@@ -85,7 +85,13 @@ def test_explain_knows_patterns_and_forgives_blanks():
     assert [row["code"] for row in json.loads(out)] == ["MA:*"]
 
 
-@pytest.mark.parametrize("options", [(), ("--json",), ("--provider", "nobody")])
+def test_explain_for_a_platform_that_is_none_names_those_that_are():
+    code, out, err = run("explain", "DELIVRD", "--provider", "nobody")
+    assert (code, out) == (1, "")
+    assert "huawei" in err
+
+
+@pytest.mark.parametrize("options", [(), ("--json",), ("--provider", "huawei")])
 def test_explain_of_an_unknown_code_fails_and_says_what_becomes_of_such_reports(options: tuple[str, ...]):
     code, out, err = run("explain", "NEVER-SEEN", *options)
     assert code == 1

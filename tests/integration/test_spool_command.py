@@ -89,9 +89,13 @@ async def test_who_answers_otherwise_is_told_of_too(
 
 
 async def test_an_empty_spool_is_told_and_exports_nothing(tmp_path: Path) -> None:
+    """And where there is none: the folder may be a mistyped one."""
     SpoolFile(tmp_path / "data" / "spool", 1 << 20).close()
-    for folder in (tmp_path / "data", tmp_path / "never-used"):
+    for folder, told in (
+        (tmp_path / "data", "The spool is empty.\n"),
+        (tmp_path / "mistyped", f"There is no spool in RECEIVER_DATA_DIR={tmp_path}/mistyped.\n"),
+    ):
         ended = await receiver("spool", "export", folder=tmp_path, data_dir=folder)
-        assert (ended.code, ended.out, ended.err) == (0, "", "The spool is empty.\n")
+        assert (ended.code, ended.out, ended.err) == (0, "", told)
         depth = await receiver("spool", "--json", folder=tmp_path, data_dir=folder)
         assert NOTHING.items() <= json.loads(depth.out).items()

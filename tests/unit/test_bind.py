@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from receiver.server.bind import BindAddress, ListenError, bind, format_addresses
+from receiver.server.bind import BindAddress, ListenError, bind, bound, format_addresses
 
 
 @pytest.fixture
@@ -83,3 +83,25 @@ async def test_a_name_with_addresses_of_both_kinds_is_listened_on_where_the_mach
 def _found(host: str) -> tuple[int, int, int, str, tuple[str, int]]:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return family, socket.SOCK_STREAM, 0, "", (host, 0)
+
+
+async def test_nobody_is_let_in_before_the_service_can_keep_something() -> None:
+    async with bound(BindAddress("127.0.0.1", 0), reuse_port=False) as held:
+        address = held.sockets[0].getsockname()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address)
+        held.listen()
+        socket.create_connection(address).close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address)
+
+
+async def test_who_began_to_listen_in_the_meantime_is_told_of_too() -> None:
+    """The kernel lets two have a port, of whom neither listens yet."""
+    async with bound(BindAddress("127.0.0.1", 0), reuse_port=False) as held:
+        port = held.sockets[0].getsockname()[1]
+        with (
+            socket.create_server(("127.0.0.1", port)),
+            pytest.raises(ListenError, match="set RECEIVER_PORT to a port that is free"),
+        ):
+            held.listen()

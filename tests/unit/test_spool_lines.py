@@ -7,7 +7,7 @@ from support.capture import captured_log
 from support.reports import callback
 
 from receiver.store.spool import Spool
-from receiver.store.spool_file import SpoolFull
+from receiver.store.spool_errors import SpoolFull
 
 
 async def test_what_finds_the_spool_full_is_a_few_lines(tmp_path: Path) -> None:

@@ -1,0 +1,30 @@
+"""Why the spool cannot be used, or does not take something."""
+
+from pathlib import Path
+
+from receiver.errors import OperatorError
+
+
+class SpoolFull(Exception):  # noqa: N818 - it is a state of the spool, not a fault in it
+    """The spool may not grow, or the disk can't take it."""
+
+
+class SpoolInUse(OperatorError):  # noqa: N818 - the name says it
+    """Another process has this spool open."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            f"RECEIVER_DATA_DIR={folder.parent}: another receiver has the spool in {folder} open: "
+            "stop that first, or set a folder of its own for this one"
+        )
+
+
+class SpoolUnusable(OperatorError):  # noqa: N818 - the name says it
+    """The machine does not let us have this spool."""
+
+    def __init__(self, folder: Path, error: Exception) -> None:
+        said = getattr(error, "strerror", None) or str(error)
+        super().__init__(
+            f"RECEIVER_DATA_DIR={folder.parent}: the spool in {folder} cannot be used ({said}): "
+            "see to whom it belongs, what is in its place, and whether its disk has room; or set another folder"
+        )
