@@ -36,7 +36,9 @@ async def fault_of(given: Given) -> str | None:
         return "a text that PostgreSQL does not take"
     if given.path in ENDPOINTS:
         for verdict in Verdict:
-            json.loads(ENDPOINTS[given.path].answer(verdict, job.error or "", parsed.answer_context))
+            answer = ENDPOINTS[given.path].answer(verdict, job.error or "", parsed.answer_context)
+            if "json" in ENDPOINTS[given.path].media_type:
+                json.loads(answer)
     return None
 
 

@@ -1,7 +1,6 @@
 """A running service under fire: well-formed requests with mutated bodies, and bytes that are hardly HTTP."""
 
 import asyncio
-import json
 import re
 import ssl
 import time
@@ -15,6 +14,7 @@ from typing import Final
 import aiohttp
 from support.dialects import assert_bad, assert_good, good_body
 from support.process import ServiceProcess
+from support.service import answer_of
 
 from fuzz.inputs import Inputs, media_type
 from receiver.providers import ENDPOINTS, SUBMISSIONS, url_path
@@ -84,9 +84,8 @@ async def _callbacks(fire: Fire, client: aiohttp.ClientSession, number: int) -> 
     url, headers = fire.service.url + url_path(given.path), {"Content-Type": media_type(given.path)}
     try:
         async with client.post(url, data=given.body, headers=headers, ssl=fire.tls or False) as response:
-            status, text = response.status, await response.read()
+            status, answer = response.status, await answer_of(response)
         fire.seen("callbacks", number, status, given.body)
-        answer = json.loads(text)
         assert_good(given.path, answer) if status == 200 else assert_bad(given.path, answer, busy=status == BUSY)
     except (aiohttp.ClientError, TimeoutError, AssertionError, ValueError) as error:
         fire.report("callbacks", number, f"{given.path}: {error!r}", given.body)

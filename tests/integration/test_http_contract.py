@@ -11,9 +11,20 @@ import pytest
 from support import service as services
 from support.capture import captured_log
 from support.cases import case, cases
-from support.dialects import ENDPOINT_PATHS, FORM, assert_bad, assert_good, content_type, good_body, own_name, stored
+from support.dialects import (
+    ENDPOINT_PATHS,
+    FORM,
+    assert_bad,
+    assert_good,
+    content_type,
+    good_body,
+    own_name,
+    sized_body,
+    stored,
+    tells_of,
+)
 from support.offenders import Offenders
-from support.service import Service
+from support.service import Service, answer_of
 from support.shared import shared_service
 
 from receiver import service as lifecycle
@@ -51,7 +62,7 @@ async def test_other_methods_are_told_which_ones_there_are(service: Service, pat
         async with service.client.request(method, f"{service.url}/callback/{path}") as response:
             assert response.status == 405, method
             assert {name.strip() for name in response.headers["Allow"].split(",")} == {"POST", "HEAD"}
-            assert_bad(path, await response.json())
+            assert_bad(path, await answer_of(response))
 
 
 WRONG_PATHS = [
@@ -192,10 +203,7 @@ async def test_identity_is_no_compression(service: Service) -> None:
 
 @every_url
 async def test_a_body_of_just_the_allowed_size_is_stored_and_a_larger_one_is_not(service: Service, path: str) -> None:
-    spare = MAX_BODY - len(good_body(path, "size-ok", fill=""))
-    fits = good_body(path, "size-ok", fill="y" * spare)
-    if path == "huawei/uplink":  # a message's text has a limit of its own
-        fits = good_body(path, "size-ok") + b"&more=" + b"y" * (spare - len("x&more="))
+    fits = sized_body(path, "size-ok", MAX_BODY)
     assert len(fits) == MAX_BODY
     status, _ = await service.post(f"/callback/{path}", fits)
     assert status == 200
@@ -208,7 +216,7 @@ async def test_a_body_of_just_the_allowed_size_is_stored_and_a_larger_one_is_not
 @every_url
 async def test_the_address_of_the_client_is_recorded(service: Service, path: str) -> None:
     await service.post(f"/callback/{path}", good_body(path, "address"))
-    view = "reply" if path in {"huawei/uplink", "tencent/reply"} else "delivery_report"
+    view = {"replies": "reply", "reports": "delivery_report"}[tells_of(path)]
     rows = await service.rows(f"SELECT remote_addr FROM sms.{view} ORDER BY received_at DESC LIMIT 1")
     assert [str(row["remote_addr"]) for row in rows] == ["127.0.0.1"]
 
@@ -251,7 +259,7 @@ async def test_when_nothing_can_keep_it_the_provider_is_asked_to_come_again(
                 async with client.post(url, data=large, headers=headers) as response:
                     assert response.status == 503
                     assert int(response.headers["Retry-After"]) > 0
-                    assert_bad(path, await response.json(), busy=True)
+                    assert_bad(path, await answer_of(response), busy=True)
             async with client.get(f"{listeners.ops.url}/readyz") as response:
                 assert response.status == 503
                 assert (await response.json())["status"] == "not ready"

@@ -59,7 +59,7 @@ async def service(cluster: str, template: str) -> AsyncIterator[Service]:
 async def send_everything(service: Service) -> None:
     """Every fixture, and made-up traffic of every provider with its failures, replies and rubbish."""
     for case in cases():
-        await service.post(case.path, case.body, **case.headers)
+        await service.post(case.url, case.body, **case.headers)
     for dialect in DIALECTS.values():
         plan = Plan(seed=11, count=150, ends_at=datetime.now(UTC), malformed=0.2, replies=0.5, duplicates=0.1)
         for request in requests(dialect, plan):

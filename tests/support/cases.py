@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from receiver.providers import ENDPOINTS
+
 FOLDER = Path(__file__).parent.parent / "fixtures"
 
 
@@ -17,6 +19,25 @@ class Case:
     @property
     def path(self) -> str:
         return f"/callback/{self.expected['endpoint']}"
+
+    @property
+    def query(self) -> str:
+        return str(self.expected.get("query", ""))
+
+    @property
+    def url(self) -> str:
+        """What a platform's console is given, with what the sender has added to it."""
+        return f"{self.path}?{self.query}" if self.query else self.path
+
+    @property
+    def kept_path(self) -> str:
+        """As rejected payloads name it: with the query where the endpoint reads it."""
+        return self.url if ENDPOINTS[self.expected["endpoint"]].reads_query else self.path
+
+    def assert_answered(self, answer: Any) -> None:
+        """It is the text, or has the members, that the fixture names."""
+        wanted = self.expected["answer"]
+        assert (answer if isinstance(wanted, str) else {name: answer.get(name) for name in wanted}) == wanted
 
     @property
     def headers(self) -> dict[str, str]:

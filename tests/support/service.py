@@ -8,9 +8,15 @@ from typing import Any
 
 import aiohttp
 import asyncpg
+from yarl import URL
 
 from receiver import service as lifecycle
 from receiver.settings import Settings
+
+
+async def answer_of(response: aiohttp.ClientResponse) -> Any:
+    """The JSON of an answer, or its text where it is none."""
+    return await (response.json() if response.content_type == "application/json" else response.text())
 
 
 @dataclass
@@ -25,11 +31,12 @@ class Service:
     stop: asyncio.Event
 
     async def post(self, path: str, body: bytes | str, **headers: str) -> tuple[int, Any]:
-        """Post a body; the status and the JSON of the answer."""
+        """Post a body; the status and the answer, a text where it is no JSON."""
         data = body.encode() if isinstance(body, str) else body
         skip = () if "Content-Type" in headers else ("Content-Type",)
-        async with self.client.post(self.url + path, data=data, headers=headers, skip_auto_headers=skip) as response:
-            return response.status, await response.json()
+        url = URL(self.url + path, encoded=True)
+        async with self.client.post(url, data=data, headers=headers, skip_auto_headers=skip) as response:
+            return response.status, await answer_of(response)
 
     async def rows(self, query: str, *arguments: object) -> list[dict[str, Any]]:
         return [dict(row) for row in await self.sql.fetch(query, *arguments)]

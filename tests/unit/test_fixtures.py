@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from support.cases import FOLDER, Case, cases
-from support.parsing import parsed, understood
+from support.parsing import parsed_case, understood
 
 from receiver.providers import ENDPOINTS, PROVIDERS
 from receiver.providers.base import Verdict
@@ -24,7 +24,7 @@ def column(row: Any, name: str) -> Any:
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
 def test_adapter_makes_of_it_and_answers_what_the_fixture_says(case: Case) -> None:
-    got = parsed(case.expected["endpoint"], case.body)
+    got = parsed_case(case)
     for kind in ("reports", "replies"):
         expected = case.expected.get(kind, [])
         rows = getattr(got, kind)
@@ -39,8 +39,14 @@ def test_adapter_makes_of_it_and_answers_what_the_fixture_says(case: Case) -> No
         assert case.expected["rejected"] in "; ".join(got.faults).lower()
         assert got.faults
     verdict = Verdict.GOOD if understood(got) else Verdict.NOT_UNDERSTOOD
-    answer = json.loads(ENDPOINTS[case.expected["endpoint"]].answer(verdict, "why", got.answer_context))
-    assert {name: answer.get(name) for name in case.expected["answer"]} == case.expected["answer"]
+    answer = ENDPOINTS[case.expected["endpoint"]].answer(verdict, "why", got.answer_context).decode()
+    case.assert_answered(answer if isinstance(case.expected["answer"], str) else json.loads(answer))
+
+
+def test_every_endpoint_has_one_template() -> None:
+    """The tests that go to every URL make their bodies of it."""
+    templates = [case.expected["endpoint"] for case in cases() if "template" in case.expected]
+    assert sorted(templates) == sorted(ENDPOINTS)
 
 
 def test_every_endpoint_has_a_good_fixture_and_a_bad_one() -> None:

@@ -8,22 +8,12 @@ from urllib.parse import urlencode
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.dialects import ENDPOINT_PATHS, good_body
+from support.dialects import ENDPOINT_PATHS, good_body, known_by
 from support.parsing import parse, parsed
 from support.tencent_api import pushed_reply, reply
 
 from receiver.providers.payload import as_json_text, mending, parse_form, parse_json
 from receiver.providers.tencent_pulled import REPLIES as PULLED_REPLIES
-
-KNOWN_BY = {
-    "huawei/report": {"smsMsgId", "status"},
-    "huawei/reports": {"smsMsgId", "status"},
-    "huawei/uplink": {"smsMsgId"},
-    "cloudsms/report": {"SMS_UID", "SMS_STATE", "METHOD", "TYPE"},
-    "tencent/reports": {"sid", "errmsg"},
-    "tencent/reply": set(),
-}
-"""The fields that stay as they came, or cost the item."""
 
 CHARACTERS = {"U+0000": "\0", "the first half of a pair": "\ud83d", "the other half": "\ude00"}
 BAD = pytest.mark.parametrize("bad", CHARACTERS.values(), ids=CHARACTERS)
@@ -61,7 +51,7 @@ def test_only_what_a_report_is_known_by_is_refused(path: str, bad: str) -> None:
         got = parsed(path, body)
         rows = [*got.reports, *got.replies]
         assert got.faults, "the bytes are kept beside what is stored"
-        assert (not rows) == (name in KNOWN_BY[path]), name
+        assert (not rows) == (name in known_by(path)), name
         again = parsed(path, body)
         assert [*again.reports, *again.replies] == rows, "what comes again is the same again"
         for row in rows:
