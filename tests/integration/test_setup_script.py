@@ -88,9 +88,11 @@ async def test_from_nothing_to_a_service_that_runs_as_the_writer(bare: str, tmp_
 
         await eventually(rounds_are_done)
 
-    for command in (["list"], ["replay"], ["purge", "--yes"], ["list", "--replayed"]):
+    for command in (["list"], ["replay"], ["purge", "--yes"]):
         done = await receiver("rejected", *command, folder=tmp_path, database_url=writer)
         assert (done.code, done.err) == (0, "")
+    none_left = await receiver("rejected", "list", "--replayed", folder=tmp_path, database_url=writer)
+    assert (none_left.code, none_left.err) == (0, "There are no such payloads.\n")
     await administrate(writer, "SELECT sms_data.make_room_for_rejected(1)")
     async with connected(as_role(bare, "sms_dashboard")) as dashboard:
         assert await dashboard.fetchval("SELECT count(*) FROM sms.message") == 1
