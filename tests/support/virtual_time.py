@@ -33,6 +33,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._clock.now
 
+    def advance(self, seconds: float) -> None:
+        """Without running anything."""
+        self._clock.now += seconds
+
 
 def in_virtual_time(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
     """Run a test in a loop of its own; tasks that it leaves behind are cancelled."""
@@ -58,3 +62,10 @@ async def _ended(tasks: set[asyncio.Task[Any]]) -> None:
 def now() -> float:
     """Seconds since the test began."""
     return asyncio.get_running_loop().time()
+
+
+def oversleep(seconds: float) -> None:
+    """The clock goes on while a callback is at work, as on a machine that is busy."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    loop.advance(seconds)
