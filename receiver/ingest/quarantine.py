@@ -125,7 +125,7 @@ class Quarantine:
         late: list[RowId] = []
         for piece in job.parts(rows, PART_BYTES):
             try:
-                written.add(await self._durable.write(piece, self.write))
+                written.add(await self._durable.write_rows(piece, self.write))
             except DatabaseUnavailable:
                 if piece.error is not None:  # the body itself: it has nowhere else to go
                     raise

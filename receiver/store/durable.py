@@ -100,12 +100,13 @@ class DurableStore:
 
     async def write(self, job: Job, write: Write) -> Receipt:
         """Write the job, and what the database refuses of it as a rejected payload."""
-        if is_plain(job):
-            receipt = await write(job)
-        else:
-            receipt = await self._write_admitted(job, write)
+        receipt = await self.write_rows(job, write)
         await self.reject(job, receipt, write)
         return receipt
+
+    async def write_rows(self, job: Job, write: Write) -> Receipt:
+        """Write the job; the caller keeps as rejected what the database refuses of it, or of all pieces of it."""
+        return await (write(job) if is_plain(job) else self._write_admitted(job, write))
 
     async def reject(self, job: Job, receipt: Receipt, write: Write) -> None:
         """Keep the body as rejected where the database refused some of its rows."""

@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 
 from receiver.ingest.drain import Drain
 from receiver.ingest.quarantine import Quarantine
+from receiver.store import postgres
+from receiver.store.database import Connect
 from receiver.store.durable import DurableStore
 from receiver.store.spool import Spool
 from receiver.store.writer import Writer
@@ -14,11 +16,17 @@ from receiver.telemetry.metrics import Metrics
 
 @asynccontextmanager
 async def draining(
-    url: str, writer: Writer, spool: Spool, metrics: Metrics, *, timeout_s: float = 20.0
+    url: str,
+    writer: Writer,
+    spool: Spool,
+    metrics: Metrics,
+    *,
+    timeout_s: float = 20.0,
+    connect: Connect = postgres.connect,
 ) -> AsyncIterator[DurableStore]:
     """A keeper whose spool is drained while the block runs."""
     keeper = DurableStore(writer, spool, metrics, deadline_s=20.0)
-    quarantine = Quarantine(url, keeper, spool, metrics, timeout_s=timeout_s)
+    quarantine = Quarantine(url, keeper, spool, metrics, timeout_s=timeout_s, connect=connect)
     running = asyncio.create_task(Drain(keeper, writer, spool, metrics, quarantine).run())
     try:
         yield keeper

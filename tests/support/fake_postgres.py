@@ -37,7 +37,8 @@ class FakePostgres:
     """`groups` are the messages that each commit brought reports or submissions of.
 
     `faults` are met one after another, each by one transaction; `of_everything` by all, those `of_` something by each
-    transaction that has it. `known` says whether a message has room for a report.
+    transaction that has it. With more than `most_rows` reports a transaction never ends. `known` says whether a message
+    has room for a report.
     """
 
     of_code: dict[str, Fault] = field(default_factory=dict)
@@ -47,6 +48,7 @@ class FakePostgres:
     of_everything: Fault | None = None
     faults: list[Fault] = field(default_factory=list)
     takes_s: float = 0.0
+    most_rows: int | None = None
     prepares: bool = True
     commits: bool = True
     known: Callable[[str], bool] = lambda _message: True
@@ -156,7 +158,10 @@ class FakeConnection:
         return [{"reply_id": reply_id} for reply_id in new]
 
     async def _store_reports(self, messages: str, reports: str, _given: int, _most: int, _timeout_ms: int) -> Any:
-        for report in json.loads(reports):
+        given = json.loads(reports)
+        if self._server.most_rows is not None and len(given) > self._server.most_rows:
+            await asyncio.sleep(1_000_000)
+        for report in given:
             await _meet(self._server.of_code.get(report["code"]))
         for message in json.loads(messages):
             for row_id in message["seen"]:
@@ -170,9 +175,11 @@ class FakeConnection:
 
     async def _insert(self, table: str, columns: tuple[tuple[Any, ...], ...]) -> None:
         if table == "rejected":
-            for error, body in _rejected(columns):
+            for row_id, error, body in _rejected(columns):
                 await _meet(self._server.of_error.get(error))
-                self._open().rejected.append((body, error))
+                if self._server.is_new(row_id):
+                    self._open().ids.add(row_id)
+                    self._open().rejected.append((body, error))
         self._open().inserted += [table] * len(columns[0])
 
     def _open(self) -> _Transaction:
@@ -199,8 +206,8 @@ class Prepared:
         return rows
 
 
-def _rejected(columns: tuple[tuple[Any, ...], ...]) -> Iterator[tuple[str, bytes]]:
-    return zip(columns[4], columns[6], strict=True)
+def _rejected(columns: tuple[tuple[Any, ...], ...]) -> Iterator[tuple[str, str, bytes]]:
+    return zip(columns[0], columns[4], columns[6], strict=True)
 
 
 async def _meet(fault: Fault | None) -> None:

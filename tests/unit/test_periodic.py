@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import asyncpg
 import pytest
@@ -68,7 +69,7 @@ async def test_rounds_run_at_once_and_then_at_intervals():
 async def test_with_jitter_no_pause_is_far_from_the_interval_and_no_two_are_alike():
     rounds = Rounds()
     await let(rounds, 2_000, jitter=0.1)
-    pauses = [later - earlier for earlier, later in zip(rounds.began, rounds.began[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in pairwise(rounds.began)]
     assert all(90 <= pause <= 110 for pause in pauses)
     assert len(set(pauses)) == len(pauses) > 10
 
