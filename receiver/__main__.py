@@ -1,11 +1,11 @@
-"""The way in, of `receiver` and of `python -m receiver`."""
+"""Entry point of `receiver` and of `python -m receiver`."""
 
 from receiver import interrupt
 
 
 def main() -> None:
-    """Run the command that the arguments name."""
-    interrupt.ends_at_once()
+    """Run the command in the arguments."""
+    interrupt.exit_on_sigint()
     from receiver.cli import main as command  # noqa: PLC0415 - Ctrl-C may come while it is imported
 
     command(prog_name="receiver")

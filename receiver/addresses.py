@@ -1,4 +1,4 @@
-"""IP addresses as people, headers and sockets write them, and networks that hold them."""
+"""IP addresses as settings, headers and sockets write them, and sets of networks."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 _MAPPED_BITS: Final = 96
-"""Bits of `::ffff:0:0/96`, before the IPv4 address that is mapped (RFC 4291, section 2.5.5.2)."""
+"""Prefix length of `::ffff:0:0/96`, the IPv4-mapped addresses (RFC 4291, section 2.5.5.2)."""
 
 _SITE_BITS: Final = 64
-"""The least that one site has of IPv6: whoever has one address of it has all (RFC 4291, section 2.5.1)."""
+"""Prefix length of the smallest IPv6 site: one client controls all of its addresses (RFC 4291, section 2.5.1)."""
 
-_ANYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound here
-"""What is listened on for all addresses of a machine, by an address that it surely has."""
+_WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound here
+"""Wildcard address of a listener → an address at which this machine reaches it."""
 
-_REMEMBERED: Final = 2_048
+_CACHE_SIZE: Final = 2_048
 
 
 def parse_address(text: str) -> Address | None:
-    """The address, an IPv4-mapped one as IPv4; None for what is none, or has a zone (`fe80::1%eth0`)."""
+    """The address, an IPv4-mapped one as IPv4; None for other text, and for a zone (`fe80::1%eth0`)."""
     try:
         address = ip_address(text)
     except ValueError:
@@ -33,13 +33,13 @@ def parse_address(text: str) -> Address | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches what listens there: a name or an address, as in a setting."""
+    """Whether a listener on `host`, a name or an address, is reachable from this machine alone."""
     address = parse_address(host)
     return host == "localhost" if address is None else address.is_loopback
 
 
 def parse_network(text: str) -> Network:
-    """`10.0.0.0/8`, `2001:db8::/32` or one address; an IPv4-mapped network as IPv4. ValueError says what is wrong."""
+    """`10.0.0.0/8`, `2001:db8::/32` or one address; an IPv4-mapped network as IPv4. Raises ValueError."""
     network = ip_network(text)
     mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
     if mapped is not None and network.prefixlen >= _MAPPED_BITS:
@@ -48,7 +48,7 @@ def parse_network(text: str) -> Network:
 
 
 def socket_address(peer: object) -> str | None:
-    """The address of a socket's name, as text without a zone, an IPv4-mapped one as IPv4; None where it has none."""
+    """The IP address in a socket's name, without a zone, an IPv4-mapped one as IPv4; None for other sockets."""
     if not isinstance(peer, tuple) or not peer:
         return None
     host = str(peer[0])
@@ -59,14 +59,14 @@ def socket_address(peer: object) -> str | None:
 
 
 def url_of(host: str, port: int, *, scheme: str = "http") -> str:
-    """Where a listener is asked, by who is on its machine: an IPv6 address in brackets (RFC 3986, section 3.2.2)."""
-    name = _ANYWHERE.get(host, host)
+    """A listener's URL from this machine, an IPv6 address in brackets (RFC 3986, section 3.2.2)."""
+    name = _WILDCARDS.get(host, host)
     return f"{scheme}://[{name}]:{port}" if ":" in name else f"{scheme}://{name}:{port}"
 
 
-@lru_cache(maxsize=_REMEMBERED)
+@lru_cache(maxsize=_CACHE_SIZE)
 def client_key(address: str) -> str:
-    """What counts as one client: an IPv4 address, or the /64 of an IPv6 one."""
+    """Key under which a client is counted: an IPv4 address, or the /64 of an IPv6 one."""
     if ":" not in address:
         return address
     return str(ip_network((address, _SITE_BITS), strict=False))
@@ -74,13 +74,13 @@ def client_key(address: str) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Networks:
-    """Addresses by the networks that they are in; compared by identity, which makes it a quick key of a cache."""
+    """A set of networks; compared by identity, which makes it a cheap cache key."""
 
     networks: tuple[Network, ...] = ()
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> "Networks":
-        """Raises ValueError."""
+        """From texts as in a setting. Raises ValueError."""
         return cls(tuple(parse_network(text) for text in texts))
 
     def __contains__(self, address: Address) -> bool:
@@ -90,11 +90,11 @@ class Networks:
         return bool(self.networks)
 
     def has(self, address: str | None) -> bool:
-        """The same for an address as text; nowhere is in no network."""
+        """As `in`, for an address as text; None is in no network."""
         return address is not None and _has(self, address)
 
 
-@lru_cache(maxsize=_REMEMBERED)
+@lru_cache(maxsize=_CACHE_SIZE)
 def _has(networks: Networks, address: str) -> bool:
     parsed = parse_address(address)
     return parsed is not None and parsed in networks

@@ -1,5 +1,5 @@
-"""The one base of every error that whoever runs this can mend."""
+"""The base class of every error that an operator can fix."""
 
 
 class OperatorError(Exception):
-    """Its text is what a terminal shows: which setting, its value (never a secret), and what to do."""
+    """The text is shown in the terminal: it names the setting, its value (never a secret) and the remedy."""

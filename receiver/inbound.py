@@ -1,4 +1,4 @@
-"""One callback as it came in: what is parsed now, or spooled and parsed later, with the same outcome."""
+"""One callback as it was received: parsed now, or spooled and parsed later with the same outcome."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,10 +8,10 @@ from datetime import datetime
 class Inbound:
     """A request whose body was read to its end.
 
-    `path` is what follows `/callback/`, without a token, and `query` what follows the `?` where the endpoint reads it,
-    percent-encoded and in ASCII. `received_at` is aware, by our own clock; `remote_addr` an IP
-    address as text, None where there is none. `correlation` is what the sending application gave with a submission.
-    With a `skip_parsing_reason` the body is not to be understood, only to be kept as rejected for this reason.
+    `path` is the part after `/callback/`, without a token; `query` the part after the `?` if the endpoint reads it,
+    percent-encoded ASCII. `received_at` is aware, by our own clock; `remote_addr` an IP address as text, or None.
+    `correlation` is the sending application's own id for a submission. With a `skip_parsing_reason` the body is not
+    parsed but kept as rejected, for this reason.
     """
 
     path: str
@@ -26,5 +26,5 @@ class Inbound:
 
     @property
     def target(self) -> str:
-        """Path and query in one text, as they are kept beside the body."""
+        """Path and query in one text, as stored beside the body."""
         return f"{self.path}?{self.query}" if self.query else self.path

@@ -1,23 +1,23 @@
-"""Ctrl-C: ends a command at once and without a word, but for where something has to be closed first (`signals`).
+"""Ctrl-C: ends a command at once and silently, unless it has something to close first (`signals`).
 
-The first of our modules that a process imports: the fewer it imports itself, the sooner Ctrl-C is in its hands.
+A process imports this module of ours first: the fewer it imports itself, the sooner Ctrl-C is handled.
 """
 
 import os
 import signal
 
 EXIT_CODE = 130
-"""128 and the number of SIGINT, as shells say it."""
+"""128 plus the number of SIGINT, the convention of shells."""
 
 
-def ends_at_once() -> None:
-    """From now on, while modules are still being imported too; a process that was told to ignore it goes on to."""
+def exit_on_sigint() -> None:
+    """Exit on SIGINT from now on, during imports too, unless the process was started with SIGINT ignored."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, leave)
+        signal.signal(signal.SIGINT, exit_now)
 
 
-def leave(*_signal: object) -> None:
-    """Not by an exception: one that meets an import or a callback is printed, traceback and all, and lost."""
+def exit_now(*_signal: object) -> None:
+    """Exit without an exception: one raised in an import or a callback is printed with its traceback, and lost."""
     if os.isatty(2):
         os.write(2, b"\n")  # behind the terminal's own ^C
     os._exit(EXIT_CODE)

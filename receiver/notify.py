@@ -1,4 +1,4 @@
-"""What a service manager is told of us, by sd_notify(3): so `systemctl restart` returns once the next one listens."""
+"""State changes for a service manager, by sd_notify(3): `systemctl restart` returns once the new process listens."""
 
 import os
 import socket
@@ -10,7 +10,7 @@ _TIMEOUT_S: Final = 1.0
 
 
 def notify(state: Literal["READY=1", "STOPPING=1"]) -> None:
-    """Tell the manager that started us, if one did and wants to know. That it can't be told stops nothing."""
+    """Notify the service manager, if there is one. A failure to do so is ignored."""
     address = os.environ.get(_VARIABLE, "")
     if not address.startswith(("/", "@")):
         return

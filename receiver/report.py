@@ -1,4 +1,4 @@
-"""The normalised schema: what every platform's dialect is turned into (design, section 3)."""
+"""The normalised schema, common to all platforms (design, section 3)."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -43,7 +43,7 @@ RANK: Final[dict[Status, int]] = {
     Status.REJECTED: 4,
     Status.DELIVERED: 5,
 }
-"""Which of two reports about one segment says more. `unknown` is a code that nobody understood."""
+"""Precedence among reports about one segment, the greatest wins. `unknown`: a code that is not in the catalogue."""
 
 FINAL: Final = frozenset(status for status, rank in RANK.items() if rank >= RANK[Status.EXPIRED])
 """The states after which no other state follows."""
@@ -74,19 +74,19 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What one packet says of all its reports: stored once, and shown in each of them.
+    """The fields that all reports of one packet share: stored once, and shown in each of them.
 
-    `raw` is a JSON object, the fields beside the reports; `context` is as in DeliveryReport.
+    `raw` is a JSON object of the fields beside the reports; `context` is as in DeliveryReport.
     """
 
     raw: str
     context: str | None
 
     envelope_id: RowId = field(init=False)
-    """The identity of its content."""
+    """A hash of `raw`."""
 
     def __post_init__(self) -> None:
-        """Once, and not for each report."""
+        """Compute the id once, and not for each report."""
         object.__setattr__(self, "envelope_id", content_id(self.raw))
 
 
@@ -126,18 +126,18 @@ class DeliveryReport:
     sequence: int = 0
 
     happened: str = field(init=False)
-    """`happened_at` as ISO 8601 in UTC, or the empty string: texts of this form sort as their times do."""
+    """`happened_at` as ISO 8601 in UTC, which sorts in order of time, or the empty string."""
 
     report_id: RowId = field(init=False)
-    """The report's identity: the same report, sent again or by another way, has the same id.
+    """The report's identity: the same report, sent again or fetched by another API, has the same id.
 
-    Everything the provider says that matters is in it; what we derive (status, reason, country, sequence) is not, so
-    that a better catalogue does not turn an old report into a new one; nor is what changes from push to push (a
-    packet's serial number, the time of the push).
+    The provider's own statements go into it. Derived fields (status, reason, country, sequence) do not, or a better
+    catalogue would make a new report of an old one; nor do fields that change from push to push (a packet's serial
+    number, the time of the push).
     """
 
     def __post_init__(self) -> None:
-        """Name the report once: every step on its way to the database asks for the name."""
+        """Compute the id once: every later step uses it."""
         if not 0 <= self.sequence <= MAX_SEQUENCE:
             raise ValueError(f"the sequence {self.sequence} is not between 0 and {MAX_SEQUENCE}")
         happened = self.happened_at.astimezone(UTC).isoformat() if self.happened_at else ""
@@ -174,10 +174,10 @@ class Reply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """What a platform answered when one message was handed to it: it took the message (`enroute`) or refused it.
+    """A platform's answer to the submission of one message: accepted for delivery (`enroute`) or `rejected`.
 
-    `fee` counts the segments that are charged for. `submitted_at` is None where the answer does not tell. The rest is
-    as in DeliveryReport.
+    `fee` is the number of charged segments. `submitted_at` is None if the answer has no time. The rest is as in
+    DeliveryReport.
     """
 
     provider: ProviderName
@@ -198,11 +198,11 @@ class Submission:
 
     @property
     def submission_id(self) -> RowId:
-        """The submission's identity: the same answer, handed over again, has the same id."""
+        """The submission's identity: the same answer, posted again, has the same id."""
         return content_id("submission", self.provider, self.message_id, self.recipient_key, self.code)
 
 
 def content_id(*parts: str) -> RowId:
-    """A 128-bit name for these texts; a length before each keeps ("a", "bc") apart from ("ab", "c")."""
+    """A 128-bit hash of these texts; the length before each keeps ("a", "bc") apart from ("ab", "c")."""
     text = "".join([f"{len(part)}:{part}" for part in parts])
     return RowId(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest())

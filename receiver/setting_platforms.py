@@ -1,6 +1,6 @@
-"""Settings that say something of platforms: one way to write them, and every name is that of a platform.
+"""Settings keyed by platform: one parser, and a check that every key is a platform's name.
 
-A mistyped name would protect nothing, or leave a platform out of what was meant for it: so it stops the start.
+A mistyped name would leave a platform unprotected, so it stops the start.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +19,7 @@ _PLATFORMS: Final = frozenset(provider.name for provider in PROVIDERS)
 
 
 def _pairs(kind: str) -> Callable[[object], object]:
-    """Makes `a=x,a=y,b=z` into {"a": ("x", "y"), "b": ("z",)}; `kind` is what stands behind a name."""
+    """Parser of `a=x,a=y,b=z` into {"a": ("x", "y"), "b": ("z",)}; `kind` names the values in error texts."""
 
     def parse(value: object) -> object:
         if not isinstance(value, str):
@@ -36,7 +36,7 @@ def _pairs(kind: str) -> Callable[[object], object]:
 
 
 def _single(kind: str, advice: str) -> Callable[[object], object]:
-    """The same where a platform has one value: {"a": "x", "b": "z"}."""
+    """As `_pairs`, with one value per platform: {"a": "x", "b": "z"}."""
     parse = _pairs(kind)
 
     def parse_single(value: object) -> object:
@@ -72,7 +72,7 @@ def _check_push_keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         parts = key.get_secret_value().split(":", 2)
         if len(parts) != len(("platform", "access", "secret")) or not all(part.strip() for part in parts):
             raise ValueError(f"key pair {number} of {len(keys)} is not platform:access:secret")
-        # What stands in the name's place is not quoted: it may be the secret.
+        # The text in the name's place is not quoted: it may be the secret.
         if parts[0] not in VERIFIERS:
             raise ValueError(
                 f"key pair {number} of {len(keys)} is of no platform whose signatures can be checked; "

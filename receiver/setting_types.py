@@ -1,4 +1,4 @@
-"""The types of the settings: how each is written in an environment variable, and what of it is refused."""
+"""The types of the settings: parsing from an environment variable, and validation."""
 
 import re
 from ipaddress import IPv4Network, IPv6Network
@@ -106,7 +106,7 @@ def _check_public_url(url: str | None) -> str | None:
 
 
 def _has_hosts(url: str) -> bool:
-    """Whether what stands for the hosts can be hosts: one or several, each with a port or without."""
+    """Whether the URL's authority is one or several hosts, comma-separated, each with a port or without."""
     try:
         hosts = urlsplit(url).netloc.rpartition("@")[2]
     except ValueError:

@@ -38,29 +38,29 @@ ENV_FILE: Final = ".env"
 MIB: Final = 1024 * 1024
 
 _PLACEHOLDER: Final = "CHANGE-ME"
-"""In `deploy/`, where a value is the operator's to choose."""
+"""Stands in `deploy/` for a value that the operator has to choose."""
 
 _VALUE_MAX: Final = 60
-"""Characters of a wrong value that are told."""
+"""Most characters of a wrong value in an error text."""
 
-_LEAST_HIDDEN: Final = 8
-"""A shorter password may be a word that stands elsewhere too; in a URL it is hidden all the same (`masking`)."""
+_MIN_MASKED: Final = 8
+"""A shorter password may be an ordinary word of the log; in a URL it is masked all the same (`masking`)."""
 
 
 M = TypeVar("M", bound=BaseSettings)
 
 
 class SettingsError(OperatorError):
-    """A setting that cannot be used: names its environment variable, and never a secret's value."""
+    """An unusable setting; the text names its environment variable, and never a secret's value."""
 
 
 def default_data_dir() -> Path:
-    """The user's data folder. Root's is no good: the embedded PostgreSQL runs as a user who cannot reach it."""
+    """The user's data folder; not root's, which the account of the embedded PostgreSQL cannot reach."""
     return Path("/var/lib/receiver") if os.geteuid() == 0 else user_data_path("receiver", appauthor=False)
 
 
 class FromEnvironment(BaseSettings):
-    """What is read from the environment and `.env`. An empty variable counts as one that is not set."""
+    """Base of settings that are read from the environment and `.env`. An empty variable counts as unset."""
 
     model_config = SettingsConfigDict(
         env_file=ENV_FILE,
@@ -73,15 +73,15 @@ class FromEnvironment(BaseSettings):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _filled_in(cls, value: object) -> object:
-        """Examples are public: a secret that is still theirs is none."""
+    def _reject_placeholder(cls, value: object) -> object:
+        """Refuse placeholders: the examples are public, so a secret copied from them is none."""
         if isinstance(value, str) and _PLACEHOLDER in value.upper():
             raise ValueError(f"still says {_PLACEHOLDER}, as the example does: put a value of your own there")
         return value
 
 
 class Settings(FromEnvironment):
-    """Every setting; `load` reads them."""
+    """Every setting; read by `load`."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX)
 
@@ -201,40 +201,40 @@ class Settings(FromEnvironment):
 
     @property
     def database_setting(self) -> str:
-        """Where the database's URL comes from, for an error: the variable, and its value where it is no secret."""
+        """The setting behind the database's URL, for error texts: the variable, with its value if that is no secret."""
         return variable("database_url") if self.database_url else f"{variable('data_dir')}={self.data_dir}"
 
     def secrets_by_access(self, platform: str) -> dict[str, str]:
-        """The key pairs of one platform's pushes."""
+        """The key pairs of one platform's pushes: access key → secret."""
         pairs = [key.get_secret_value().split(":", 2) for key in self.push_keys]
         return {access: secret for name, access, secret in pairs if name == platform}
 
     def secrets(self) -> list[str]:
-        """What must not be in a log, wherever it stands: for `logs.configure`, in every command."""
+        """Every secret in the settings, for `logs.configure` to mask, in every command."""
         password = urlsplit(self.database_url.get_secret_value()).password if self.database_url else None
         passwords = {password, unquote(password)} if password else set()
         return [
             *(token.get_secret_value() for token in self.callback_tokens),
             *((self.ops_token.get_secret_value(),) if self.ops_token else ()),
             *(key.get_secret_value().split(":", 2)[2] for key in self.push_keys),
-            *(password for password in passwords if len(password) >= _LEAST_HIDDEN),
+            *(password for password in passwords if len(password) >= _MIN_MASKED),
         ]
 
     @model_validator(mode="after")
-    def _two_ports(self) -> Self:
+    def _check_ports(self) -> Self:
         if self.port == self.ops_port != 0:
             raise ValueError(f"{PREFIX}PORT and {PREFIX}OPS_PORT must differ: both are {self.port}")
         return self
 
     @model_validator(mode="after")
-    def _room_for_a_body(self) -> Self:
-        """An instance keeps a sixteenth of the bound before it looks again (store/maintenance/rejected_quota.py)."""
+    def _check_rejected_bytes(self) -> Self:
+        """An instance checks the quota after each sixteenth of it (store/maintenance/rejected_quota.py)."""
         if self.rejected_max_bytes < 20 * self.max_body_bytes:
             raise ValueError(f"{PREFIX}REJECTED_MAX_BYTES must be at least twenty times {PREFIX}MAX_BODY_BYTES")
         return self
 
     @model_validator(mode="after")
-    def _whole_pairs(self) -> Self:
+    def _check_tls_files(self) -> Self:
         certificates, keys = len(self.tls_certificate), len(self.tls_key)
         if certificates != keys:
             names = f"{PREFIX}TLS_CERTIFICATE and {PREFIX}TLS_KEY"
@@ -250,19 +250,19 @@ def variable(name: str) -> str:
 
 
 def load() -> Settings:
-    """The settings of this process; the environment goes before `.env`. Raises SettingsError."""
+    """The settings of this process; the environment overrides `.env`. Raises SettingsError."""
     return read(Settings)
 
 
 def read(model: type[M]) -> M:
-    """The same for any that are read from there. Raises SettingsError, with variables' names and no secret's value."""
+    """Settings of this model, from the same places. Raises SettingsError, with variables' names and no secrets."""
     try:
         return model()
     except ValidationError as error:
         message = "; ".join(_problem(model, one["loc"], one["msg"], one["input"]) for one in error.errors())
     except (OSError, UnicodeDecodeError) as error:
         message = f"the file {ENV_FILE} cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}"
-    # Raised out here so that what pydantic knows, the value with it, does not hang on to the error.
+    # Raised out here, without pydantic's error as its context: that one holds the value.
     raise SettingsError(message)
 
 
@@ -286,9 +286,9 @@ def _quoted(model: type[BaseSettings], name: str, said: str, value: object) -> s
 
 
 def unknown_variables(environ: Mapping[str, str] | None = None, *, known: Iterable[str] = ()) -> list[str]:
-    """The `RECEIVER_*` names that are no setting, sorted; without `environ`, of this process and its `.env`.
+    """The `RECEIVER_*` variables that are no setting, sorted; by default those of this process and its `.env`.
 
-    `known` are settings that stand elsewhere.
+    `known` are variables of settings outside `Settings`.
     """
     if environ is None:
         in_file = DotEnvSettingsSource(Settings).env_vars

@@ -1,8 +1,7 @@
-"""What a signal asks of a process that has something to put in order first.
+"""Signals of processes that have to clean up before they end.
 
-SIGTERM and SIGINT stop it in good order, and so does SIGHUP where it means that the terminal has gone. To a daemon,
-which has none, and under nohup it says that files are to be read again. SIGINT while it stops says that somebody has
-waited for long enough.
+SIGTERM and SIGINT ask for a graceful shutdown, and so does SIGHUP where it means that the terminal has closed. In a
+daemon, which has no terminal, and under nohup SIGHUP means: reload files. A SIGINT during the shutdown cuts it short.
 """
 
 import asyncio
@@ -18,33 +17,33 @@ from receiver.telemetry.logs import get_logger
 T = TypeVar("T")
 
 _TERMINAL: Final = "/dev/tty"
-"""Whatever terminal controls the process, if any (POSIX, Base Definitions, section 10.1)."""
+"""The controlling terminal of the process, if any (POSIX, Base Definitions, section 10.1)."""
 
-_SHELL: Final = 128
-"""What shells add to a signal's number for the exit code of who ended by it."""
+_SHELL_SIGNAL_BASE: Final = 128
+"""Shells add this to a signal's number for the exit code of a process that it ended."""
 
-_ONE_KEY_S: Final = 0.3
-"""A Ctrl-C may come twice: a parent passes on what the terminal has sent us too, and so may uvloop."""
+_DEBOUNCE_S: Final = 0.3
+"""One Ctrl-C may arrive twice: a parent forwards a signal that the terminal sent to us too, and so may uvloop."""
 
-_PATIENCE: Final = 2
-"""Signals that a command answers by cleaning up; the next one is somebody who will not wait for that."""
+_CLEANUP_SIGNALS: Final = 2
+"""So many signals interrupt a command with cleanup; the next one ends it at once."""
 
 log = get_logger()
 
 
 class Interrupted(Exception):  # noqa: N818 - nothing failed
-    """The work was given up because a signal asked for it."""
+    """A signal cancelled the work."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
-        self.exit_code = _SHELL + number
+        self.exit_code = _SHELL_SIGNAL_BASE + number
 
 
 class Ending:
-    """When to stop a service: `asked` is set by a signal, or by whoever else knows. Made in the service's own task.
+    """Shutdown of a service: `asked` is set by a signal, or by the service itself. Create it in the service's task.
 
-    Before `started`, and when SIGINT comes while it stops, the task is cancelled: what it has begun is still undone,
-    but whatever it waits for at the moment is waited for no more.
+    A signal before `started`, and a SIGINT during the shutdown, cancel the task: its cleanup still runs, but its
+    current wait ends.
     """
 
     def __init__(self) -> None:
@@ -57,29 +56,29 @@ class Ending:
         self._loop = asyncio.get_running_loop()
         self._hangup_stops = hangup_stops()
         for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._ask, number)
+            self._loop.add_signal_handler(number, self._on_signal, number)
         if self._hangup_stops:
-            self._loop.add_signal_handler(signal.SIGHUP, self._ask, signal.SIGHUP)
+            self._loop.add_signal_handler(signal.SIGHUP, self._on_signal, signal.SIGHUP)
         else:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def started(self, reload: Callable[[], object]) -> None:
-        """From now on the service stops in good order; `reload` is for a SIGHUP that does not stop it."""
+        """Stop gracefully from now on; a SIGHUP that does not stop the service calls `reload`."""
         self._is_starting = False
         if not self._hangup_stops:
             self._loop.add_signal_handler(signal.SIGHUP, reload)
 
-    def _ask(self, number: signal.Signals) -> None:
-        """A closed terminal sends its SIGHUP several times: only a second SIGINT means hurry."""
+    def _on_signal(self, number: signal.Signals) -> None:
+        """Begin the shutdown. A closed terminal repeats its SIGHUP, so only a second SIGINT cuts the shutdown short."""
         if not self.asked.is_set():
             log.info("service.asked_to_stop", signal=number.name)
             self.asked.set()
             self._asked_at = self._loop.time()
             if self._is_starting:
                 self._cancel()
-        elif number == signal.SIGINT and self._loop.time() - self._asked_at > _ONE_KEY_S:
+        elif number == signal.SIGINT and self._loop.time() - self._asked_at > _DEBOUNCE_S:
             log.warning("service.hurried", advice="requests and calls under way are not waited for")
-            self.exit_code = _SHELL + number
+            self.exit_code = _SHELL_SIGNAL_BASE + number
             self._cancel()
 
     def _cancel(self) -> None:
@@ -89,38 +88,38 @@ class Ending:
 
 
 async def interruptible(work: Coroutine[Any, Any, T]) -> T:
-    """The result of a command's work, which a signal cancels, so that it can clean up. Raises Interrupted.
+    """The result of a command's work; a signal cancels it, and it can clean up. Raises Interrupted.
 
-    A second Ctrl-C waits no more for what the cleaning up waits for, a third one for nothing.
+    A second Ctrl-C cancels the cleanup's current wait, a third one ends the process.
     """
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    came: list[int] = []
-    last = -_ONE_KEY_S
+    received: list[int] = []
+    last = -_DEBOUNCE_S
 
-    def ask(number: int) -> None:
+    def on_signal(number: int) -> None:
         nonlocal last
         since, last = loop.time() - last, loop.time()
-        if came and (number != signal.SIGINT or since < _ONE_KEY_S):
+        if received and (number != signal.SIGINT or since < _DEBOUNCE_S):
             return
-        came.append(number)
-        if len(came) > _PATIENCE:
-            interrupt.leave()
+        received.append(number)
+        if len(received) > _CLEANUP_SIGNALS:
+            interrupt.exit_now()
         if task is not None:
             task.cancel()
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
-            loop.add_signal_handler(number, partial(ask, number))
+            loop.add_signal_handler(number, partial(on_signal, number))
     try:
         return await work
     except asyncio.CancelledError:
-        if not came:
+        if not received:
             raise
-        raise Interrupted(came[0]) from None
+        raise Interrupted(received[0]) from None
 
 
 def hangup_stops() -> bool:
-    """Whether SIGHUP is the end: a terminal controls us, and we were not started to outlive it (nohup)."""
+    """Whether SIGHUP means the end: there is a controlling terminal, and SIGHUP is not ignored (nohup)."""
     return signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN and _has_terminal()
 
 

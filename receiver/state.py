@@ -1,7 +1,7 @@
-"""The state of a message: the merge of its reports, whatever their order and however often they come.
+"""The state of a message: the merge of its reports, independent of their order and of repetitions.
 
 Design, section 3. `sms_data.merge_parts` and `sms_data.message_state` in the migrations are the same rule in SQL;
-a property test holds the two together.
+a property test compares the two.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,11 +11,11 @@ from typing import Final, NamedTuple
 from receiver.report import FINAL, MAX_SEGMENTS, RANK, DeliveryReport, Reason, Status
 
 WHOLE_MESSAGE: Final = 0
-"""The key of reports that name no segment: they speak for every segment of the message."""
+"""The key of reports without a segment number: they apply to every segment of the message."""
 
 
 SUBMITTED: Final = -1
-"""The key of what the platform answered to the submission: it speaks for every segment too, but is no report."""
+"""The key of the platform's answer to the submission: it applies to every segment too, but is no report."""
 
 
 class SegmentState(NamedTuple):
@@ -34,13 +34,11 @@ class SegmentState(NamedTuple):
 
 
 Parts = Mapping[int, SegmentState]
-"""By segment number, from 1; under WHOLE_MESSAGE the reports without one, under SUBMITTED what the platform said when
-the message was handed in.
-"""
+"""By segment number, from 1, or WHOLE_MESSAGE, or SUBMITTED."""
 
 
 class MessageState(NamedTuple):
-    """What became of a message. `segments` is how many it has as far as anybody said."""
+    """The state of a message. `segments` is the greatest number of segments that any report gave."""
 
     status: Status
     reason: Reason | None
@@ -51,20 +49,20 @@ class MessageState(NamedTuple):
 
 
 def segment_state(report: DeliveryReport) -> tuple[int, SegmentState]:
-    """The segment a report speaks about, and what it says."""
+    """The segment number of a report, or WHOLE_MESSAGE, and its state."""
     happened = f"{report.happened}#{report.sequence:04}" if report.sequence else report.happened
-    part = SegmentState(RANK[report.status], happened, report.code, report.status.value, report.reason or "")
-    return report.segment or WHOLE_MESSAGE, part
+    state = SegmentState(RANK[report.status], happened, report.code, report.status.value, report.reason or "")
+    return report.segment or WHOLE_MESSAGE, state
 
 
 def merge_parts(*several: Parts) -> dict[int, SegmentState]:
-    """For each segment the greatest of what is known: associative, commutative and idempotent."""
+    """The greatest state of each segment: associative, commutative and idempotent."""
     merged: dict[int, SegmentState] = {}
     for parts in several:
-        for segment, part in parts.items():
+        for segment, state in parts.items():
             known = merged.get(segment)
-            if known is None or part > known:
-                merged[segment] = part
+            if known is None or state > known:
+                merged[segment] = state
     return merged
 
 
@@ -76,22 +74,22 @@ def message_state(parts: Parts, segments: int | None) -> MessageState:
     """
     total = min(max(segments or 1, *parts), MAX_SEGMENTS)
     if total == 1 and len(parts) == 1:  # nearly every message, on its first report
-        ((segment, part),) = parts.items()
-        return _state(part, segments=1, reported=int(segment != SUBMITTED))
-    of_all = [part for part in (parts.get(WHOLE_MESSAGE), parts.get(SUBMITTED)) if part]
+        ((segment, state),) = parts.items()
+        return _state(state, segments=1, reported=int(segment != SUBMITTED))
+    of_all = [state for state in (parts.get(WHOLE_MESSAGE), parts.get(SUBMITTED)) if state]
     of_each = ([parts[n], *of_all] if n in parts else of_all for n in range(1, total + 1))
     states = [max(known) for known in of_each if known]
-    part = max(_failures(states)) if _failures(states) else max(_unless_complete(states, total))
+    state = max(_failures(states)) if _failures(states) else max(_unless_complete(states, total))
     reported = total if WHOLE_MESSAGE in parts else sum(n in parts for n in range(1, total + 1))
-    return _state(part, segments=total, reported=reported)
+    return _state(state, segments=total, reported=reported)
 
 
-def _state(part: SegmentState, *, segments: int, reported: int) -> MessageState:
-    happened, _, _ = part.happened.partition("#")
+def _state(state: SegmentState, *, segments: int, reported: int) -> MessageState:
+    happened, _, _ = state.happened.partition("#")
     return MessageState(
-        status=Status(part.status),
-        reason=Reason(part.reason) if part.reason else None,
-        code=part.code,
+        status=Status(state.status),
+        reason=Reason(state.reason) if state.reason else None,
+        code=state.code,
         happened_at=datetime.fromisoformat(happened) if happened else None,
         segments=segments,
         segments_reported=reported,
@@ -99,16 +97,16 @@ def _state(part: SegmentState, *, segments: int, reported: int) -> MessageState:
 
 
 def _failures(states: Iterable[SegmentState]) -> list[SegmentState]:
-    return [part for part in states if part.status in FINAL and part.status != Status.DELIVERED]
+    return [state for state in states if state.status in FINAL and state.status != Status.DELIVERED]
 
 
 def _unless_complete(states: list[SegmentState], total: int) -> list[SegmentState]:
-    """The states as they are once every segment is delivered; before that, delivered ones count as `enroute`."""
-    if len(states) == total and all(part.status == Status.DELIVERED for part in states):
+    """The states unchanged once every segment is delivered; until then with `enroute` in place of `delivered`."""
+    if len(states) == total and all(state.status == Status.DELIVERED for state in states):
         return states
     return [
-        part._replace(rank=RANK[Status.ENROUTE], status=Status.ENROUTE.value)
-        if part.status == Status.DELIVERED
-        else part
-        for part in states
+        state._replace(rank=RANK[Status.ENROUTE], status=Status.ENROUTE.value)
+        if state.status == Status.DELIVERED
+        else state
+        for state in states
     ]

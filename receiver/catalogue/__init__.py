@@ -1,13 +1,12 @@
-"""What a provider's code means: one table a provider, `<provider>.tsv` beside this file, and the look-up.
+"""The meaning of providers' status codes: one table per provider, `<provider>.tsv` beside this file, and the look-up.
 
-A table is UTF-8 text without quoting: a header, then one row a code with the columns `code`, `status`, `reason`
-(empty for delivered and for what is not final), `meaning`, `advice` and, if the header says so, `carriers`.
-A code that ends in `:*` is a pattern for every code with that prefix; a `*` anywhere else is itself. Spellings
-that differ (a decimal rendering, a known misprint) are rows of their own, so that a join in SQL finds them too.
+A table is UTF-8 text without quoting: a header, then one row per code with the columns `code`, `status`, `reason`
+(empty for `delivered` and for states that are not final), `meaning`, `advice` and optionally `carriers`.
+A code that ends in `:*` is a pattern for every code with that prefix; a `*` anywhere else is literal. Variant
+spellings (a decimal rendering, a known misprint) are rows of their own, so that a join in SQL finds them too.
 
-The schema has no reason for a request that a platform could not read, nor for one at a forbidden hour: such
-refusals are `not_permitted`, for it is the sender's set-up that has to change. Where a code spells an SMPP state
-(`EXPIREDS608S`) that is its status, and the reason stands beside it.
+The schema has no reason for a malformed request or for a forbidden hour: such refusals are `not_permitted`, as the
+sender's configuration has to change. A code that spells an SMPP state (`EXPIREDS608S`) has that status.
 """
 
 from collections.abc import Iterator
@@ -36,12 +35,12 @@ Text = Annotated[str, AfterValidator(_one_line)]
 
 
 class CatalogueError(ValueError):
-    """A table breaks the schema; the message names the file, the line and what is wrong."""
+    """A table breaks the schema; the text names the file, the line and the fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """One row of a table. `code` may be a pattern; `carriers` names the network that uses the code."""
+    """One row of a table. `code` may be a pattern; `carriers` names the networks that use the code."""
 
     provider: Text
     code: Text
@@ -52,7 +51,7 @@ class Code:
     carriers: Text | None = None
 
     def __post_init__(self) -> None:
-        """Hold design section 3: a failure has a reason, everything else has none."""
+        """Check design section 3: a failure has a reason, every other state has none."""
         failed = self.final and self.status is not Status.DELIVERED
         if failed and self.reason is None:
             raise ValueError(f"status {self.status} needs a reason")
@@ -61,7 +60,7 @@ class Code:
 
     @property
     def final(self) -> bool:
-        """No other state follows this one."""
+        """Whether no other state follows this one."""
         return self.status in FINAL
 
 
@@ -75,25 +74,25 @@ _ROW: Final = TypeAdapter(Code)
 
 
 def lookup(provider: str, code: str) -> Code | None:
-    """The row for this code: the exact one, else that of the longest pattern, else None. Never raises."""
+    """The row of this code, else of the longest matching pattern, else None. Never raises."""
     table = _tables().get(provider)
     if table is None:
         return None
     found = table.exact.get(code)
     if found is not None:
         return found
-    # Some twenty prefixes take about a microsecond; a cache would only keep what a stranger sends.
+    # Some twenty prefixes take about a microsecond; a cache would fill with strangers' codes.
     return next((row for prefix, row in table.patterns if code.startswith(prefix)), None)
 
 
 def find(code: str, provider: str | None = None) -> list[Code]:
-    """What this code means at each provider, or at one, for a person: however its letters are written."""
+    """The rows of this code at each provider, or at one, in upper or lower case; for `receiver explain`."""
     names = _tables() if provider is None else (provider,)
     return [row for name in names if (row := lookup(name, code) or _lookup_any_case(name, code)) is not None]
 
 
 def _lookup_any_case(provider: str, code: str) -> Code | None:
-    """As `lookup`. No two codes of one table differ by case alone."""
+    """As `lookup`, ignoring case. No two codes of one table differ by case alone."""
     table = _tables().get(provider, _Table((), {}, ()))
     folded = code.casefold()
     found = next((row for row in table.rows if row.code.casefold() == folded), None)
@@ -107,18 +106,18 @@ def providers() -> tuple[str, ...]:
 
 @cache
 def entries() -> tuple[Code, ...]:
-    """Every row of every table, by provider and then as the file has them."""
+    """Every row of every table, sorted by provider, then in the order of the file."""
     return tuple(row for table in _tables().values() for row in table.rows)
 
 
 @cache
 def fingerprint() -> str:
-    """A name for the contents of `entries()`, the same for the same contents on every machine."""
+    """A hash of `entries()`, equal on every machine for equal contents."""
     return str(content_id(*(str(value) for row in entries() for value in _values(row))))
 
 
 def parse(provider: str, table: bytes) -> tuple[Code, ...]:
-    """The rows of one table, as its file has them; raises CatalogueError."""
+    """The rows of one table in the order of its file. Raises CatalogueError."""
     file = provider + SUFFIX
     header, *lines = table.removesuffix(b"\n").split(b"\n")
     columns = tuple(header.decode(errors="replace").split("\t"))
@@ -129,7 +128,7 @@ def parse(provider: str, table: bytes) -> tuple[Code, ...]:
         try:
             row = _row(provider, columns, line.decode().split("\t"))
         except ValueError as error:
-            raise CatalogueError(f"{file}, line {number}: {_why(error)}") from error
+            raise CatalogueError(f"{file}, line {number}: {_describe(error)}") from error
         if row.code in rows:
             raise CatalogueError(f"{file}, line {number}: code {row.code!r} stands in the table already")
         rows[row.code] = row
@@ -144,7 +143,7 @@ def _row(provider: str, columns: tuple[str, ...], cells: list[str]) -> Code:
     return _ROW.validate_python({"provider": provider, **values})
 
 
-def _why(error: ValueError) -> str:
+def _describe(error: ValueError) -> str:
     if not isinstance(error, ValidationError):
         return str(error)
     return "; ".join(": ".join([*(str(part) for part in detail["loc"]), detail["msg"]]) for detail in error.errors())

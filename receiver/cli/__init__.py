@@ -1,11 +1,11 @@
-"""The commands of `receiver`. Each says what went wrong in one sentence, and exits with 1."""
+"""The commands of `receiver`. After an error each prints one sentence and exits with 1."""
 
 from typing import Final
 
 import click
 
+from receiver.cli.error_group import ErrorGroup
 from receiver.cli.lazy import Deferred
-from receiver.cli.shown import Shown
 
 _COMMANDS: Final = (
     ("database-url", "database_url", "Print the URL of the database in use."),
@@ -22,7 +22,7 @@ _COMMANDS: Final = (
 
 
 @click.group(
-    cls=Shown,
+    cls=ErrorGroup,
     commands=[Deferred(*row) for row in _COMMANDS],
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -1,4 +1,4 @@
-"""What the commands share: the event loop, settings without a log, and the database in use."""
+"""Shared by the commands: the event loop, settings with quiet logs, and the database in use."""
 
 import asyncio
 import signal
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """The coroutine's result, on the fastest loop there is. A signal that ends it is told in the exit code."""
+    """The coroutine's result, run on uvloop where there is one. Exits with 128 + the signal's number after a signal."""
     run_in_loop = asyncio.run if sys.platform == "win32" else _uvloop_run()
     try:
         return run_interruptibly(coroutine, run_in_loop)
@@ -27,7 +27,7 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 def run_interruptibly(
     coroutine: Coroutine[Any, Any, T], run_in_loop: Callable[[Coroutine[Any, Any, T]], T] = asyncio.run
 ) -> T:
-    """The same, for who has something to say when a signal ends it. Raises Interrupted."""
+    """As `run`, for a caller with something to print after a signal. Raises Interrupted."""
     before = signal.getsignal(signal.SIGINT)
     try:
         return run_in_loop(interruptible(coroutine))

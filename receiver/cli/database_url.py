@@ -1,4 +1,4 @@
-"""`receiver database-url`: which database is in use."""
+"""`receiver database-url`: prints the URL of the database in use."""
 
 import click
 

@@ -8,7 +8,7 @@ import click
 
 
 class Deferred(click.Command):
-    """Stands for the command of this name in a module of `receiver.cli`; its summary is there without the module."""
+    """A placeholder for the command of this name in a module of `receiver.cli`; has its summary without an import."""
 
     def __init__(self, name: str, module: str, summary: str) -> None:
         super().__init__(name, short_help=summary)
@@ -16,11 +16,11 @@ class Deferred(click.Command):
 
     @cached_property
     def command(self) -> click.Command:
-        """The command itself."""
+        """The command, imported on first use."""
         module = import_module(f"receiver.cli.{self._module}")
         command: click.Command = getattr(module, str(self.name).replace("-", "_"))
         return command
 
     def make_context(self, *arguments: Any, **options: Any) -> click.Context:  # noqa: ANN401 - click's
-        """The command's own: what runs, and what explains itself, is that."""
+        """The real command's context, so that it runs and shows its own help."""
         return self.command.make_context(*arguments, **options)

@@ -30,9 +30,9 @@ from receiver.telemetry import metrics
 
 _NAMES: Final[dict[str, Platform]] = {platform.name: platform for platform in PLATFORMS}
 _REACH: Final = timedelta(days=7)
-"""How far back platforms tell of a number."""
+"""Platforms return a number's reports for this long."""
 _INCOMPLETE: Final = 3
-"""Exit code: neither all is well nor is there anything to run again."""
+"""Exit code of a run that may be incomplete, and that a second run would not improve."""
 
 
 def _moment(_context: click.Context, _parameter: click.Parameter, value: str | None) -> datetime | None:
@@ -86,7 +86,7 @@ def pull(
 
 
 def _wanted(numbers: tuple[str, ...], numbers_from: TextIO | None) -> list[str] | None:
-    """The numbers, each once; None where there is no such option."""
+    """The numbers, each once; None if neither option is given."""
     if not numbers and numbers_from is None:
         return None
     lines = [line.strip() for line in numbers_from or ()]
@@ -101,7 +101,7 @@ def _look_up(opened: Opened, numbers: Iterable[str], since: datetime, until: dat
     try:
         return run(with_database(config, lambda url: _store_all(url, config, opened, numbers, since, until)))
     except PullFailed as error:
-        what_now = "then run it again" if error.lasting else "run it again"
+        what_now = "then run it again" if error.permanent else "run it again"
         raise click.ClickException(f"{error} ({error.detail}); {what_now}") from error
     except (DatabaseUnavailable, QueueFull) as error:
         raise OperatorError(
@@ -112,7 +112,7 @@ def _look_up(opened: Opened, numbers: Iterable[str], since: datetime, until: dat
 async def _store_all(
     url: str, config: Settings, opened: Opened, numbers: Iterable[str], since: datetime, until: datetime
 ) -> Found:
-    """Straight into PostgreSQL: the spool may be a running service's, and nothing is lost if it does not work."""
+    """Store into PostgreSQL directly: a running service may own the spool, and a failed run can be repeated."""
     counts = metrics.build(version("delivery-report-receiver"))
     writer = Writer(url, counts, timeout_s=config.database_timeout_s, max_queue=1_000, max_flush=1_000)
     writing = asyncio.create_task(writer.run())

@@ -1,4 +1,4 @@
-"""`receiver rejected`: what could not be understood, and a second chance for it."""
+"""`receiver rejected`: lists, shows, replays and purges payloads that could not be parsed."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""What a running service knows and the disk does not tell: its ops listener is asked."""
+"""Queries a running service by its ops listener, for data that cannot be read from the disk meanwhile."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,12 +20,12 @@ _ADVICE: Final = {
 
 
 class NoAnswer(OperatorError):  # noqa: N818 - the name says it
-    """The running service cannot be asked, or does not answer."""
+    """The running service cannot be reached, or does not answer."""
 
 
 @asynccontextmanager
 async def asked(settings: Settings, path: str) -> AsyncIterator[aiohttp.ClientResponse]:
-    """The answer to a GET, a good one. Raises NoAnswer, from within the block too."""
+    """A successful response to a GET of `path`. Raises NoAnswer, from within the block too."""
     if settings.ops_port == 0:
         raise NoAnswer(f"{variable('ops_port')}=0: set it to the port that the running service says in its log")
     url = url_of(settings.ops_host, settings.ops_port)

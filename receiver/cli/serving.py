@@ -1,4 +1,4 @@
-"""What `receiver serve` and `receiver pull` have in common: they run until a signal stops them."""
+"""Shared by `receiver serve` and `receiver pull`: they run until a signal stops them."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from receiver.telemetry import logs
 
 
 def run_service(config: Settings, platforms: Sequence[Opened], *, listen: bool) -> None:
-    """Serve, and end the command with the exit code that this ends with."""
+    """Run the service, and exit with its exit code."""
     from receiver import service  # noqa: PLC0415 - the other commands start faster without it
 
     tokens = [*config.secrets(), *(secret for platform in platforms for secret in platform.secrets)]

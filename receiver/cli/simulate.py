@@ -1,4 +1,4 @@
-"""`receiver simulate`: options in, a progress bar and a summary out."""
+"""`receiver simulate`: its options, its progress bar and its summary."""
 
 import json
 import sys
@@ -139,7 +139,7 @@ def simulate(
 
 
 def _signer(dialect: Dialect, key_pair: str | None) -> Callable[[str, Push], dict[str, str]] | None:
-    """How pushes are signed with the key pair, at the time at which they are sent."""
+    """A function that signs a push with the key pair at the time of sending; None without a key pair."""
     if key_pair is None:
         return None
     access, colon, secret = key_pair.partition(":")
@@ -150,7 +150,7 @@ def _signer(dialect: Dialect, key_pair: str | None) -> Callable[[str, Push], dic
 
 
 def _run(stream: Iterator[Request], target: Target, tally: Tally, count: int, record: TextIO | None) -> int | None:
-    """Send it all, with a bar where somebody sees it. The exit code of the signal that ended it, if one did."""
+    """Send everything, with a progress bar on a terminal. Returns the exit code of a signal that ended it, if any."""
     with ExitStack() as stack:
         bar = None
         if sys.stderr.isatty():

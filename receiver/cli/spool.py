@@ -1,4 +1,6 @@
-"""`receiver spool`: what waits on the local disk for PostgreSQL. A running service has the file, so it is asked."""
+"""`receiver spool`: callbacks on the local disk that wait for PostgreSQL. A running service, which locks the file, is
+queried over HTTP.
+"""
 
 import json
 from collections.abc import Callable
@@ -44,7 +46,7 @@ def export(output: BinaryIO) -> None:
 
 def _depth(settings: Settings) -> dict[str, object]:
     try:
-        file = _opened(settings)
+        file = _open(settings)
     except SpoolInUse:
         return run(_ask_depth(settings))
     if file is None:
@@ -56,9 +58,9 @@ def _depth(settings: Settings) -> dict[str, object]:
 
 def _export(settings: Settings, write: Write) -> None:
     try:
-        file = _opened(settings)
+        file = _open(settings)
     except SpoolInUse:
-        _tell_if_empty(run(_ask_export(settings, write)))
+        _note_if_empty(run(_ask_export(settings, write)))
         return
     if file is None:
         return
@@ -68,11 +70,11 @@ def _export(settings: Settings, write: Write) -> None:
             write(as_line(number, callback))
             after = number
     file.close()
-    _tell_if_empty(after)
+    _note_if_empty(after)
 
 
-def _opened(settings: Settings) -> SpoolFile | None:
-    """None where there is none, which is told: the folder may be a mistyped one. Raises SpoolInUse, SpoolUnusable."""
+def _open(settings: Settings) -> SpoolFile | None:
+    """The spool's file; None, with a note on stderr, if there is none. Raises SpoolInUse, SpoolUnusable."""
     folder = settings.data_dir / "spool"
     try:
         (folder / FILE_NAME).stat()
@@ -84,7 +86,7 @@ def _opened(settings: Settings) -> SpoolFile | None:
     return SpoolFile(folder, settings.spool_max_bytes)
 
 
-def _tell_if_empty(written: int) -> None:
+def _note_if_empty(written: int) -> None:
     if not written:
         click.echo("The spool is empty.", err=True)
 

@@ -1,4 +1,4 @@
-"""Asking for one number's reports again: what fills the gap that a destructive read can leave (`receiver.pull`)."""
+"""Queries one number's reports again, to fill the gap that a destructive read can leave (`receiver.pull`)."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -14,7 +14,7 @@ from receiver.telemetry.logs import get_logger
 from receiver.telemetry.masking import mask_msisdn
 
 Store = Callable[[Inbound], Awaitable[int]]
-"""Commits an answer. How much in it was new."""
+"""Commits an answer; returns the number of new items in it."""
 
 _TRIES: Final = 5
 _FIRST_PAUSE_S: Final = 1.0
@@ -24,9 +24,9 @@ log = get_logger()
 
 @dataclass(slots=True)
 class Found:
-    """Reports and replies that the platform told of, and how many of them were not stored before.
+    """Counts of numbers, of reports and replies that the platform returned, and of new ones among them.
 
-    `incomplete` counts the seconds of which it told as much as it tells at a time: it may know of more.
+    `incomplete` counts the seconds for which it returned as many items as it can at a time: there may be more.
     """
 
     numbers: int = 0
@@ -38,7 +38,7 @@ class Found:
 async def look_up(
     lookups: Sequence[Lookup], numbers: Iterable[str], since: datetime, until: datetime, store: Store
 ) -> Found:
-    """Ask about each number (E.164), one after the other. Raises PullFailed when a question keeps failing."""
+    """Query each number (E.164), one after the other. Raises PullFailed if a query keeps failing."""
     found = Found()
     for number in numbers:
         found.numbers += 1
@@ -49,101 +49,102 @@ async def look_up(
 
 @dataclass(slots=True)
 class _Search:
-    """For what one lookup tells of one number. Spans are Unix seconds, and both ends are meant."""
+    """One lookup for one number. Spans are Unix seconds, both ends included."""
 
     lookup: Lookup
     number: str
     store: Store
     found: Found
-    _alone: dict[int, PulledAnswer] = field(default_factory=dict)
+    _by_second: dict[int, PulledAnswer] = field(default_factory=dict)
     _incomplete: set[int] = field(default_factory=set)
 
     async def run(self, since: int, until: int) -> None:
-        """Of what a full answer is about, the halves are asked for, down to a second.
+        """Query the span; after a full answer its halves, down to one second.
 
-        There is no second page: the platform takes no offset but 0.
+        There are no further pages: the platform takes no offset but 0.
         """
         spans = [(since, until)]
         while spans:
             since, until = spans.pop()
-            handed = await self._ask(since, until)
-            if not self._is_full(handed):
-                await self._take([handed], handed.count)
+            answer = await self._ask(since, until)
+            if not self._is_full(answer):
+                await self._store([answer], answer.count)
             elif until - since > 1:
                 middle = (since + until) // 2
-                # Where the halves meet, both have the second, stored once: nobody says whether an end is meant.
+                # Both halves include the second in the middle, whose reports are stored once: the platform does not
+                # document whether the ends of a span belong to it.
                 spans += [(middle, until), (since, middle)]
             else:
-                await self._take_full(handed, since, until)
+                await self._store_full(answer, since, until)
 
-    async def _take_full(self, handed: PulledAnswer, since: int, until: int) -> None:
-        """Two seconds are asked for one by one. What is full even then is taken, and told of."""
+    async def _store_full(self, answer: PulledAnswer, since: int, until: int) -> None:
+        """Query two seconds one by one. An answer that is full even then is stored and logged."""
         seconds = dict.fromkeys((since, until))
-        before = set(self._alone)
+        before = set(self._by_second)
         if since == until:
-            self._alone[since] = handed
+            self._by_second[since] = answer
         else:
-            await self._ask_alone(seconds)
-        known = {second: self._alone[second] for second in seconds if second in self._alone}
-        fresh = [one for second, one in known.items() if second not in before]
-        if is_whole := len(known) == len(seconds) and sum(one.count for one in known.values()) >= handed.count:
+            await self._ask_by_second(seconds)
+        known = {second: self._by_second[second] for second in seconds if second in self._by_second}
+        new_answers = [one for second, one in known.items() if second not in before]
+        if is_whole := len(known) == len(seconds) and sum(one.count for one in known.values()) >= answer.count:
             missing = {second for second, one in known.items() if self._is_full(one)}
         else:
             missing = {since}
-        self._tell(missing)
-        count = sum(one.count for one in fresh) if is_whole else handed.count
-        await self._take([handed, *fresh] if missing else fresh, count)
+        self._log_incomplete(missing)
+        count = sum(one.count for one in new_answers) if is_whole else answer.count
+        await self._store([answer, *new_answers] if missing else new_answers, count)
 
-    async def _ask_alone(self, seconds: Iterable[int]) -> None:
+    async def _ask_by_second(self, seconds: Iterable[int]) -> None:
         for second in seconds:
-            if second in self._alone:
+            if second in self._by_second:
                 continue
             try:
-                self._alone[second] = await self._ask(second, second)
+                self._by_second[second] = await self._ask(second, second)
             except PullFailed as error:
-                if not error.lasting:
+                if not error.permanent:
                     raise
-                return  # so short a span is none to the platform
+                return  # the platform refuses so short a span
 
-    def _is_full(self, handed: PulledAnswer) -> bool:
-        return handed.count >= self.lookup.limit
+    def _is_full(self, answer: PulledAnswer) -> bool:
+        return answer.count >= self.lookup.limit
 
-    def _tell(self, seconds: set[int]) -> None:
+    def _log_incomplete(self, seconds: set[int]) -> None:
         for second in seconds - self._incomplete:
             self.found.incomplete += 1
             log.warning(
                 "pull.incomplete",
                 source=self.lookup.path,
                 recipient=mask_msisdn(self.number),
-                second=_moment(second).isoformat(),
+                second=_datetime(second).isoformat(),
                 advice=f"the platform tells of {self.lookup.limit} at a time: it may know of more",
             )
         self._incomplete |= seconds
 
-    async def _take(self, answers: Sequence[PulledAnswer], count: int) -> None:
+    async def _store(self, answers: Sequence[PulledAnswer], count: int) -> None:
         self.found.items += count
-        for handed in answers:
-            if handed.count:
-                self.found.new += await self.store(as_callback(self.lookup.path, handed))
+        for answer in answers:
+            if answer.count:
+                self.found.new += await self.store(as_callback(self.lookup.path, answer))
 
     async def _ask(self, since: int, until: int) -> PulledAnswer:
-        """Raises PullFailed when it keeps failing, or will not be better."""
-        handed = await _patiently(self.lookup, self.number, _moment(since), _moment(until))
+        """Query a span. Raises PullFailed if it keeps failing, or would fail again."""
+        answer = await _fetch_with_retries(self.lookup, self.number, _datetime(since), _datetime(until))
         await asyncio.sleep(self.lookup.gap_s)
-        return handed
+        return answer
 
 
-def _moment(second: int) -> datetime:
+def _datetime(second: int) -> datetime:
     return datetime.fromtimestamp(second, UTC)
 
 
-async def _patiently(lookup: Lookup, number: str, since: datetime, until: datetime) -> PulledAnswer:
+async def _fetch_with_retries(lookup: Lookup, number: str, since: datetime, until: datetime) -> PulledAnswer:
     pause = _FIRST_PAUSE_S
     for _ in range(_TRIES - 1):
         try:
             return await _fetch(lookup, number, since, until)
         except PullFailed as error:
-            if error.lasting:
+            if error.permanent:
                 raise
             log.warning("pull.failed", source=lookup.path, code=error.code, advice=error.advice, detail=error.detail)
         await asyncio.sleep(pause)

@@ -1,7 +1,7 @@
-"""What a source has in hand, on the disk: so that a process that dies knows afterwards what it was about.
+"""A journal of pulling, on the disk: after a crash it tells which call or answer was in work.
 
-Two small files a source. `<name>.call` holds the time of the call that is under way, and is empty else.
-`<name>.answer` holds what the platform handed out, from before anything else is done with it until it is kept.
+Two small files per source. `<name>.call` holds the time of the call under way, and is empty otherwise.
+`<name>.answer` holds a received answer until it is kept in PostgreSQL or the spool.
 """
 
 import os
@@ -19,9 +19,9 @@ log = get_logger()
 
 
 class AnswerJournal:
-    """`folder` is created if need be. Only one process may use it: the spool's lock beside it sees to that.
+    """`folder` is created if need be. Only one process may use it, which the spool's lock beside it ensures.
 
-    A disk that takes nothing is logged, and no error: PostgreSQL may take the answer all the same.
+    Disk errors are logged and not raised: PostgreSQL may take the answer all the same.
     """
 
     def __init__(self, folder: Path, path: str) -> None:
@@ -30,41 +30,41 @@ class AnswerJournal:
         name = path.replace("/", "-")
         self._call = folder / f"{name}.call"
         self._answer = folder / f"{name}.answer"
-        with _told(self._path, "prepare"):
+        with _disk_errors_logged(self._path, "prepare"):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             os.close(os.open(self._call, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
             _sync_folder(folder)
 
-    def begin(self) -> None:
-        """A call is about to be made."""
-        with _told(self._path, "begin"):
+    def begin_call(self) -> None:
+        """Note the time of a call that is about to be made."""
+        with _disk_errors_logged(self._path, "begin"):
             _write(self._call, datetime.now(UTC).isoformat(timespec="seconds").encode())
 
-    def hold(self, callback: Inbound) -> None:
-        """The call's answer: on the disk, whole or not at all, when this returns."""
+    def write_answer(self, callback: Inbound) -> None:
+        """Write the call's answer, atomically; it is on the disk when this returns."""
         c = callback
         head = orjson.dumps({"received_at": c.received_at.isoformat(), "request_id": c.request_id})
-        with _told(self._path, "hold"):
+        with _disk_errors_logged(self._path, "hold"):
             part = self._answer.with_suffix(".part")
             _write(part, b"%b\n%b" % (head, c.body))
             part.rename(self._answer)
             _sync_folder(self._folder)
-            self.end()
+            self.end_call()
 
-    def end(self) -> None:
-        """The call brought nothing, or its answer is held."""
-        with _told(self._path, "end"):
+    def end_call(self) -> None:
+        """Clear the note of the call: it returned nothing, or its answer is written."""
+        with _disk_errors_logged(self._path, "end"):
             os.truncate(self._call, 0)
 
-    def release(self) -> None:
-        """The answer is kept elsewhere."""
-        with _told(self._path, "release"):
+    def clear_answer(self) -> None:
+        """Remove the answer, which is kept elsewhere now."""
+        with _disk_errors_logged(self._path, "release"):
             self._answer.unlink(missing_ok=True)
-            # Where `hold` found no room, the call is still noted.
+            # After a `write_answer` without room on the disk, the call is still noted.
             os.truncate(self._call, 0)
 
-    def held(self) -> Inbound | None:
-        """The answer that a process before this one did not get kept."""
+    def pending_answer(self) -> Inbound | None:
+        """An answer that an earlier process wrote and did not get kept; None if there is none."""
         try:
             head, _, body = self._answer.read_bytes().partition(b"\n")
             fields = orjson.loads(head)
@@ -73,7 +73,7 @@ class AnswerJournal:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
             log.error("pull.answer_unreadable", source=self._path, error=type(error).__name__)  # noqa: TRY400
-            with _told(self._path, "set aside"):
+            with _disk_errors_logged(self._path, "set aside"):
                 self._answer.rename(self._answer.with_suffix(f".broken-{os.getpid()}"))
             return None
         return Inbound(
@@ -85,8 +85,8 @@ class AnswerJournal:
             request_id=request_id,
         )
 
-    def interrupted(self) -> str | None:
-        """When the call began, ISO 8601, whose answer a process before this one never got on the disk."""
+    def interrupted_since(self) -> str | None:
+        """Start, ISO 8601, of a call of an earlier process that ended without an answer; None if there is none."""
         since = None
         with suppress(OSError):
             since = self._call.read_text(encoding="ascii", errors="replace") or None
@@ -94,15 +94,15 @@ class AnswerJournal:
 
 
 @contextmanager
-def _told(path: str, what: str) -> Iterator[None]:
+def _disk_errors_logged(path: str, operation: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        log.error("pull.disk_failed", source=path, during=what, error=str(error))  # noqa: TRY400 - not a bug
+        log.error("pull.disk_failed", source=path, during=operation, error=str(error))  # noqa: TRY400 - not a bug
 
 
 def _write(file: Path, content: bytes) -> None:
-    """Replace the file's content, on the disk when this returns."""
+    """Replace the file's content; it is on the disk when this returns."""
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as stream:
         stream.write(content)
@@ -111,7 +111,7 @@ def _write(file: Path, content: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """A new name must survive a power cut as well."""
+    """Fsync the folder: a new name must survive a power cut as well."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

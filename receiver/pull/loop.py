@@ -17,21 +17,21 @@ from receiver.telemetry.logs import get_logger
 T = TypeVar("T")
 
 Keep = Callable[[Inbound], Awaitable[None]]
-"""Returns once the callback is on a disk; raises while that can't be."""
+"""Returns once the inbound is kept; raises while it can't be."""
 
 Outcome = Literal["kept", "empty", "failed", "doubtful"]
 Note = Callable[[Outcome, int], None]
-"""Counts a call: how it ended, and how many items it handed out."""
+"""Counts a call by its outcome, with its number of items."""
 
 CONTENT_TYPE: Final = "application/json"
 
 _PAUSE_S: Final = 1.0
-"""Between looks at whether anything can be kept, while nothing can."""
+"""Interval of checks whether an answer could be kept, while none could."""
 
 _KEEP_FIRST_S: Final = 0.2
-_KEEP_MOST_S: Final = 5.0
-_STOP_S: Final = 10.0
-"""How long a loop that is cancelled may take to keep what it has in journal. It is on the disk already."""
+_KEEP_MAX_S: Final = 5.0
+_STOP_TIMEOUT_S: Final = 10.0
+"""A cancelled loop may take this long to keep its answer. The answer is on the disk already."""
 
 log = get_logger()
 
@@ -39,48 +39,48 @@ log = get_logger()
 async def run_pull(
     source: Source, keep: Keep, journal: AnswerJournal, *, can_keep: Callable[[], bool], note: Note
 ) -> None:
-    """Pull for ever; cancel to stop. A call that is under way then is finished first, and what it brings kept.
+    """Pull until cancelled; then a call under way is finished first, and its answer kept.
 
-    No call is made while `can_keep` says that nothing could be kept.
+    No call is made while `can_keep` is false.
     """
-    await _to_the_end(_resume(source, keep, journal), source)
+    await _finish_if_cancelled(_resume(source, keep, journal), source)
     backoff = Backoff(source.path)
     while True:
         if not can_keep():
-            backoff.waits("pull.paused", "neither PostgreSQL nor the spool takes anything")
+            backoff.log_waiting("pull.paused", "neither PostgreSQL nor the spool takes anything")
             await asyncio.sleep(_PAUSE_S)
             continue
         try:
-            count = await _to_the_end(_step(source, keep, journal, note), source)
+            count = await _finish_if_cancelled(_step(source, keep, journal, note), source)
         except PullFailed as error:
             note("doubtful" if error.doubt else "failed", 0)
             await asyncio.sleep(max(backoff.failed(error), source.gap_s))
         else:
-            backoff.over()
+            backoff.succeeded()
             await asyncio.sleep(source.gap_s if count >= source.limit else max(source.interval_s, source.gap_s))
 
 
 async def _resume(source: Source, keep: Keep, journal: AnswerJournal) -> None:
-    """Keep what an earlier process left in journal; say so where it died with a call under way."""
-    held, since = journal.held(), journal.interrupted()
-    if held is not None:
-        await _keep_for_certain(held, keep)
-        journal.release()
-        log.info("pull.resumed", source=source.path, request_id=held.request_id)
+    """Keep an answer that an earlier process left in the journal; log a call that was interrupted."""
+    pending, since = journal.pending_answer(), journal.interrupted_since()
+    if pending is not None:
+        await _keep_with_retries(pending, keep)
+        journal.clear_answer()
+        log.info("pull.resumed", source=source.path, request_id=pending.request_id)
     elif since is not None:
         log.warning("pull.interrupted", source=source.path, since=since, at_most_count=source.limit)
-    journal.end()
+    journal.end_call()
 
 
 async def _step(source: Source, keep: Keep, journal: AnswerJournal, note: Note) -> int:
-    """One call, and the keeping of its answer. How many items it handed out. Raises PullFailed."""
+    """Make one call and keep its answer. Returns its number of items. Raises PullFailed."""
     called = await in_thread(lambda: _call(source, journal), source.path, source.timeout_s)
     if called is None:
         note("empty", 0)
         return 0
     callback, count = called
-    await _keep_for_certain(callback, keep)
-    journal.release()
+    await _keep_with_retries(callback, keep)
+    journal.clear_answer()
     note("kept", count)
     log.info(
         "pull.kept",
@@ -93,31 +93,31 @@ async def _step(source: Source, keep: Keep, journal: AnswerJournal, note: Note) 
 
 
 def _call(source: Source, journal: AnswerJournal) -> tuple[Inbound, int] | None:
-    """In a thread: nothing may come between the answer and the disk. None for an empty answer."""
-    journal.begin()
+    """Runs in a thread: no cancellation may come between the answer and the disk. None for an empty answer."""
+    journal.begin_call()
     try:
-        handed = source.fetch()
+        answer = source.fetch()
     except PullFailed:
-        journal.end()
+        journal.end_call()
         raise
     except Exception as error:
-        # A fault of ours, or one of the client library's that nobody foresaw; its text may quote the answer.
-        journal.end()
+        # A bug of ours or of the client library; its text may quote the answer.
+        journal.end_call()
         advice = "a fault of the receiver's own; the answer is lost"
         raise PullFailed(type(error).__name__, advice, doubt=True) from error
-    if not handed.count:
-        journal.end()
+    if not answer.count:
+        journal.end_call()
         return None
-    callback = as_callback(source.path, handed)
-    journal.hold(callback)
-    return callback, handed.count
+    callback = as_callback(source.path, answer)
+    journal.write_answer(callback)
+    return callback, answer.count
 
 
-def as_callback(path: str, handed: PulledAnswer) -> Inbound:
+def as_callback(path: str, answer: PulledAnswer) -> Inbound:
     """The answer as if it had been pushed."""
     return Inbound(
         path=path,
-        body=handed.body,
+        body=answer.body,
         content_type=CONTENT_TYPE,
         received_at=datetime.now(UTC),
         remote_addr=None,
@@ -125,31 +125,31 @@ def as_callback(path: str, handed: PulledAnswer) -> Inbound:
     )
 
 
-async def _keep_for_certain(callback: Inbound, keep: Keep) -> None:
-    """Try until it is kept: nobody would journal it out again."""
+async def _keep_with_retries(callback: Inbound, keep: Keep) -> None:
+    """Try until it is kept: the platform would not return it again."""
     delay = _KEEP_FIRST_S
     backoff = Backoff(callback.path)
     while True:
         try:
             await keep(callback)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the answer must not be dropped
-            backoff.waits("pull.not_kept", type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - no error may drop the answer
+            backoff.log_waiting("pull.not_kept", type(error).__name__)
             await asyncio.sleep(delay)
-            delay = min(2 * delay, _KEEP_MOST_S)
+            delay = min(2 * delay, _KEEP_MAX_S)
         else:
             return
 
 
-async def _to_the_end(work: Awaitable[T], source: Source) -> T:
-    """The work's result; cancelled, it gets the time to finish, for a call can't be taken back."""
+async def _finish_if_cancelled(work: Awaitable[T], source: Source) -> T:
+    """The work's result; if cancelled, wait for its end first, for a call can't be undone."""
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        _, unfinished = await asyncio.wait([task], timeout=_STOP_S)
+        _, unfinished = await asyncio.wait([task], timeout=_STOP_TIMEOUT_S)
         if unfinished:
-            log.error("pull.stopped_with_answer_in_hand", source=source.path)  # noqa: TRY400 - the cancelling is no fault
+            log.error("pull.stopped_with_answer_in_hand", source=source.path)  # noqa: TRY400 - no bug
             task.cancel()
         elif not task.cancelled():
-            task.exception()  # looked at, so that asyncio does not complain that nobody did
+            task.exception()  # retrieved, or asyncio logs that it never was
         raise

@@ -1,4 +1,4 @@
-"""Settings that pulling needs, whatever the platform: each has a prefix of its own (`RECEIVER_<PLATFORM>_PULL_`)."""
+"""Settings of pulling that all platforms share, each with a prefix of its own (`RECEIVER_<PLATFORM>_PULL_`)."""
 
 from collections.abc import Iterable
 from typing import Annotated
@@ -13,7 +13,7 @@ CallsPerSecond = Annotated[float, Field(gt=0, le=50, allow_inf_nan=False)]
 
 
 class PullSettings(FromEnvironment):
-    """A subclass sets `env_prefix`, and adds its credentials; `receiver.settings.read` reads it."""
+    """A subclass sets `env_prefix` and adds its credentials; `receiver.settings.read` reads it."""
 
     model_config = SettingsConfigDict(str_strip_whitespace=True)
 

@@ -1,4 +1,4 @@
-"""What the loop knows of a platform that it pulls from: how to ask, how often, and what can go wrong."""
+"""The interface of a platform to the pull loop: its calls, their rates, and their errors."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,37 +10,36 @@ from receiver.report import ProviderName
 
 @dataclass(frozen=True, slots=True)
 class PulledAnswer:
-    """One answer, byte for byte, and how many reports or replies are in it."""
+    """One answer, byte for byte, and its number of reports or replies."""
 
     body: bytes
     count: int
 
 
 class PullFailed(Exception):  # noqa: N818 - the name says it
-    """A call brought nothing.
+    """A call failed.
 
-    `code` is the platform's word for it and `advice` what a person can do. `doubt`: the platform may have handed
-    something out all the same, because the answer got lost on its way. `lasting`: it will say the same again until
-    somebody has done something, so there is no use in asking again soon.
+    `code` is the platform's, `advice` tells an operator what to do. `doubt`: the platform may have served reports
+    whose answer was lost on its way. `permanent`: the call will fail again until somebody changes something.
     """
 
     def __init__(
-        self, code: str, advice: str, *, detail: str | None = None, doubt: bool = False, lasting: bool = False
+        self, code: str, advice: str, *, detail: str | None = None, doubt: bool = False, permanent: bool = False
     ) -> None:
         super().__init__(f"{code}: {advice}")
         self.code = code
         self.advice = advice
         self.detail = detail
         self.doubt = doubt
-        self.lasting = lasting
+        self.permanent = permanent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One queue of a platform's. `path` is under which what it hands out is kept (`receiver.providers.SOURCES`).
+    """One queue of a platform. Its answers are kept under `path` (`receiver.providers.SOURCES`).
 
-    `fetch` blocks, and ends by itself; it asks for `limit` items at most. Seconds: `gap_s` lie between any two calls,
-    `interval_s` between two when there was no more to fetch; a call of more than `timeout_s` is logged.
+    `fetch` blocks, ends by itself, and asks for at most `limit` items. In seconds: `gap_s` between any two calls,
+    `interval_s` after an answer that was not full; a call of more than `timeout_s` is logged.
     """
 
     path: str
@@ -53,7 +52,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lookup:
-    """A question about one number (E.164) and a span of time, which the platform answers as often as it is asked."""
+    """A query for one number (E.164) and a span of time, which the platform answers any number of times."""
 
     path: str
     limit: int
@@ -73,7 +72,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Platform:
-    """`open` reads the settings: None where `switch`, one of them, is not set. Raises SettingsError."""
+    """`open` reads the settings; None if `switch`, one of them, is not set. Raises SettingsError."""
 
     name: ProviderName
     settings: type[PullSettings]

@@ -1,4 +1,4 @@
-"""A platform's client blocks: it is called in a thread, which nobody has to wait for when the process ends."""
+"""Calls a platform's blocking client in a daemon thread, which the end of the process need not wait for."""
 
 import asyncio
 import threading
@@ -14,9 +14,9 @@ log = get_logger()
 
 
 async def in_thread(function: Callable[[], T], source: str, slow_s: float) -> T:
-    """The result of a function that blocks; after `slow_s` seconds, and again and again, it is logged as slow.
+    """The result of a blocking function; a log line after each `slow_s` seconds that it takes.
 
-    A cancelled wait leaves the thread to itself; `asyncio.to_thread` would make the process wait for it.
+    A cancelled wait abandons the thread; with `asyncio.to_thread` the process would wait for it.
     """
     done: Future[T] = Future()
 

@@ -98,7 +98,7 @@ async def test_where_a_spans_end_is_not_meant_nothing_is_called_whole_that_is_no
 
 async def test_where_a_second_alone_is_refused_the_rest_is_stored() -> None:
     def refuse(first: int, last: int) -> PullFailed | None:
-        return PullFailed("InvalidParameterValue.EndTimeVerifyFail", "no", lasting=True) if first == last else None
+        return PullFailed("InvalidParameterValue.EndTimeVerifyFail", "no", permanent=True) if first == last else None
 
     platform = Platform({0: 12, 30: 5}, refuse=refuse)
     found = await platform.look_up(60)
@@ -106,7 +106,7 @@ async def test_where_a_second_alone_is_refused_the_rest_is_stored() -> None:
 
 
 async def test_what_will_not_be_better_is_asked_for_once() -> None:
-    wrong = PullFailed("AuthFailure.SignatureFailure", "check the key", lasting=True)
+    wrong = PullFailed("AuthFailure.SignatureFailure", "check the key", permanent=True)
     platform = Platform({}, refuse=lambda *_: wrong)
     with pytest.raises(PullFailed, match="AuthFailure"):
         await platform.look_up(60)

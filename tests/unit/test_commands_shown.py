@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.cli import main
-from receiver.cli.shown import Shown
+from receiver.cli.error_group import ErrorGroup
 from receiver.inbound import Inbound
 from receiver.store.spool_file import as_line
 
@@ -25,7 +25,7 @@ def of_obeyed(text: str) -> list[str]:
 
 @given(text=hostile)
 def test_an_error_is_one_line_whatever_it_quotes(text: str) -> None:
-    @click.group(cls=Shown)
+    @click.group(cls=ErrorGroup)
     def program() -> None: ...
 
     @program.command()

@@ -15,7 +15,7 @@ from receiver.pull.journal import AnswerJournal
 from receiver.pull.loop import as_callback
 from receiver.pull.source import PulledAnswer, PullFailed
 from receiver.pull.sources import PLATFORMS
-from receiver.pull.sources.tencent import handed
+from receiver.pull.sources.tencent import parse_answer
 from receiver.pull.sources.tencent_errors import failure
 from receiver.pull.wiring import VARIABLES, configured
 from receiver.settings import SettingsError
@@ -92,30 +92,30 @@ class TestAnswers:
     def test_items_are_counted(self):
         for count in (0, 1, 100):
             body = json.dumps({"Response": {NAME: [{}] * count, "RequestId": "r"}}).encode()
-            assert handed(body, NAME) == PulledAnswer(body, count)
+            assert parse_answer(body, NAME) == PulledAnswer(body, count)
 
     @pytest.mark.parametrize("nothing", [{}, {NAME: None}, {NAME: []}])
     def test_nothing_is_nothing(self, nothing):
         body = json.dumps({"Response": nothing}).encode()
-        assert handed(body, NAME).count == 0
+        assert parse_answer(body, NAME).count == 0
 
     @pytest.mark.parametrize(
         "broken",
         [b'{"Response": {"PullSmsSendStatusSet": [{"SerialNo": "1', b'{"Response": {"PullSmsSendStatusSet": 7}}'],
     )
     def test_an_answer_with_the_list_in_it_is_kept_whatever_it_is(self, broken):
-        assert handed(broken, NAME) == PulledAnswer(broken, 1)
+        assert parse_answer(broken, NAME) == PulledAnswer(broken, 1)
 
     @pytest.mark.parametrize("other", [b"", b"<html>", b"{}", b"[]", b'{"Response": null}', b"[" * 100_000, b"\xff"])
     def test_what_is_not_the_api_is_a_failure(self, other):
         with pytest.raises(PullFailed, match="NotTheApi"):
-            handed(other, NAME)
+            parse_answer(other, NAME)
 
     @pytest.mark.parametrize(("code", "doubt"), [("InternalError.Timeout", True), ("RequestLimitExceeded", False)])
     def test_an_error_is_one_also_where_the_sdk_overlooks_it(self, code, doubt):
         body = json.dumps({"Response": {"Error": {"Code": code, "Message": "why"}, "RequestId": "r"}}).encode()
         with pytest.raises(PullFailed) as caught:
-            handed(body, NAME)
+            parse_answer(body, NAME)
         assert (caught.value.code, caught.value.detail, caught.value.doubt) == (code, "why", doubt)
 
 
@@ -123,26 +123,26 @@ class TestHand:
     def test_an_answer_is_held_byte_for_byte_until_it_is_let_go(self, tmp_path):
         hand = AnswerJournal(tmp_path / "pull", PATH)
         callback = as_callback(PATH, PulledAnswer(b'{"a":\n1}\n\xff\x00', 1))
-        hand.begin()
-        hand.hold(callback)
+        hand.begin_call()
+        hand.write_answer(callback)
         again = AnswerJournal(tmp_path / "pull", PATH)
-        assert again.held() == callback
-        assert again.interrupted() is None
-        again.release()
-        assert again.held() is None
+        assert again.pending_answer() == callback
+        assert again.interrupted_since() is None
+        again.clear_answer()
+        assert again.pending_answer() is None
 
     def test_a_call_without_an_answer_is_remembered(self, tmp_path):
         hand = AnswerJournal(tmp_path, PATH)
-        assert hand.interrupted() is None
-        hand.begin()
-        since = datetime.fromisoformat(AnswerJournal(tmp_path, PATH).interrupted())
+        assert hand.interrupted_since() is None
+        hand.begin_call()
+        since = datetime.fromisoformat(AnswerJournal(tmp_path, PATH).interrupted_since())
         assert since <= datetime.now(UTC)
-        hand.end()
-        assert AnswerJournal(tmp_path, PATH).interrupted() is None
+        hand.end_call()
+        assert AnswerJournal(tmp_path, PATH).interrupted_since() is None
 
     def test_nobody_else_can_read_it(self, tmp_path):
         hand = AnswerJournal(tmp_path / "pull", PATH)
-        hand.hold(as_callback(PATH, PulledAnswer(b"{}", 1)))
+        hand.write_answer(as_callback(PATH, PulledAnswer(b"{}", 1)))
         assert (tmp_path / "pull").stat().st_mode & 0o077 == 0
         assert [file.stat().st_mode & 0o077 for file in (tmp_path / "pull").iterdir()] == [0, 0]
 
@@ -150,7 +150,7 @@ class TestHand:
     def test_what_cannot_be_read_is_set_aside_and_told_of(self, tmp_path, content):
         (tmp_path / "tencent-pulled-reports.answer").write_bytes(content)
         with captured_log() as log:
-            assert AnswerJournal(tmp_path, PATH).held() is None
+            assert AnswerJournal(tmp_path, PATH).pending_answer() is None
         assert log.events("pull.answer_unreadable")
         (aside,) = tmp_path.glob("*.broken-*")
         assert aside.read_bytes() == content
@@ -160,11 +160,11 @@ class TestHand:
         folder.write_text("in the way")
         with captured_log() as log:
             hand = AnswerJournal(folder, PATH)
-            hand.begin()
-            hand.hold(as_callback(PATH, PulledAnswer(b"{}", 1)))
-            assert hand.held() is None
-            hand.end()
-            hand.release()
+            hand.begin_call()
+            hand.write_answer(as_callback(PATH, PulledAnswer(b"{}", 1)))
+            assert hand.pending_answer() is None
+            hand.end_call()
+            hand.clear_answer()
         assert {line["during"] for line in log.events("pull.disk_failed")} >= {"prepare", "begin", "hold"}
 
 
@@ -174,14 +174,14 @@ class TestPatience:
         some = Backoff(PATH)
         error = PullFailed("RequestLimitExceeded", "later")
         assert [some.failed(error) for _ in range(8)] == [1, 2, 4, 8, 16, 32, 60, 60]
-        some.over()
+        some.succeeded()
         assert some.failed(error) == 1
 
     def test_what_only_a_person_can_mend_is_asked_for_once_a_minute_at_once(self, monkeypatch):
         monkeypatch.setattr(backoff.random, "uniform", lambda _least, most: most)
         some = Backoff(PATH)
         assert some.failed(failure("AuthFailure.SignatureFailure", "")) == 60
-        some.over()
+        some.succeeded()
         assert some.failed(failure("RequestLimitExceeded", "")) == 1
 
     def test_the_same_is_told_once_a_minute_but_doubt_always(self, monkeypatch):
@@ -194,8 +194,8 @@ class TestPatience:
                 some.failed(PullFailed("ClientNetworkError", "check the network", doubt=True))
             now += 60
             some.failed(PullFailed("AuthFailure", "check the key"))
-            some.over()
-            some.over()
+            some.succeeded()
+            some.succeeded()
         assert len(log.events("pull.failed")) == 2
         assert len(log.events("pull.in_doubt")) == 5
         assert len(log.events("pull.restored")) == 1

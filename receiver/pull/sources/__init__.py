@@ -1,7 +1,7 @@
 """The platforms that can be pulled from.
 
-What a platform's API looks like has to be known somewhere, and its client does I/O, which `receiver.providers` may
-not. So this package is, beside `providers` and `catalogue`, the third place that names platforms, and the last.
+A platform's client does I/O, which `receiver.providers` may not. So this package is, beside `providers` and
+`catalogue`, the third and last place that names platforms.
 """
 
 from typing import Final

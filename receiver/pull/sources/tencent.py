@@ -1,8 +1,8 @@
 """Tencent Cloud SMS, API version 2021-01-11.
 
 `PullSmsSendStatus` and `PullSmsReplyStatus` are queues: at most 100 items a call and 100 calls a second, each item
-handed out once; the platform's support has to enable them. The same with `ByPhoneNumber` tells of one number's last
-seven days, as often as one asks, at most 20 times a second.
+returned once; the platform's support has to enable them. The same names with `ByPhoneNumber` query one number's last
+seven days, any number of times, at most 20 times a second.
 """
 
 import json
@@ -31,7 +31,7 @@ Ask = Callable[[Mapping[str, object]], PulledAnswer]
 
 
 class TencentPull(PullSettings):
-    """The first three belong together: without them nothing is pulled."""
+    """Settings of this platform; the first three belong together, and without them nothing is pulled."""
 
     model_config = SettingsConfigDict(env_prefix=f"{PREFIX}TENCENT_PULL_")
 
@@ -120,15 +120,15 @@ def _asker(settings: TencentPull, action: str, list_name: str) -> Ask:
 
     def ask(params: Mapping[str, object]) -> PulledAnswer:
         body = tencent_sdk.call(client, action, {"SmsSdkAppId": settings.sdk_app_id, **params})
-        return handed(body, list_name)
+        return parse_answer(body, list_name)
 
     return ask
 
 
-def handed(body: bytes, list_name: str) -> PulledAnswer:
-    """The answer, with the number of its items. Raises PullFailed where it is an error, or not the API's at all.
+def parse_answer(body: bytes, list_name: str) -> PulledAnswer:
+    """The answer with its number of items. Raises PullFailed for an error, and for an answer of another server.
 
-    An answer that can't be read counts as one item where the list's name is in it: it is kept for a person to read.
+    An unreadable answer that contains the list's name counts as one item: it is kept for inspection.
     """
     try:
         response = json.loads(body)["Response"]
@@ -138,8 +138,8 @@ def handed(body: bytes, list_name: str) -> PulledAnswer:
             return PulledAnswer(body, 1)
         raise failure(NOT_THE_API, type(broken).__name__) from broken
     if error:
-        told = error if isinstance(error, dict) else {}
-        raise failure(str(told.get("Code")), str(told.get("Message")))
+        details = error if isinstance(error, dict) else {}
+        raise failure(str(details.get("Code")), str(details.get("Message")))
     if not items:
         return PulledAnswer(body, 0)
     return PulledAnswer(body, len(items) if isinstance(items, list) else 1)

@@ -1,4 +1,4 @@
-"""The error codes of Tencent's API, and of its SDK: what a person can do about each."""
+"""The error codes of Tencent's API and of its SDK, with advice for each."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ from receiver.pull.source import PullFailed
 from receiver.settings import PREFIX
 
 NOT_THE_API: Final = "NotTheApi"
-"""Our own word for an answer that is not of the API's shape."""
+"""Our own code for an answer that is not of the API's shape."""
 
 _PREFIX: Final = f"{PREFIX}TENCENT_PULL_"
 
@@ -26,10 +26,10 @@ _ADVICE: Final = (
     ("ServerNetworkError", "the platform, or something before it, answered with an HTTP error; it is tried again"),
     (NOT_THE_API, f"what answers is not this API: check {_PREFIX}ENDPOINT and any proxy"),
 )
-"""Beginning of a code → advice; the first that fits."""
+"""Prefix of a code → advice; the first match counts."""
 
 _DOUBTFUL: Final = ("InternalError", "ServerNetworkError")
-"""Codes of something that broke behind the door: the queue may have been read."""
+"""Codes of failures inside the platform: the queue may have been read."""
 
 _LASTING: Final = (
     "AuthFailure",
@@ -41,13 +41,13 @@ _LASTING: Final = (
     "UnsupportedRegion",
     "InvalidAction",
 )
-"""Codes of a request that is refused for what it is: the next one would be no better."""
+"""Codes of permanent refusals: the same request would be refused again."""
 
 _MAX_DETAIL: Final = 200
 
 
 def failure(code: str, detail: str, *, doubt: bool = False) -> PullFailed:
-    """The error with its advice. `doubt`: the request may have been carried out all the same."""
+    """The error with its advice. `doubt`: the request may have been executed all the same."""
     advice = next((text for prefix, text in _ADVICE if code.startswith(prefix)), "it is tried again")
     doubt = doubt or code.startswith(_DOUBTFUL)
-    return PullFailed(code, advice, detail=detail[:_MAX_DETAIL], doubt=doubt, lasting=code.startswith(_LASTING))
+    return PullFailed(code, advice, detail=detail[:_MAX_DETAIL], doubt=doubt, permanent=code.startswith(_LASTING))

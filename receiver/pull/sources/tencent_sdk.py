@@ -1,7 +1,6 @@
-"""The official SDK, and what it does when a call fails. Import it late: it takes a tenth of a second.
+"""Calls through the official SDK, and its errors translated. Import it late: it takes a tenth of a second.
 
-The SDK signs and transports. Its models are passed by: they drop fields that they do not know, and we keep the answer
-as it came.
+The SDK signs and transports. Its models are not used: they drop unknown fields, and we keep the answer verbatim.
 """
 
 import json
@@ -29,13 +28,13 @@ def client(*, secret_id: str, secret_key: str, region: str, endpoint: str, timeo
     """A client with a connection of its own, for one thread at a time."""
     address = urlsplit(endpoint if "://" in endpoint else f"https://{endpoint}")
     http = HttpProfile(protocol=address.scheme, endpoint=address.netloc, reqTimeout=timeout_s)
-    # Neither the SDK's own retries nor its second region: a call is repeated by the loop, which knows of the first.
+    # No retries and no second region by the SDK: the loop repeats calls, and has to know of each.
     profile = ClientProfile(httpProfile=http, language="en-US", disable_region_breaker=True, retryer=None)
     return SmsClient(Credential(secret_id, secret_key), region, profile)
 
 
 def call(client: Any, action: str, params: dict[str, object]) -> bytes:  # noqa: ANN401 - the SDK has no types
-    """The answer's bytes, also where the SDK stumbles over them. Raises PullFailed."""
+    """The answer's bytes, also if the SDK cannot parse them. Raises PullFailed."""
     try:
         body: bytes = client.call(action, params)
     except sdk.TencentCloudSDKException as error:
@@ -54,7 +53,7 @@ def call(client: Any, action: str, params: dict[str, object]) -> bytes:  # noqa:
 def _was_sent(cause: BaseException | None) -> bool:
     """Whether the request may have reached the platform, although no answer came.
 
-    What `requests` wraps as MaxRetryError failed before there was a connection.
+    An error that `requests` wraps as MaxRetryError came before there was a connection.
     """
     if isinstance(cause, requests.ConnectTimeout):
         return False

@@ -1,4 +1,4 @@
-"""The one place where an error that somebody can mend ends: a sentence for a terminal, and exit code 1."""
+"""Turns every operator's error into one sentence in the terminal, and exit code 1."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ from receiver.errors import OperatorError
 from receiver.telemetry.visible import visible
 
 
-class Shown(click.Group):
-    """Commands whose errors show what a terminal would obey instead, in one line.
+class ErrorGroup(click.Group):
+    """Commands whose errors are printed as one line, with control characters escaped.
 
-    An error may quote a stranger: a platform's answer, a payload's field, a code that was pasted from somewhere.
+    An error may quote untrusted text: a platform's answer, a payload's field, a pasted code.
     """
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's
@@ -24,6 +24,6 @@ class Shown(click.Group):
         except OperatorError as error:
             raise click.ClickException(visible(str(error))) from error
         except BrokenPipeError:
-            raise  # whoever read our output has had enough: click ends without a word
-        except OSError as error:  # the machine's, where nobody knew a better word for it
+            raise  # the reader of our output has closed it: click ends silently
+        except OSError as error:  # an error of the machine without a text of ours
             raise click.ClickException(visible(f"{type(error).__name__}: {error}")) from error
