@@ -145,7 +145,7 @@ def purge(*, spare: int | None, dry_run: bool, yes: bool, as_json: bool, **wante
     async def chosen(connection: "asyncpg.Connection[asyncpg.Record]") -> tuple[Filter, int]:
         found = Filter(**wanted)
         if spare is not None:
-            found = await store.but_for(connection, found, spare)
+            found = await store.sparing(connection, found, spare)
         return found, await store.count(connection, found)
 
     found, number = _do(chosen)

@@ -1,7 +1,7 @@
-"""Rows of many callbacks arranged for one transaction: each once, and one row a message. Pure.
+"""Rows of many callbacks for one transaction: each row once, and one row per message. Pure.
 
-One row a message, because ON CONFLICT DO UPDATE refuses to touch a row twice. Messages are sorted by their key where
-they are written (`sms_data.store_reports`), replies here: concurrent statements in different orders deadlock.
+One row per message, because ON CONFLICT DO UPDATE must not touch a row twice. Concurrent statements in different orders
+deadlock: messages are sorted by key in `sms_data.store_reports`, replies here.
 """
 
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ S = TypeVar("S", bound=str)
 
 @dataclass(slots=True)
 class _Message:
-    """What a batch tells of one message."""
+    """The merged fields of one message in a batch."""
 
     parts: dict[int, SegmentState]
     ids: list[RowId]
@@ -42,7 +42,7 @@ class _Message:
 
 @dataclass(slots=True)
 class Batch:
-    """What one flush writes."""
+    """The rows of one flush."""
 
     messages: dict[Key, _Message] = field(default_factory=dict)
     reports: dict[RowId, tuple[DeliveryReport, Inbound]] = field(default_factory=dict)
@@ -58,12 +58,12 @@ class Batch:
 
     @property
     def reports_alone(self) -> bool:
-        """Whether it holds delivery reports and nothing else, as nearly every batch does."""
+        """Whether it consists of delivery reports without envelopes, as nearly every batch does."""
         return bool(self.reports) and not (self.replies or self.submissions or self.rejected or self.has_envelopes)
 
 
 def arrange(jobs: Iterable[Job]) -> Batch:
-    """All that the jobs want to store, each row once."""
+    """The rows of all jobs, each once."""
     batch = Batch()
     for job in jobs:
         for report in job.reports:
@@ -85,7 +85,7 @@ def arrange(jobs: Iterable[Job]) -> Batch:
 
 
 def _add_submission(batch: Batch, submission: Submission, callback: Inbound) -> None:
-    """Where the platform's answer names no time, it was handed over at once: that is the time."""
+    """Add a submission; an answer without a time gets that of its arrival, as it is posted at once."""
     submission_id = submission.submission_id
     if submission_id in batch.submissions:
         return
@@ -107,7 +107,7 @@ def merge_into_message(
     submitted_at: datetime | None = None,
     envelope_id: RowId | None = None,
 ) -> None:
-    """Merge what one report or submission tells into its message."""
+    """Merge one report or submission into its message."""
     key = (one.message_id, one.provider, one.recipient_key)
     known = batch.messages.get(key)
     if known is None:
@@ -143,44 +143,44 @@ def _arrival(callback: Inbound) -> float:
 
 
 def _greatest(one: S | None, other: S | None) -> S | None:
-    """As SQL's greatest(): which of two answers is kept must not depend on their order."""
+    """As SQL's greatest(): the result must not depend on the order of arrival."""
     return max(filter(None, (one, other)), default=None)
 
 
 def message_rows(batch: Batch) -> bytes:
-    """The messages as `sms_data.store_reports` reads them: a JSON array, one object a message."""
-    return orjson.dumps([_message(key, told) for key, told in batch.messages.items()])
+    """The messages for `sms_data.store_reports`: a JSON array, one object per message."""
+    return orjson.dumps([_message(key, message) for key, message in batch.messages.items()])
 
 
-def _message(key: Key, m: _Message) -> dict[str, object]:
-    state = message_state(m.parts, m.segments)
+def _message(key: Key, message: _Message) -> dict[str, object]:
+    state = message_state(message.parts, message.segments)
     row: dict[str, object] = {
         "message_id": key[0],
         "provider": key[1],
         "recipient_key": key[2],
-        "recipient": m.recipient,
-        "country": m.country,
-        "sender": m.sender,
+        "recipient": message.recipient,
+        "country": message.country,
+        "sender": message.sender,
         "status": state.status,
         "reason": state.reason,
         "code": state.code,
         "happened_at": state.happened_at,
         "segments": state.segments,
         "segments_reported": state.segments_reported,
-        "context": m.context,
-        "first_received_at": m.first.received_at,
-        "last_received_at": m.last.received_at,
-        "submitted_at": m.submitted_at,
-        "parts": {str(segment): [*part] for segment, part in m.parts.items()},
-        "seen": m.ids,
+        "context": message.context,
+        "first_received_at": message.first.received_at,
+        "last_received_at": message.last.received_at,
+        "submitted_at": message.submitted_at,
+        "parts": {str(segment): [*part] for segment, part in message.parts.items()},
+        "seen": message.ids,
     }
-    if m.envelope_id:
-        row["envelope_id"] = m.envelope_id
+    if message.envelope_id:
+        row["envelope_id"] = message.envelope_id
     return row
 
 
 def report_rows(batch: Batch) -> bytes:
-    """The reports as `sms_data.store_reports` reads them: a JSON array, one object a report."""
+    """The reports for `sms_data.store_reports`: a JSON array, one object per report."""
     return orjson.dumps([_report(report, callback) for report, callback in batch.reports.values()])
 
 
@@ -212,7 +212,7 @@ def _report(r: DeliveryReport, callback: Inbound) -> dict[str, object]:
 
 
 def envelope_columns(batch: Batch, stored: AbstractSet[RowId]) -> Columns:
-    """The columns of `sql.INSERT_ENVELOPES`: each once that a new report names, sorted by key."""
+    """The columns of `sql.INSERT_ENVELOPES`: each envelope of a new report once, sorted by key."""
     rows = {}
     for report_id in batch.reports.keys() & stored:
         r, callback = batch.reports[report_id]

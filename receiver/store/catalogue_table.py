@@ -1,4 +1,4 @@
-"""The catalogue's copy in SQL, for dashboards to join: `sms.code`."""
+"""The copy of the catalogue in SQL, for joins: `sms.code`."""
 
 from typing import Final
 
@@ -17,11 +17,11 @@ INSERT INTO sms_data.catalogue (fingerprint) VALUES ($1)
 ON CONFLICT (single_row) DO UPDATE SET fingerprint = excluded.fingerprint
 """
 _LOCK: Final = "LOCK TABLE sms_data.code IN SHARE ROW EXCLUSIVE MODE"
-"""One at a time. Readers go on, and cannot hold it: an advisory lock any login could."""
+"""One writer at a time. Readers are not blocked and cannot take this lock; any login could take an advisory lock."""
 
 
 async def sync(connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
-    """Make `sms.code` say what this version's catalogue says. Returns whether it did not before."""
+    """Make `sms.code` equal to this version's catalogue. Returns whether it was different."""
     if await connection.fetchval(_CURRENT) == fingerprint():
         return False
     rows = [

@@ -1,7 +1,7 @@
-"""Connections that a transaction pooler (PgBouncer) may stand before: each transaction may meet another server process.
+"""Connections that work through a transaction pooler (PgBouncer): each transaction may run on another server process.
 
-What a connection remembers of a server process must not outlive a transaction: no prepared statements, no settings of
-the session, no locks but those of the transaction. Migrations need the latter, and a connection without a pooler.
+So no state of a server process may outlive a transaction: no prepared statements, session settings or session locks.
+Migrations need session locks, and so a connection without a pooler.
 """
 
 import asyncio
@@ -24,23 +24,23 @@ else:
 
 
 class Connection(_Base):
-    """To prepare a statement and to run it are two messages: here they are one transaction, if they are not in one."""
+    """Runs each statement with arguments in a transaction: asyncpg prepares and executes it in two messages."""
 
     async def execute(self, query: str, *args: object, timeout: float | None = None) -> str:  # noqa: ASYNC109 - asyncpg's
-        """A statement without arguments is one message, and may be one that no transaction may hold."""
+        """A statement without arguments is one message, and may be one that cannot run in a transaction."""
         if not args:
             return await super().execute(query, timeout=timeout)
-        return await self._together(super().execute, query, *args, timeout=timeout)
+        return await self._in_transaction(super().execute, query, *args, timeout=timeout)
 
     async def fetch(self, query: str, *args: object, **options: Any) -> Any:  # noqa: ANN401 - asyncpg's
         """All rows."""
-        return await self._together(super().fetch, query, *args, **options)
+        return await self._in_transaction(super().fetch, query, *args, **options)
 
     async def fetchval(self, query: str, *args: object, **options: Any) -> Any:  # noqa: ANN401 - asyncpg's
         """One value."""
-        return await self._together(super().fetchval, query, *args, **options)
+        return await self._in_transaction(super().fetchval, query, *args, **options)
 
-    async def _together(self, run: Callable[..., Coroutine[Any, Any, T]], *args: object, **options: object) -> T:
+    async def _in_transaction(self, run: Callable[..., Coroutine[Any, Any, T]], *args: object, **options: object) -> T:
         if self.is_in_transaction():
             return await run(*args, **options)
         transaction = self.transaction()
@@ -48,7 +48,7 @@ class Connection(_Base):
         try:
             result = await run(*args, **options)
         except (asyncio.CancelledError, TimeoutError):
-            self.terminate()  # a ROLLBACK would wait for who does not answer
+            self.terminate()  # a ROLLBACK would wait for a server that does not answer
             raise
         except BaseException:
             await transaction.rollback()
@@ -58,7 +58,7 @@ class Connection(_Base):
 
 
 async def connect(url: str, *, timeout_s: float, command_timeout_s: float | None = None) -> Connection:
-    """A connection, there within `timeout_s`."""
+    """A connection, within `timeout_s`; `command_timeout_s` is the default time-out of its statements."""
     return await asyncpg.connect(
         url,
         connection_class=Connection,
@@ -69,10 +69,11 @@ async def connect(url: str, *, timeout_s: float, command_timeout_s: float | None
     )
 
 
-async def prepared(connection: Connection) -> "PreparedStatement[asyncpg.Record] | None":
-    """In a transaction: the main statement, prepared for good; None through a pooler, where it would get lost.
+async def prepare_main_statement(connection: Connection) -> "PreparedStatement[asyncpg.Record] | None":
+    """The main statement, prepared for the whole session; None through a pooler, which would lose it.
 
-    A pooler cannot know the process id of the server that it will choose, and makes one up.
+    Call it in a transaction. A pooler does not know the process id of the server that it will choose, and reports
+    another one.
     """
     if await connection.fetchval("SELECT pg_backend_pid()") != connection.get_server_pid():
         return None

@@ -1,4 +1,4 @@
-"""One connection to PostgreSQL, made when it is needed: a group is written on it together, or its rows one by one."""
+"""One connection to PostgreSQL, opened on demand; writes a group of jobs together, or isolates the rows it refuses."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,13 +13,13 @@ from receiver.telemetry.logs import get_logger
 _RETRIES_AT_ONCE: Final = 3
 
 Connect = Callable[[str, float, float], Awaitable[postgres.Session]]
-"""As `postgres.connect`: of a URL, a statement's time-out, and the time within which the session must be ready."""
+"""As `postgres.connect`: takes the URL, the time-out of a statement, and that of connecting, in seconds."""
 
 log = get_logger()
 
 
 class Database:
-    """Owns the connection; `drop` closes it. For one caller at a time."""
+    """Owns the connection; `drop` closes it. Not for concurrent calls."""
 
     def __init__(self, url: str, timeout_s: float, connect: Connect = postgres.connect) -> None:
         self._url = url
@@ -28,7 +28,7 @@ class Database:
         self._session: postgres.Session | None = None
 
     async def write(self, jobs: Sequence[Job], *, connect_timeout_s: float) -> list[Receipt]:
-        """One transaction for all; where a row in it is poison, the halves apart. Raises postgres.TRANSIENT."""
+        """Write all in one transaction; if a row in it is poison, each half separately. Raises postgres.TRANSIENT."""
         try:
             receipt = await self._transaction(jobs, connect_timeout_s)
         except postgres.POISON as error:
@@ -36,20 +36,20 @@ class Database:
         except postgres.TRANSIENT:
             self.drop()
             raise
-        except Exception as error:  # noqa: BLE001 - a fault of ours with one row must not stop the writer
+        except Exception as error:  # noqa: BLE001 - a bug with one row must not stop the writer
             log.error("writer.failed", error=type(error).__name__, reports=len(jobs))  # noqa: TRY400 - may quote rows
             self.drop()
             return await self._isolate(jobs, error, connect_timeout_s)
         return _divide(jobs, receipt)
 
     def drop(self) -> None:
-        """Close the connection without a farewell, for which a hung server would let us wait."""
+        """Terminate the connection: `close` would wait for a hung server."""
         if self._session is not None:
             self._session.connection.terminate()
             self._session = None
 
     async def _isolate(self, jobs: Sequence[Job], error: Exception, connect_timeout_s: float) -> list[Receipt]:
-        """The halves apart, down to the row that the database refuses: that is the caller's to keep as rejected."""
+        """Write the halves separately, down to the row that is refused; the caller keeps that as rejected."""
         if len(jobs) > 1:
             middle = len(jobs) // 2
             first = await self.write(jobs[:middle], connect_timeout_s=connect_timeout_s)
@@ -70,8 +70,8 @@ class Database:
         for _ in range(_RETRIES_AT_ONCE):
             session = await self._connected(connect_timeout_s)
             try:
-                # Each transaction's own deadline: to find many poisoned rows takes many, and all of it must come to an
-                # end. Apart from the connecting, or a slow network that serves the one would never get both.
+                # A deadline per transaction: to isolate many poisoned rows takes many, and each must end. Connecting
+                # has its own time-out, or over a slow network the two together would never finish in time.
                 async with asyncio.timeout(self._timeout_s):
                     return await postgres.write(session, jobs, self._timeout_s)
             except postgres.PartitionMissing:
@@ -88,7 +88,7 @@ class Database:
 
 
 def _divide(jobs: Sequence[Job], receipt: Receipt) -> list[Receipt]:
-    """Each job's share of the receipt. Of two jobs with the same report, the first one stored it."""
+    """The receipt of each job. Of two jobs with the same report, the first one stored it."""
     receipts = []
     left = receipt.stored
     for job in jobs:
@@ -101,5 +101,5 @@ def _divide(jobs: Sequence[Job], receipt: Receipt) -> list[Receipt]:
 
 
 def summary(error: BaseException) -> str:
-    """The error's first line: the rest may quote values."""
+    """The error's first line, as the rest may quote values."""
     return str(error).partition("\n")[0][:200] or type(error).__name__

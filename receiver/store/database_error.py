@@ -1,4 +1,4 @@
-"""PostgreSQL's errors, and those of the way to it, as a sentence for an operator: which database, and what to do."""
+"""Errors of PostgreSQL and of connecting to it, as a sentence for an operator with the database and the remedy."""
 
 import socket
 import ssl
@@ -12,7 +12,7 @@ import asyncpg
 from receiver.errors import OperatorError
 from receiver.store.postgres import TRANSIENT
 
-_SAID_MAX: Final = 200
+_MAX_DETAIL: Final = 200
 
 _NO_SCHEMA: Final = (
     asyncpg.InvalidSchemaNameError,
@@ -50,16 +50,16 @@ _ADVICE: Final[tuple[tuple[tuple[type[Exception], ...], str], ...]] = (
     ((FileNotFoundError,), "there is no socket in {place}, or a file that the URL names is missing: correct the path"),
     ((Exception,), "{place} cannot be reached, or went away ({said}): see whether PostgreSQL runs there, and its log"),
 )
-"""By type, the first that fits."""
+"""By exception type, the first match counts."""
 
 
 class DatabaseError(OperatorError):
-    """What PostgreSQL, or the way to it, has against what was asked; with the setting and without its password."""
+    """PostgreSQL refused or could not be reached; the text names the setting, without its password."""
 
 
 @contextmanager
 def explained(url: str, setting: str) -> Iterator[None]:
-    """Turn what comes of work with this database into DatabaseError."""
+    """Raise DatabaseError in place of the driver's and the network's errors."""
     try:
         yield
     except TRANSIENT as error:
@@ -67,14 +67,14 @@ def explained(url: str, setting: str) -> Iterator[None]:
 
 
 def as_operator_error(error: Exception, url: str, setting: str) -> DatabaseError:
-    """The sentence for it."""
+    """The error with a sentence for an operator."""
     parts = urlsplit(url)
     words = {
         "host": _host(url),
         "place": place(url),
         "user": unquote(parts.username or "") or "this user",
         "name": unquote(parts.path.removeprefix("/")) or "of the user's name",
-        "said": _said(error, parts.password),
+        "said": _detail(error, parts.password),
     }
     advice = next(text for types, text in _ADVICE if isinstance(error, types))
     return DatabaseError(f"{setting}: {advice.format(**words)}")
@@ -91,9 +91,9 @@ def _host(url: str) -> str:
     return place(url).rpartition(":")[0] or place(url)
 
 
-def _said(error: Exception, password: str | None) -> str:
-    """Its first line, or its type where it has no words."""
-    said = str(error).partition("\n")[0][:_SAID_MAX] or type(error).__name__
+def _detail(error: Exception, password: str | None) -> str:
+    """The first line of the error without the password; its type if it has no text."""
+    said = str(error).partition("\n")[0][:_MAX_DETAIL] or type(error).__name__
     for secret in {password, unquote(password)} if password else ():
         said = said.replace(secret, "*****")
     return said

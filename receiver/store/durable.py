@@ -1,4 +1,4 @@
-"""Keeping callbacks: in PostgreSQL, else in the spool, else not at all, and always within a deadline."""
+"""Keeps callbacks in PostgreSQL, else in the spool, else not at all, within a deadline."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,28 +15,27 @@ from receiver.store.writer import DatabaseUnavailable, QueueFull, Writer
 from receiver.telemetry.metrics import Metrics
 
 _SPOOL_SHARE: Final = 0.25
-"""Part of the answer's deadline that is left for the spool when PostgreSQL has used up the rest. The spool has as much
-in any case: that the event loop was late is no fault of the callback."""
+"""Share of the answer's deadline that is reserved for the spool. It gets that much even if the event loop was late."""
 
 _PART_ROWS: Final = 500
 PART_BYTES: Final = 512 * 1024
-"""Most rows of one callback in one transaction, and bytes of them: what is written within the time-out must not depend
-on the callback's size."""
+"""Most rows, and bytes of rows, of one callback in one transaction: its duration must not depend on the callback's
+size."""
 
 _REJECTED_BYTES: Final = 1 << 30
-"""Where nobody says how much may be rejected."""
+"""Default quota of rejected payloads."""
 
 Write = Callable[[Job], Awaitable[Receipt]]
 
 
 class StoreUnavailable(Exception):  # noqa: N818 - not a fault but an answer: try again later
-    """Neither PostgreSQL nor the spool can take this callback now. `answer_context` is for the answer that says so."""
+    """Neither PostgreSQL nor the spool can take this callback now. `answer_context` is for the platform's answer."""
 
     answer_context: Mapping[str, object] = MappingProxyType({})
 
 
 class DurableStore:
-    """The writer, and the spool behind it. `spooled` is set whenever there is something for the drain to do."""
+    """The writer, and the spool behind it. `spooled` is set whenever the drain has work."""
 
     def __init__(
         self,
@@ -56,7 +55,7 @@ class DurableStore:
 
     @property
     def database_takes(self) -> bool:
-        """Whether PostgreSQL took what it was last given."""
+        """Whether the last write to PostgreSQL succeeded."""
         return self._writer.available
 
     @property
@@ -65,7 +64,7 @@ class DurableStore:
         return self._spool.has_room
 
     async def keep(self, job: Job) -> Kept:
-        """Return once the callback is on a disk. Raises StoreUnavailable, soon after the deadline at the latest."""
+        """Returns once the callback is on a disk. Raises StoreUnavailable, soon after the deadline at the latest."""
         deadline = asyncio.get_running_loop().time() + self._deadline_s * (1 - _SPOOL_SHARE)
         try:
             return Kept(KeptIn.DATABASE, await self.write(job, partial(self._writer.write, deadline=deadline)))
@@ -80,9 +79,9 @@ class DurableStore:
         return Kept(KeptIn.SPOOL, Receipt())
 
     async def _put(self, callback: Inbound) -> None:
-        """Into the spool. Raises StoreUnavailable.
+        """Write to the spool. Raises StoreUnavailable.
 
-        What is on the disk when the time is over is kept, even if a late loop has not heard of it before.
+        The loop may be late: a callback that is on the disk when the time is over counts as kept.
         """
         putting = asyncio.ensure_future(self._spool.put(callback))
         try:
@@ -99,7 +98,7 @@ class DurableStore:
             putting.cancel()
 
     async def write(self, job: Job, write: Write) -> Receipt:
-        """Write the job, and what the database refuses of it as a rejected payload."""
+        """Write the job; if the database refuses some of its rows, its body also as a rejected payload."""
         receipt = await self.write_rows(job, write)
         await self.reject(job, receipt, write)
         return receipt
@@ -109,16 +108,16 @@ class DurableStore:
         return await (write(job) if is_plain(job) else self._write_admitted(job, write))
 
     async def reject(self, job: Job, receipt: Receipt, write: Write) -> None:
-        """Keep the body as rejected where the database refused some of its rows."""
+        """Keep the body as a rejected payload if the database refused some of its rows."""
         if receipt.refused:
             reasons = "; ".join(sorted(set(receipt.refused.values())))
             receipt.dropped |= (await self._write_admitted(job.rejection(reasons), write)).dropped
 
     async def _write_admitted(self, job: Job, write: Write) -> Receipt:
-        """Write the job, without what is rejected in it where there is too much of that already."""
+        """Write the job, without its rejected payload if that quota is used up."""
         with self._rejected.admitted(job) as admitted:
             receipt = Receipt(dropped=admitted.error != job.error)
-            # One after the other, so that the small callbacks of others come between.
+            # One after the other, so that small callbacks can be written in between.
             for part in admitted.parts(_PART_ROWS, PART_BYTES):
                 receipt.add(await write(part))
         return receipt

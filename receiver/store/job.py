@@ -1,4 +1,4 @@
-"""What is to be stored of one callback, and what came of it."""
+"""The rows of one callback, and the result of storing them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,9 +11,9 @@ from receiver.report import DeliveryReport, ProviderName, Reply, RowId, Submissi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One callback's rows: they are committed together, or isolated from each other where one of them is poison.
+    """One callback's rows: committed together, or isolated from each other if one of them is poison.
 
-    With an `error`, the body is kept as rejected, beside whatever could be understood of it.
+    With an `error`, the body is kept as a rejected payload beside the rows that could be parsed.
     """
 
     callback: Inbound
@@ -24,13 +24,13 @@ class Job:
     error: str | None = None
 
     ids: Sequence[RowId] = field(init=False)
-    """The identities of all rows but the rejected one."""
+    """The identities of all rows except the rejected payload."""
 
     size: int = field(init=False)
-    """Rows to write."""
+    """Number of rows."""
 
     def __post_init__(self) -> None:
-        """Count the rows once: every step on their way asks for them."""
+        """Collect the ids once: every later step uses them."""
         ids = [report.report_id for report in self.reports]
         if self.replies:
             ids += [reply.reply_id for reply in self.replies]
@@ -40,7 +40,7 @@ class Job:
         object.__setattr__(self, "size", len(ids) + (self.error is not None))
 
     def rejection(self, why: str) -> "Job":
-        """The whole body as a rejected payload, and nothing else."""
+        """A job with the body as a rejected payload and no other row."""
         return replace(self, reports=(), replies=(), submissions=(), error=why)
 
     @property
@@ -60,7 +60,7 @@ class Job:
         ]
 
     def parts(self, rows: int, size: int) -> "Iterator[Job]":
-        """The job as smaller ones, each of so many rows and bytes at most; a larger row is one by itself."""
+        """The job split into smaller ones of at most so many rows and bytes; a larger row becomes one by itself."""
         if self.size <= rows and len(self.callback.body) <= size:
             if self.size:
                 yield self
@@ -84,9 +84,9 @@ class Job:
 
 @dataclass(slots=True)
 class Receipt:
-    """What is in the database now. `stored` are new; `refused` says of which rows the database wanted none, and why.
+    """Result of a write: `stored` are new rows, `refused` are rows that the database refused, with the reason.
 
-    What is in neither was there before. `dropped` where something was rejected and there was no room to keep it.
+    Rows in neither were stored before. `dropped`: a rejected payload was not kept, because its quota is used up.
     """
 
     stored: set[RowId] = field(default_factory=set)
@@ -94,14 +94,14 @@ class Receipt:
     dropped: bool = False
 
     def add(self, other: "Receipt") -> None:
-        """Take in what another flush of the same callback did."""
+        """Add the result of another write of the same callback."""
         self.stored |= other.stored
         self.refused |= other.refused
         self.dropped |= other.dropped
 
 
 class KeptIn(StrEnum):
-    """Where a callback is kept; nowhere: it was not understood, and there are too many of its kind already."""
+    """Where a callback is kept; nowhere: it could not be parsed, and the quota of rejected payloads is used up."""
 
     DATABASE = "database"
     SPOOL = "spool"
@@ -109,7 +109,7 @@ class KeptIn(StrEnum):
 
 
 class Kept(NamedTuple):
-    """A callback that is dealt with. In the spool nothing is known yet of its rows, and the receipt is empty."""
+    """Result of keeping a callback. For one in the spool the receipt is empty: its rows are not written yet."""
 
     kept_in: KeptIn
     receipt: Receipt

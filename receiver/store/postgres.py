@@ -1,4 +1,4 @@
-"""One transaction against PostgreSQL: what is written, and what its errors mean."""
+"""One write transaction against PostgreSQL, and the classes of its errors."""
 
 import asyncio
 from collections.abc import Sequence
@@ -34,10 +34,10 @@ POISON: Final = (
     OverflowError,
     orjson.JSONEncodeError,
 )
-"""A row that can't be stored because of what it is. Every other error is the database's state, and may pass."""
+"""Errors of a row that can never be stored. Every other error is a state of the database, and may pass."""
 
 TRANSIENT: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
-"""`TimeoutError` is an OSError."""
+"""Errors that may pass. `TimeoutError` is an OSError."""
 
 _TOO_MANY: Final = f"more than {sql.MAX_REPORTS_A_MESSAGE} different reports about one message"
 
@@ -45,44 +45,44 @@ RETRY_AT_ONCE: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedErro
 
 
 class PartitionMissing(Exception):  # noqa: N818 - a state of the database
-    """A row's day has no partition."""
+    """There is no partition for a row's day."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A connection of the write path, and the main statement where it can stay prepared."""
+    """A connection of the write path; `store` is the main statement if it can stay prepared."""
 
     connection: "asyncpg.Connection[asyncpg.Record]"
     store: "PreparedStatement[asyncpg.Record] | None" = None
 
 
-async def connect(url: str, timeout_s: float, patience_s: float) -> Session:
-    """A session of the write path, ready within `patience_s`: every wait on it has an end."""
-    async with asyncio.timeout(patience_s):
-        opened = await connecting.connect(url, timeout_s=patience_s, command_timeout_s=timeout_s)
+async def connect(url: str, timeout_s: float, connect_timeout_s: float) -> Session:
+    """A session of the write path, ready within `connect_timeout_s`; `timeout_s` bounds each of its statements."""
+    async with asyncio.timeout(connect_timeout_s):
+        connection = await connecting.connect(url, timeout_s=connect_timeout_s, command_timeout_s=timeout_s)
         try:
-            return await _warm_up(opened, timeout_s)
+            return await _warm_up(connection, timeout_s)
         except BaseException:
-            opened.terminate()
+            connection.terminate()
             raise
 
 
-async def _warm_up(opened: Connection, timeout_s: float) -> Session:
-    """See that PostgreSQL lets us write, and prepare what can stay prepared.
+async def _warm_up(connection: Connection, timeout_s: float) -> Session:
+    """Check that PostgreSQL lets us write, and prepare the main statement if it can stay prepared.
 
-    In few round trips: over a slow network there is no time for more.
+    In few round trips, for slow networks.
     """
-    await opened.execute(sql.BEGIN.format(timeout_ms=0))
-    session = Session(opened, await connecting.prepared(opened))
+    await connection.execute(sql.BEGIN.format(timeout_ms=0))
+    session = Session(connection, await connecting.prepare_main_statement(connection))
     await _store_reports(session, Batch(), 0)
-    # With its own transaction the main statement cannot set its time-out for itself; and a pooler would pass it on.
-    settled = sql.STATEMENT_TIMEOUT.format(timeout_ms=int(timeout_s * 1000)) if session.store else ""
-    await opened.execute(f"{sql.ROLLBACK}; {settled}")
+    # The prepared statement runs without BEGIN, so its time-out is the session's; a pooler would give that to others.
+    set_timeout = sql.STATEMENT_TIMEOUT.format(timeout_ms=int(timeout_s * 1000)) if session.store else ""
+    await connection.execute(f"{sql.ROLLBACK}; {set_timeout}")
     return session
 
 
 async def write(session: Session, jobs: Sequence[Job], timeout_s: float) -> Receipt:
-    """Store the jobs in one transaction and return once it is committed."""
+    """Store the jobs in one transaction; returns once it is committed."""
     batch = arrange(jobs)
     timeout_ms = int(timeout_s * 1000)
     try:
@@ -97,7 +97,7 @@ async def write(session: Session, jobs: Sequence[Job], timeout_s: float) -> Rece
 
 
 async def create_partitions(session: Session, jobs: Sequence[Job]) -> None:
-    """Create the partitions of the days that these jobs belong to: a spooled callback may be from days ago."""
+    """Create the partitions for the days of these jobs: a spooled callback may be days old."""
     for day in sorted({job.callback.received_at.astimezone(UTC).date() for job in jobs}):
         await session.connection.execute(sql.CREATE_PARTITIONS, day)
 
@@ -109,7 +109,7 @@ async def _transaction(session: Session, batch: Batch, timeout_ms: int) -> Recei
     except (*POISON, *TRANSIENT):
         await session.connection.execute(sql.ROLLBACK)
         raise
-    if await session.connection.execute(sql.COMMIT) != sql.COMMIT:  # ROLLBACK: there was a fault
+    if await session.connection.execute(sql.COMMIT) != sql.COMMIT:  # ROLLBACK: the transaction had failed
         raise asyncpg.InterfaceError("the transaction was rolled back")
     return receipt
 
@@ -133,7 +133,7 @@ async def _statements(session: Session, batch: Batch, timeout_ms: int) -> Receip
 
 
 async def _store_reports(session: Session, batch: Batch, timeout_ms: int) -> Receipt:
-    """The reports with their messages' states, and the states of the messages that were submitted."""
+    """Store the reports and the states of their messages, and those of submitted messages."""
     given = batch.reports.keys() | batch.submissions.keys()
     run = session.store.fetch if session.store else partial(session.connection.fetch, sql.STORE_REPORTS)
     rows = await run(

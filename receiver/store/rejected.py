@@ -1,4 +1,4 @@
-"""Rejected payloads: finding them and removing them."""
+"""Rejected payloads: queries, and deletion."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-_AT_ONCE: Final = 1_000
+_DELETE_BATCH: Final = 1_000
 
 _WHERE: Final = """
  WHERE ($1::text IS NULL OR rejected_id::text LIKE $1 || '%') AND ($2::text IS NULL OR provider = $2)
@@ -38,9 +38,9 @@ DELETE FROM sms_data.rejected_payload WHERE (rejected_id, received_at) IN (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which rejected payloads: by the beginning of their id, by platform, by time of arrival, by error.
+    """Criteria for rejected payloads: prefix of the id, platform, time of arrival, error.
 
-    `since` is the first moment, `before` the first one after; `error` is a part of the text, in any case.
+    `since` is inclusive, `before` exclusive; `error` is a substring, upper or lower case.
     """
 
     id_prefix: str | None = None
@@ -52,13 +52,13 @@ class Filter:
 
     @property
     def arguments(self) -> tuple[object, ...]:
-        """In the order of the statements."""
+        """$1 to $6 of the statements."""
         return self.id_prefix, self.provider, self.since, self.before, self.error, self.replayed_too
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """One rejected payload, but for its body of `size` bytes. `remote_addr` is an IP address as text."""
+    """One rejected payload without its body of `size` bytes. `remote_addr` is an IP address as text."""
 
     rejected_id: UUID
     provider: str
@@ -73,38 +73,38 @@ class Rejected:
 
 
 async def find(connection: "asyncpg.Connection[asyncpg.Record]", wanted: Filter, limit: int) -> list[Rejected]:
-    """The oldest that fit."""
+    """The oldest matching payloads, at most `limit`."""
     return [Rejected(**row) for row in await connection.fetch(_FIND, *wanted.arguments, limit)]
 
 
 async def body_of(connection: "asyncpg.Connection[asyncpg.Record]", payload: Rejected) -> bytes | None:
-    """The bytes as they came; None if they have been dropped meanwhile."""
+    """The body, byte for byte; None if it has been dropped meanwhile."""
     body: bytes | None = await connection.fetchval(_BODY, payload.rejected_id, payload.received_at)
     return body
 
 
 async def mark_replayed(connection: "asyncpg.Connection[asyncpg.Record]", payload: Rejected) -> None:
-    """Nothing of it is left to be understood."""
+    """Mark a payload that was parsed completely."""
     await connection.execute(_MARK, payload.rejected_id, payload.received_at)
 
 
 async def count(connection: "asyncpg.Connection[asyncpg.Record]", wanted: Filter) -> int:
-    """How many fit."""
+    """Number of matching payloads."""
     found: int = await connection.fetchval(_COUNT, *wanted.arguments)
     return found
 
 
-async def but_for(connection: "asyncpg.Connection[asyncpg.Record]", wanted: Filter, spare_bytes: int) -> Filter:
-    """The filter without the youngest payloads that fit, up to so many bytes of bodies."""
+async def sparing(connection: "asyncpg.Connection[asyncpg.Record]", wanted: Filter, spare_bytes: int) -> Filter:
+    """The filter narrowed to spare the youngest matching payloads, up to `spare_bytes` of bodies."""
     oldest_spared = await connection.fetchval(_OLDEST_SPARED, *wanted.arguments, spare_bytes)
     return wanted if oldest_spared is None else replace(wanted, before=oldest_spared)
 
 
 async def purge(connection: "asyncpg.Connection[asyncpg.Record]", wanted: Filter) -> int:
-    """Delete what fits, in small transactions. How many that were."""
+    """Delete matching payloads in small transactions; returns their number."""
     deleted = 0
     while True:
-        status = await connection.execute(_PURGE, *wanted.arguments, _AT_ONCE)
-        deleted += (some := int(status.split()[-1]))
-        if some < _AT_ONCE:
+        status = await connection.execute(_PURGE, *wanted.arguments, _DELETE_BATCH)
+        deleted += (number := int(status.split()[-1]))
+        if number < _DELETE_BATCH:
             return deleted

@@ -12,25 +12,25 @@ _MISSING: Final = "SELECT name FROM unnest($1::text[]) AS name WHERE to_regrole(
 _MAY_ACT_AS: Final = "SELECT pg_has_role(to_regrole($1), 'USAGE')"
 
 
-async def ensured(connection: "asyncpg.Connection[asyncpg.Record]") -> list[str]:
-    """Create the roles that are missing and become a member of the owner.
+async def ensure(connection: "asyncpg.Connection[asyncpg.Record]") -> list[str]:
+    """Create the missing roles and grant the current user membership of the owner.
 
-    Returns the statements that this needs and that whoever is connected may not run: none, if all is well.
+    Returns the statements for this that the current user may not run; empty if everything is done.
     """
-    lacking = [
+    missing = [
         statement
         for row in await connection.fetch(_MISSING, list(ROLES))
-        if not await _done(connection, statement := f"CREATE ROLE {row['name']} NOLOGIN;")
+        if not await _try_execute(connection, statement := f"CREATE ROLE {row['name']} NOLOGIN;")
     ]
     if not await connection.fetchval(_MAY_ACT_AS, OWNER):
-        who = await connection.fetchval("SELECT quote_ident(current_user)")
-        if not await _done(connection, statement := f"GRANT {OWNER} TO {who};"):
-            lacking.append(statement)
-    return lacking
+        user = await connection.fetchval("SELECT quote_ident(current_user)")
+        if not await _try_execute(connection, statement := f"GRANT {OWNER} TO {user};"):
+            missing.append(statement)
+    return missing
 
 
-async def _done(connection: "asyncpg.Connection[asyncpg.Record]", statement: str) -> bool:
-    """Whether it needs not be done any more."""
+async def _try_execute(connection: "asyncpg.Connection[asyncpg.Record]", statement: str) -> bool:
+    """Whether the statement's effect is there now; False if the user may not run it."""
     try:
         # Another database of this cluster may be migrated at the same moment.
         with suppress(asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):

@@ -1,4 +1,4 @@
-"""Schema migrations: Alembic for the order of things, plain SQL for the things."""
+"""Schema migrations: Alembic orders them, and their contents are plain SQL."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,45 +17,45 @@ if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
     from sqlalchemy import Connection
 
-# Alembic and SQLAlchemy take longer to import than most commands take to run: they are, where they are used.
+# Alembic and SQLAlchemy take longer to import than most commands take to run, so they are imported where they are used.
 # ruff: noqa: PLC0415
 
 VERSION_SCHEMA: Final = "sms_data"
 _LOCK: Final = 0x5E6D_0DE1
-"""Any number that nobody else locks: one migration at a time on one database."""
+"""Key of the advisory lock: one migration at a time on one database."""
 _CONNECT_TIMEOUT_S: Final = 10
 _LOCK_TIMEOUT_S: Final = 300
 
 
 class SchemaBehindError(OperatorError):
-    """The database's schema is not the one that this version needs."""
+    """The database's schema is older or newer than this version needs."""
 
 
 class MigrationError(OperatorError):
-    """PostgreSQL refused a step. All steps are one transaction, so nothing of them is left behind."""
+    """PostgreSQL refused a migration. All migrations are one transaction, which is rolled back."""
 
 
 def folder() -> Path:
-    """Where the migrations are: inside the installed package, or beside it in a checkout."""
+    """The folder of the migrations: inside the installed package, or beside it in a checkout."""
     package = Path(receiver.__file__).parent
     installed = package / "migrations"
     return installed if installed.is_dir() else package.parent / "migrations"
 
 
 async def connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
-    """A connection for commands and migrations, which may take their time; not for the write path."""
+    """A connection for commands and migrations, without a statement time-out; not for the write path."""
     return await connecting.connect(url, timeout_s=_CONNECT_TIMEOUT_S)
 
 
 def run_script(name: str) -> None:
-    """Execute a file of SQL statements, inside of the migration's transaction."""
+    """Execute a file of SQL statements inside the migration's transaction."""
     from alembic import op
 
     execute(op.get_bind(), name)
 
 
 def execute(connection: "Connection", name: str) -> None:
-    """The same, on SQLAlchemy's connection."""
+    """Execute a file of SQL statements on SQLAlchemy's connection."""
     from sqlalchemy import text
 
     script = (folder() / "sql" / name).read_text(encoding="utf-8")
@@ -87,7 +87,7 @@ async def current(connection: "asyncpg.Connection[asyncpg.Record]") -> str | Non
 
 
 async def check(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Raise SchemaBehindError, with the command to run, unless the schema is the one that is needed."""
+    """Raise SchemaBehindError, with the command to run, unless the schema is at `head()`."""
     found, needed = await current(connection), head()
     _check_known(found)
     if found != needed:
@@ -97,7 +97,7 @@ async def check(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
 
 
 def _check_known(found: str | None) -> None:
-    """Raise SchemaBehindError for a revision that a newer version made: no command of this one helps."""
+    """Raise SchemaBehindError for a revision of a newer version: no command of this version helps."""
     known = {script.revision for script in _scripts().walk_revisions()}
     if found is not None and found not in known:
         raise SchemaBehindError(
@@ -121,9 +121,9 @@ async def upgrade(url: str) -> None:
 
 
 async def _ensure_roles(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Raises MigrationError, with what to run, where that is for an administrator to do."""
-    if lacking := await roles.ensured(connection):
-        raise MigrationError(f"an administrator has to run this first: {' '.join(lacking)}")
+    """Raises MigrationError, with the statements to run, if they need an administrator."""
+    if missing := await roles.ensure(connection):
+        raise MigrationError(f"an administrator has to run this first: {' '.join(missing)}")
 
 
 def _config(url: str) -> "Config":
@@ -138,7 +138,7 @@ def _config(url: str) -> "Config":
 
 @asynccontextmanager
 async def _lock(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    """The migration lock, polled for: waiting inside of pg_advisory_lock deadlocks with CREATE INDEX CONCURRENTLY."""
+    """The migration lock, acquired by polling: a wait in pg_advisory_lock deadlocks with CREATE INDEX CONCURRENTLY."""
     connection = await connect(url)
     try:
         async with asyncio.timeout(_LOCK_TIMEOUT_S):

@@ -1,6 +1,6 @@
-"""The spool: where callbacks wait on the local disk for the time that PostgreSQL can't take them.
+"""The spool: callbacks wait on the local disk while PostgreSQL can't take them.
 
-One thread owns the file. What comes while a commit is under way is committed together, as in the writer.
+One thread owns the file. Callbacks that arrive during a commit are committed together, as in the writer.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ class Spool:
         self._puts: deque[tuple[Inbound, Future[None]]] = deque()
         self._calls: deque[Callable[[], None]] = deque()
         self._waiting_bytes = 0
-        self._work = threading.Condition()
+        self._changed = threading.Condition()
         self._closing = False
         self._lines = LimitedLog()
         self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
@@ -44,43 +44,43 @@ class Spool:
 
     @property
     def depth(self) -> Depth:
-        """As of the last commit; reads nothing."""
+        """Contents as of the last commit; no I/O."""
         return self._depth
 
     @property
     def has_room(self) -> bool:
-        """Whether one more callback would find room."""
+        """Whether there is room for one more callback."""
         return not self._closing and self._file.has_room()
 
     @property
     def has_room_for_rejected(self) -> bool:
-        """Whether one more that was not understood may take room from those that were."""
+        """Whether there is room for one more rejected payload, within the rejected payloads' share."""
         return self._waiting_bytes < _MAX_WAITING_BYTES * REJECTED_SHARE and self._file.has_room(REJECTED_SHARE)
 
     async def put(self, callback: Inbound) -> None:
-        """Return once the callback is on the disk. Raises SpoolFull. Cancelled, it may be there or not."""
+        """Returns once the callback is on the disk. Raises SpoolFull. If cancelled, it may be there or not."""
         done: Future[None] = Future()
-        with self._work:
+        with self._changed:
             if self._closing or self._waiting_bytes > _MAX_WAITING_BYTES:
                 raise SpoolFull("the spool is closed" if self._closing else "too much waits for the disk")
             self._puts.append((callback, done))
             self._waiting_bytes += len(callback.body)
-            self._work.notify()
+            self._changed.notify()
         await asyncio.wrap_future(done)
 
-    async def oldest(self, limit: int, after: int = 0, but: Container[int] = ()) -> list[tuple[int, Inbound]]:
-        """The first callbacks in the order of their arrival, with their numbers, but for some. Raises SpoolError."""
-        return await self._call(lambda: self._file.read(limit, after, but))
+    async def oldest(self, limit: int, after: int = 0, exclude: Container[int] = ()) -> list[tuple[int, Inbound]]:
+        """The first callbacks after number `after`, in order of arrival, without `exclude`. Raises SpoolError."""
+        return await self._call(lambda: self._file.read(limit, after, exclude))
 
     async def remove(self, numbers: Sequence[int]) -> None:
-        """Forget callbacks that are committed in PostgreSQL. Raises SpoolError."""
+        """Delete callbacks that are committed in PostgreSQL. Raises SpoolError."""
         await self._call(lambda: self._file.remove(numbers))
 
     async def close(self) -> None:
-        """Commit what waits, then close the file."""
-        with self._work:
+        """Commit the waiting callbacks, then close the file."""
+        with self._changed:
             self._closing = True
-            self._work.notify()
+            self._changed.notify()
         await asyncio.to_thread(self._thread.join)
 
     async def _call(self, function: Callable[[], T]) -> T:
@@ -93,28 +93,28 @@ class Spool:
                 done.set_result(function())
             except (sqlite3.Error, OSError) as error:
                 done.set_exception(SpoolError(str(error)))
-            except Exception as error:  # noqa: BLE001 - a damaged row must not end the thread, nor somebody wait for it
+            except Exception as error:  # noqa: BLE001 - a damaged row must neither end the thread nor block its caller
                 done.set_exception(SpoolError(type(error).__name__))
 
-        with self._work:
+        with self._changed:
             if self._closing:
                 raise SpoolError("the spool is closed")
             self._calls.append(run)
-            self._work.notify()
+            self._changed.notify()
         return await asyncio.wrap_future(done)
 
     def _run(self) -> None:
         try:
             self._serve()
         finally:
-            with self._work:
-                self._closing = True  # also where a fault ended the thread: later callers are told, and do not wait
+            with self._changed:
+                self._closing = True  # also after a bug has ended the thread: later callers get an error at once
             self._file.close()
 
     def _serve(self) -> None:
         while True:
-            with self._work:
-                self._work.wait_for(lambda: self._puts or self._calls or self._closing)
+            with self._changed:
+                self._changed.wait_for(lambda: self._puts or self._calls or self._closing)
                 puts = [put for put in self._puts if put[1].set_running_or_notify_cancel()]
                 calls = list(self._calls)
                 closing = self._closing
@@ -124,7 +124,7 @@ class Spool:
             self._commit(puts)
             for call in calls:
                 call()
-            self._look()
+            self._update_depth()
             if closing:
                 break
 
@@ -138,11 +138,11 @@ class Spool:
             for _, done in puts:
                 done.set_exception(error)
             return
-        self._look()
+        self._update_depth()
         for _, done in puts:
             done.set_result(None)
 
-    def _look(self) -> None:
-        """Where the file can't be read now, the depth stays as it was known."""
+    def _update_depth(self) -> None:
+        """Read the depth; it stays unchanged while the file can't be read."""
         with suppress(sqlite3.Error):
             self._depth = self._file.depth()

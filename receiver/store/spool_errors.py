@@ -6,7 +6,7 @@ from receiver.errors import OperatorError
 
 
 class SpoolFull(Exception):  # noqa: N818 - it is a state of the spool, not a fault in it
-    """The spool may not grow, or the disk can't take it."""
+    """The spool has reached its size, or the disk is full or failing."""
 
 
 class SpoolInUse(OperatorError):  # noqa: N818 - the name says it

@@ -1,7 +1,7 @@
-"""The spool's file: callbacks in SQLite, fsynced, with one connection and nobody beside it.
+"""The spool's file: callbacks in SQLite, fsynced, with a single connection.
 
 WAL mode with `synchronous=FULL`: COMMIT returns after fdatasync of the log. SQLite before 3.51.3 can corrupt a WAL that
-has two writers, so a lock on a file beside it keeps other processes away. Nothing here knows of threads or asyncio.
+has two writers, so a lock on a file beside it keeps other processes out. No threads and no asyncio in here.
 """
 
 import base64
@@ -25,15 +25,15 @@ from receiver.telemetry.logs import get_logger
 from receiver.telemetry.visible import visible_json_line
 
 MIN_FREE_BYTES: Final = 64 * 1024 * 1024
-"""Free disk that the spool leaves to others, first of all to an embedded PostgreSQL that has to come up again."""
+"""Disk space that the spool leaves free, above all for an embedded PostgreSQL that has to start again."""
 
 REJECTED_SHARE: Final = 0.25
-"""Part of the spool up to which it takes what was not understood: anybody can send that, and reports need the rest."""
+"""Share of the spool that rejected payloads may fill: anybody can send them, and reports need the rest."""
 
 FILE_NAME: Final = "spool.sqlite"
 _PAGE_BYTES: Final = 4096
 _READ_BYTES: Final = 256 * 1024
-"""Bodies that are read at once: to understand more of them would keep live callbacks waiting."""
+"""Most bytes of bodies that are read at once: to parse more would delay live callbacks."""
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS callback (
@@ -48,7 +48,7 @@ CREATE TABLE IF NOT EXISTS callback (
     refusal      TEXT
 )
 """
-_LATER_COLUMNS: Final = ("correlation", "refusal")
+_ADDED_COLUMNS: Final = ("correlation", "refusal")
 """A file of an older version, perhaps with callbacks in it, has not got them."""
 
 _INSERT: Final = """
@@ -67,7 +67,7 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """What is in the spool: callbacks, the arrival of the oldest, and bytes of its file."""
+    """Contents of the spool: number of callbacks, arrival of the oldest, size of the file."""
 
     callbacks: int
     oldest: datetime | None
@@ -75,11 +75,11 @@ class Depth:
 
     @property
     def age_s(self) -> float:
-        """Seconds since the oldest arrived; 0 for none."""
+        """Seconds since the arrival of the oldest; 0 if the spool is empty."""
         return max((datetime.now(UTC) - self.oldest).total_seconds(), 0.0) if self.oldest else 0.0
 
     def as_dict(self) -> dict[str, object]:
-        """For JSON."""
+        """As JSON types."""
         oldest = self.oldest and self.oldest.isoformat()
         return {"callbacks": self.callbacks, "oldest": oldest, "file_bytes": self.file_bytes}
 
@@ -99,7 +99,7 @@ class SpoolFile:
             raise SpoolUnusable(folder, error) from error
 
     def depth(self) -> Depth:
-        """Quick, however much there is."""
+        """The current depth, in constant time."""
         first = self._db.execute("SELECT received_us FROM callback ORDER BY id LIMIT 1").fetchone()
         pages: int = self._db.execute("PRAGMA page_count").fetchone()[0]
         free: int = self._db.execute("PRAGMA freelist_count").fetchone()[0]
@@ -107,7 +107,7 @@ class SpoolFile:
         return Depth(self._callbacks, _time(first[0]) if first else None, pages * _PAGE_BYTES)
 
     def has_room(self, share: float = 1.0) -> bool:
-        """Whether file and disk may grow, up to this share of both. Asks nothing of SQLite, so any thread may ask."""
+        """Whether the file may grow, within this share of its bound and of the disk. Thread-safe: no SQLite in it."""
         try:
             spare = _free_bytes(self._folder) - MIN_FREE_BYTES
         except OSError:  # the disk is gone
@@ -115,7 +115,7 @@ class SpoolFile:
         return spare >= 0 and self._used_bytes < share * min(self._max_bytes, self._used_bytes + spare + _PAGE_BYTES)
 
     def append(self, callbacks: Iterable[Inbound]) -> None:
-        """Add all, on the disk when this returns, or none. Raises SpoolFull."""
+        """Add all or none; they are on the disk when this returns. Raises SpoolFull."""
         rows = [_row(callback) for callback in callbacks]
         try:
             if _free_bytes(self._folder) < MIN_FREE_BYTES:
@@ -126,12 +126,12 @@ class SpoolFile:
             raise SpoolFull(str(error)) from error
         self._callbacks += len(rows)
 
-    def read(self, limit: int, after: int = 0, but: Container[int] = ()) -> list[tuple[int, Inbound]]:
-        """The first callbacks behind number `after`, but for some, in order of arrival; fewer where they are large."""
+    def read(self, limit: int, after: int = 0, exclude: Container[int] = ()) -> list[tuple[int, Inbound]]:
+        """The first callbacks after number `after`, in order of arrival, without `exclude`; fewer if they are large."""
         found: list[tuple[int, Inbound]] = []
         size = 0
         for number, *columns in self._db.execute(_SELECT, (after,)):
-            if number in but:
+            if number in exclude:
                 continue
             callback = _callback(*columns)
             found.append((number, callback))
@@ -141,17 +141,17 @@ class SpoolFile:
         return found
 
     def remove(self, numbers: Sequence[int]) -> None:
-        """Forget callbacks; an empty file shrinks."""
+        """Delete callbacks; an empty file shrinks."""
         with self._transaction():
             self._db.executemany("DELETE FROM callback WHERE id = ?", [(number,) for number in numbers])
         self._callbacks -= len(numbers)
         if not self._callbacks:
-            with suppress(sqlite3.Error):  # without the room to shrink it stays as large as it is
+            with suppress(sqlite3.Error):  # VACUUM needs disk space; without it the file keeps its size
                 self._db.execute("VACUUM")
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
-        """Close the file and let others have it."""
+        """Close the file and release the lock."""
         self._db.close()
         os.close(self._lock)
 
@@ -194,7 +194,7 @@ def _open(file: Path, max_bytes: int) -> sqlite3.Connection:
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL")
         db.execute(_SCHEMA)
-        _add_later_columns(db)
+        _add_missing_columns(db)
         db.execute(f"PRAGMA max_page_count={max(max_bytes // _PAGE_BYTES, 8)}")
         _sync_folder(file.parent)
     except BaseException:
@@ -203,15 +203,15 @@ def _open(file: Path, max_bytes: int) -> sqlite3.Connection:
     return db
 
 
-def _add_later_columns(db: sqlite3.Connection) -> None:
+def _add_missing_columns(db: sqlite3.Connection) -> None:
     known = {row[1] for row in db.execute("PRAGMA table_info(callback)")}
-    for name in _LATER_COLUMNS:
+    for name in _ADDED_COLUMNS:
         if name not in known:
             db.execute(f"ALTER TABLE callback ADD COLUMN {name} TEXT")
 
 
 def _replace_broken(folder: Path, max_bytes: int, error: sqlite3.DatabaseError) -> sqlite3.Connection:
-    """Set a file that SQLite can't read aside, for a person to look at; the service has to start all the same."""
+    """Rename a file that SQLite can't read, for inspection, and open a new one: the service has to start."""
     aside = folder / f"{FILE_NAME}.broken-{time.time_ns()}"
     log.error("spool.broken", error=str(error), kept_as=aside.name)
     for suffix in ("", "-wal", "-shm"):
@@ -221,7 +221,7 @@ def _replace_broken(folder: Path, max_bytes: int, error: sqlite3.DatabaseError) 
 
 
 def _sync_folder(folder: Path) -> None:
-    """The new file's name must survive a power cut as well."""
+    """Fsync the folder: the new file's name must survive a power cut as well."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -282,7 +282,7 @@ def _time(received_us: int) -> datetime:
 
 
 def as_line(number: int, callback: Inbound) -> bytes:
-    """A line of JSON with everything that the spool knows of a callback; the body is in base64."""
+    """A line of JSON with all fields of a callback; the body is in base64."""
     c = callback
     fields = {
         "number": number,

@@ -3,7 +3,7 @@
 from typing import Final
 
 MAX_REPORTS_A_MESSAGE: Final = 512
-"""More different reports about one message (99 segments, a few states each) come from nobody honest."""
+"""An honest platform sends fewer different reports about one message (99 segments, a few states each)."""
 
 BEGIN: Final = """
 BEGIN;
@@ -12,10 +12,10 @@ SELECT set_config('synchronous_commit', 'on', true)
 SELECT set_config('statement_timeout', '{timeout_ms}', true), set_config('lock_timeout', '{timeout_ms}', true),
        set_config('idle_in_transaction_session_timeout', '{timeout_ms}', true);
 """
-"""In one round trip, and local to the transaction, so that it holds behind a transaction pooler too."""
+"""One round trip; the settings are local to the transaction, as a transaction pooler requires."""
 
 STATEMENT_TIMEOUT: Final = "SET statement_timeout = {timeout_ms}"
-"""What we have given up must not go on for ever."""
+"""Ends a statement in PostgreSQL after we have stopped waiting for it."""
 
 COMMIT: Final = "COMMIT"
 ROLLBACK: Final = "ROLLBACK"
@@ -23,13 +23,14 @@ ROLLBACK: Final = "ROLLBACK"
 STORE_REPORTS: Final = """
 SELECT translate(row_id::text, '-', '') AS row_id, known FROM sms_data.store_reports($1, $2, $3, $4, $5)
 """
-"""Guards against duplicates, keeps the state and adds the reports; returns what was not stored.
+"""Skips duplicates, updates the messages' states and inserts the reports; returns the rows that were not stored.
 
-$3 is how many reports and submissions are given, $4 MAX_REPORTS_A_MESSAGE, $5 how long to wait for a lock (ms).
+$1 messages and $2 reports as JSON arrays, $3 number of reports and submissions, $4 MAX_REPORTS_A_MESSAGE, $5 lock
+time-out in ms. `known` is true for a duplicate, false for a row above the limit.
 """
 
 PROBE: Final = "UPDATE sms_data.probe SET probed_at = now()"
-"""A change, because a standby that is not there, or a disk that is full, shows when one is committed."""
+"""A write, because a missing synchronous standby or a full disk shows only when a change is committed."""
 
 INSERT_ENVELOPES: Final = """
 INSERT INTO sms_data.envelope (message_id, provider, envelope_id, received_at, context, raw)
@@ -91,9 +92,9 @@ LEFT JOIN pg_inherits AS link ON link.inhrelid = child.oid
 WHERE right(child.relname, 8) COLLATE "C" < to_char($1::date, 'YYYYMMDD')
 ORDER BY detaching DESC, child.relname
 """
-"""Unfinished detachments first: a parent has room for one, which blocks every other until it is finished.
+"""Pending detachments first: a parent can have one, which blocks every other until it is finalized.
 
-Days are compared as texts: PostgreSQL may try any table's name as a date before it looks whether it is one of ours.
+Days are compared as texts: the planner may cast any table's name to a date before it filters for ours.
 """
 
 COMPLETE_DAYS: Final = """
@@ -117,7 +118,7 @@ DELETE FROM sms_data.envelope WHERE (message_id, provider, envelope_id) IN (
                           WHERE m.message_id = e.message_id AND m.provider = e.provider)
     LIMIT $2)
 """
-"""Behind the messages that name them: one about which a report came later is kept, and its envelope with it."""
+"""To run after DELETE_OLD_MESSAGES: an envelope is kept as long as its message, which later reports may keep alive."""
 
 DELETE_OLD_REPLY_KEYS: Final = """
 DELETE FROM sms_data.reply_key

@@ -1,7 +1,7 @@
-"""Group commit: what concurrent callbacks bring is written together, and each is answered when it is committed.
+"""Group commit: concurrent callbacks are written in one transaction, and each is answered once it is committed.
 
-There is no timer. While one flush is under way the next group gathers by itself, so that a lone callback is written at
-once and a busy service writes large groups.
+There is no timer. The next group gathers while a flush is under way, so a lone callback is written at once and a busy
+service writes large groups.
 """
 
 import asyncio
@@ -20,11 +20,11 @@ from receiver.store.job import Job, Receipt
 from receiver.telemetry.logs import get_logger
 from receiver.telemetry.metrics import Metrics, set_from
 
-_RECONNECT_PATIENCE: Final = 3
-"""Time-outs that connecting may take while the breaker is open."""
+_RECONNECT_TIMEOUTS: Final = 3
+"""Connecting may take so many time-outs while the breaker is open."""
 
 _MAX_BODY_BYTES: Final = 2 << 20
-"""Of bodies in one flush: PostgreSQL is to write their rows, several times that much, within the time-out."""
+"""Most bytes of bodies in one flush: PostgreSQL has to write their rows, several times as large, in time."""
 
 PROBE: Final = Job(
     callback=Inbound(
@@ -37,7 +37,7 @@ PROBE: Final = Job(
     ),
     provider=ProviderName(""),
 )
-"""Nothing to store: its transaction tells whether PostgreSQL answers."""
+"""A job without rows: its transaction shows whether PostgreSQL can commit."""
 
 log = get_logger()
 
@@ -47,7 +47,7 @@ class DatabaseUnavailable(Exception):  # noqa: N818 - a state, not a fault
 
 
 class QueueFull(Exception):  # noqa: N818 - a state, not a fault
-    """More callbacks wait for PostgreSQL than there is room for."""
+    """The queue of callbacks before PostgreSQL is full."""
 
 
 @dataclass(slots=True)
@@ -58,10 +58,10 @@ class _Waiting:
 
 
 class Writer:
-    """Owns one connection and the queue before it.
+    """Owns one connection and the queue before it, with a circuit breaker.
 
-    After a failure every callback that waits is refused at once with DatabaseUnavailable, and so are later ones, until
-    `retry` has got one written: nobody waits twice for the same time-out.
+    After a failure all waiting callbacks fail at once with DatabaseUnavailable, and so do later ones, until a `retry`
+    succeeds: no caller waits for a time-out that another has just met.
     """
 
     def __init__(
@@ -83,13 +83,13 @@ class Writer:
         self._queued = 0
         self._wake = asyncio.Event()
         self.available = True
-        self._trouble: type[BaseException] | None = None
+        self._last_error: type[BaseException] | None = None
         set_from(metrics.queue_reports, lambda: self._queued)
 
     async def write(self, job: Job, deadline: float | None = None) -> Receipt:
-        """Return once the job is committed. Raises DatabaseUnavailable or QueueFull; TimeoutError at the deadline.
+        """Returns once the job is committed. Raises DatabaseUnavailable or QueueFull; TimeoutError at the deadline.
 
-        `deadline` is by the event loop's clock. The job may still be committed after it.
+        `deadline` is loop time. The job may still be committed after it.
         """
         if not self.available:
             raise DatabaseUnavailable
@@ -98,7 +98,7 @@ class Writer:
         done = self.submit(job)
         if deadline is None:
             return await done
-        # A timer on the future itself: `asyncio.timeout`, which has to cancel a task, costs three times as much.
+        # A timer on the future itself: `asyncio.timeout` cancels a task and costs three times as much.
         timer = asyncio.get_running_loop().call_at(deadline, _expire, done)
         try:
             return await done
@@ -106,14 +106,14 @@ class Writer:
             timer.cancel()
 
     async def retry(self, job: Job) -> Receipt:
-        """Write although PostgreSQL is thought to be away: how it is found to be back."""
+        """Write although the breaker is open; a success closes it."""
         return await self.submit(job)
 
     def submit(self, job: Job) -> "asyncio.Future[Receipt]":
-        """The same, without waiting for it.
+        """As `retry`, without waiting for the result.
 
-        What is spooled has been accepted: the queue's limit, which is for callers who can be sent away, would keep a
-        batch of it that is larger than the queue in the spool for ever.
+        Exempt from the queue's limit, which is for callers that can be refused: spooled callbacks have been accepted,
+        and a batch of them larger than the queue would stay in the spool for ever.
         """
         done: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         size = job.size
@@ -123,7 +123,7 @@ class Writer:
         return done
 
     async def run(self) -> None:
-        """Flush whatever waits, for ever; cancel to stop."""
+        """Flush the queue until cancelled."""
         try:
             while True:
                 await self._wake.wait()
@@ -155,8 +155,8 @@ class Writer:
         if not self.available:
             self._metrics.breaker_is("half_open")
         try:
-            # Once nobody waits for an answer, a slow network may take its time.
-            connect_timeout_s = self._timeout_s * (1 if self.available else _RECONNECT_PATIENCE)
+            # With the breaker open no request waits, so a slow network may take longer.
+            connect_timeout_s = self._timeout_s * (1 if self.available else _RECONNECT_TIMEOUTS)
             jobs = [waiting.job for waiting in group]
             receipts = await self._database.write(jobs, connect_timeout_s=connect_timeout_s)
         except postgres.TRANSIENT as error:
@@ -178,16 +178,16 @@ class Writer:
                 waiting.done.set_result(receipt)
 
     def _fail(self, group: list[_Waiting], error: BaseException) -> None:
-        """The group and all who wait behind it are refused: the time-out was long enough for them too."""
+        """Open the breaker, and fail the group and the whole queue: all of them have waited for the time-out."""
         self._metrics.breaker_is("open")
-        if self.available or type(error) is not self._trouble:
+        if self.available or type(error) is not self._last_error:
             log.error("database.unavailable", error=type(error).__name__, detail=summary(error))
         self.available = False
-        self._trouble = type(error)
-        behind = list(self._queue)
+        self._last_error = type(error)
+        queued = list(self._queue)
         self._queue.clear()
         self._queued = 0
-        self._refuse([*group, *behind])
+        self._refuse([*group, *queued])
 
     def _refuse(self, group: list[_Waiting]) -> None:
         for waiting in group:

@@ -80,7 +80,7 @@ async def test_started_before_the_schema_is_there(
 async def test_a_schema_that_is_behind_is_told_until_it_is_there(
     empty_database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(preparation, "_AGAIN_S", 0.01)
+    monkeypatch.setattr(preparation, "_RETRY_S", 0.01)
     logs.configure("json", "INFO")
     waiting = asyncio.create_task(preparation.until_ready(empty_database, "RECEIVER_DATABASE_URL"))
     said = ""

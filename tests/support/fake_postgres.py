@@ -67,10 +67,10 @@ class FakePostgres:
         """The message ids of what is stored, in the order of the commits."""
         return [message for group in self.groups for message in group]
 
-    async def connect(self, _url: str, _timeout_s: float, patience_s: float) -> postgres.Session:
+    async def connect(self, _url: str, _timeout_s: float, connect_timeout_s: float) -> postgres.Session:
         """Stands in for `postgres.connect`."""
-        self.patiences.append(patience_s)
-        async with asyncio.timeout(patience_s):
+        self.patiences.append(connect_timeout_s)
+        async with asyncio.timeout(connect_timeout_s):
             await _meet(self.of_connecting)
         connection = FakeConnection(self)
         self.connections.append(connection)
