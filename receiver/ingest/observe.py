@@ -42,7 +42,7 @@ def _reports(job: Job, reports: Sequence[DeliveryReport], kept: Kept, metrics: M
         if report.report_id in kept.receipt.refused:
             _rejected(job, kept.receipt.refused[report.report_id], kept, metrics)
             continue
-        happened = report.happened_at
+        recipient, happened = mask_msisdn(report.recipient), report.happened_at
         lag_s = round((callback.received_at - happened).total_seconds(), 3) if happened else None
         if kept.kept_in is KeptIn.SPOOL:
             event = "report.spooled"
@@ -62,7 +62,7 @@ def _reports(job: Job, reports: Sequence[DeliveryReport], kept: Kept, metrics: M
             status=report.status.value,
             reason=report.reason and report.reason.value,
             code=report.code,
-            recipient=mask_msisdn(report.recipient),
+            recipient=recipient,
             lag_s=lag_s,
             request_id=callback.request_id,
             remote=callback.remote_addr,

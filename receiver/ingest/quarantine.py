@@ -13,9 +13,9 @@ from receiver.ingest.observe import observe
 from receiver.ingest.understand import parse_inbound
 from receiver.report import RowId
 from receiver.store import postgres
-from receiver.store.database import Connect, Database
 from receiver.store.durable import PART_BYTES, DurableStore
 from receiver.store.job import Job, Kept, KeptIn, Receipt
+from receiver.store.postgres import Connect, Database
 from receiver.store.spool import Spool, SpoolError
 from receiver.store.writer import PROBE, DatabaseUnavailable
 from receiver.telemetry.logs import get_logger

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Final, NamedTuple, TypeVar
 
 from receiver.inbound import Inbound
-from receiver.providers import INTAKES, provider_of
+from receiver.providers import INTAKES, PROVIDER_BY_PATH, provider_of
 from receiver.providers.base import Parsed, Request
 from receiver.providers.payload import PayloadError
 from receiver.store.job import Job
@@ -35,7 +35,7 @@ class ParsedInbound(NamedTuple):
 
 async def parse_inbound(callback: Inbound) -> ParsedInbound:
     """Never raises: what can't be understood becomes a rejected payload. The same now and from the spool later."""
-    provider = provider_of(callback.path)
+    provider = PROVIDER_BY_PATH.get(callback.path) or provider_of(callback.path)
     parsed = Parsed(faults=[callback.skip_parsing_reason]) if callback.skip_parsing_reason else _parse(callback)
     try:
         job = Job(

@@ -36,6 +36,13 @@ INTAKES: Final[dict[str, Parse]] = {
 """Everything that is understood, however it comes."""
 
 
+PROVIDER_BY_PATH: Final[dict[str, ProviderName]] = {
+    **{path: endpoint.provider for path, endpoint in (ENDPOINTS | SOURCES).items()},
+    **{SUBMISSIONS_PREFIX + p.name: p.name for p in PROVIDERS if p.submissions},
+}
+"""Of everything that is understood."""
+
+
 def provider_of(path: str) -> ProviderName:
     """Whose path it is, a callback's or a submission's."""
     return ProviderName(path.removeprefix(SUBMISSIONS_PREFIX).partition("/")[0])

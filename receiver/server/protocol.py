@@ -13,7 +13,6 @@ from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDictProxy
 
 from receiver.addresses import socket_address
-from receiver.server.aiohttp_private import RequestProtocol
 from receiver.server.forwarded import client_address
 from receiver.server.limiter import FRESH_S, SLOW_S, ConnectionLimiter, Limits
 from receiver.telemetry.metrics import Ended
@@ -42,6 +41,50 @@ _FLUSH_S: Final = 1.0
 
 _SLOW, _IDLE, _YOUNG = 0, 1, 2
 """Eviction ranks, the least first: slow (head, body, or an unread answer), idle, and just begun."""
+
+
+class RequestProtocol(web.RequestHandler):
+    """aiohttp's side of a connection. Every private name of aiohttp that we use is in here, under a public name.
+
+    They are attributes of `RequestHandler` in aiohttp 3.14; pyproject.toml has the ceiling, and
+    tests/unit/test_aiohttp_private.py names those that changed.
+    """
+
+    __slots__ = ()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop of the connection."""
+        return self._loop
+
+    @property
+    def heads_parsed(self) -> int:
+        """Number of request heads that were parsed to their end since the connection was made."""
+        return self._request_count
+
+    @property
+    def has_queued(self) -> bool:
+        """Whether there are requests with a parsed head that aiohttp has not begun to handle."""
+        return bool(self._messages)
+
+    @property
+    def last_queued_body(self) -> Any:  # noqa: ANN401 - a StreamReader, or aiohttp's stand-in for no body at all
+        """Body of the last queued request; `is_eof()`: it is complete. Raises IndexError if none is queued."""
+        return self._messages[-1][1]
+
+    @property
+    def waits_for_request(self) -> bool:
+        """Whether aiohttp's loop over the requests is idle, waiting for the next one."""
+        return self._waiter is not None
+
+    @property
+    def last_answer_at(self) -> float:
+        """Loop time at which the last answer was written; aiohttp counts the keep-alive time from it."""
+        return self._next_keepalive_close_time - self._keepalive_timeout
+
+    def stop_parsing(self) -> None:
+        """Discard all data that is received from now on."""
+        self._force_close = True
 
 
 class Connection(RequestProtocol):

@@ -100,7 +100,8 @@ class DurableStore:
     async def write(self, job: Job, write: Write) -> Receipt:
         """Write the job; if the database refuses some of its rows, its body also as a rejected payload."""
         receipt = await self.write_rows(job, write)
-        await self.reject(job, receipt, write)
+        if receipt.refused:
+            await self.reject(job, receipt, write)
         return receipt
 
     async def write_rows(self, job: Job, write: Write) -> Receipt:

@@ -15,8 +15,8 @@ from typing import Final
 from receiver.inbound import Inbound
 from receiver.report import ProviderName
 from receiver.store import postgres
-from receiver.store.database import Connect, Database, summary
 from receiver.store.job import Job, Receipt
+from receiver.store.postgres import Connect, Database, summary
 from receiver.telemetry.logs import get_logger
 from receiver.telemetry.metrics import Metrics, set_from
 

@@ -1,11 +1,10 @@
-"""The HTTP side of an answer; its body is the provider's own (design, section 2)."""
+"""The HTTP side of an answer that is not good; its body is the provider's own (design, section 2)."""
 
-from collections.abc import Mapping
 from typing import Final
 
-from aiohttp import hdrs, web
+from aiohttp import hdrs
 
-from receiver.providers.base import HTTP_STATUS, Endpoint, Verdict
+from receiver.providers.base import Verdict
 
 RETRY_AFTER_S: Final = "5"
 
@@ -25,14 +24,3 @@ class HttpRefusal(Exception):  # noqa: N818 - an answer, not a fault
         super().__init__(description)
         self.verdict = verdict
         self.description = description
-
-
-def answer(
-    endpoint: Endpoint, verdict: Verdict, description: str = "", answer_context: Mapping[str, object] | None = None
-) -> web.Response:
-    """The answer to a callback."""
-    return web.Response(
-        body=endpoint.answer(verdict, description, answer_context or {}),
-        status=HTTP_STATUS[verdict],
-        headers={hdrs.CONTENT_TYPE: endpoint.media_type, **HEADERS.get(verdict, {})},
-    )

@@ -15,15 +15,14 @@ from receiver.inbound import Inbound
 from receiver.ingest.accept import Ingest
 from receiver.ingest.understand import NOT_SIGNED
 from receiver.providers import ENDPOINTS, url_path
-from receiver.providers.base import CheckBody, Endpoint, SignatureError, Verdict
+from receiver.providers.base import HTTP_STATUS, CheckBody, Endpoint, SignatureError, Verdict
 from receiver.report import ProviderName
 from receiver.server.protocol import remote_of
 from receiver.store.durable import StoreUnavailable
 from receiver.telemetry.limited_log import LimitedLog
 from receiver.telemetry.metrics import Metrics
-from receiver.web.admission import AdmissionControl, RequestSlot
-from receiver.web.answers import HttpRefusal, answer
-from receiver.web.body import BodyLimits, content_type, is_coded, query, read_body
+from receiver.web.answers import HEADERS, HttpRefusal
+from receiver.web.body import AdmissionControl, BodyLimits, RequestSlot, content_type, is_coded, query, read_body
 from receiver.web.signatures import Signatures
 
 _request_ids = random.Random()  # noqa: S311 - names for the log, which nobody gains by guessing
@@ -71,7 +70,7 @@ def _handler(endpoint: Endpoint, callbacks: Callbacks) -> Handler:
         try:
             response = await _handle(request, endpoint, callbacks)
         except HttpRefusal as refused:
-            response = answer(endpoint, refused.verdict, refused.description)
+            response = _answer(endpoint, refused.verdict, refused.description)
         callbacks.metrics.request_done(endpoint.provider, name, response.status, time.perf_counter() - started)
         return response
 
@@ -173,13 +172,13 @@ async def _accept(inbound: Inbound, endpoint: Endpoint, callbacks: Callbacks) ->
             error=str(error),
             request_id=inbound.request_id,
         )
-        return answer(endpoint, Verdict.BUSY, "try again later", error.answer_context)
+        return _answer(endpoint, Verdict.BUSY, "try again later", error.answer_context)
     if outcome.expected_path:
         _warn_of_wrong_url(inbound, outcome.expected_path, endpoint, callbacks)
     if outcome.good:
-        return answer(endpoint, Verdict.GOOD, answer_context=outcome.answer_context)
+        return _answer(endpoint, Verdict.GOOD, answer_context=outcome.answer_context)
     why = outcome.error or outcome.refusal or ""
-    return answer(endpoint, Verdict.NOT_UNDERSTOOD, why, outcome.answer_context)
+    return _answer(endpoint, Verdict.NOT_UNDERSTOOD, why, outcome.answer_context)
 
 
 def _warn_of_wrong_url(inbound: Inbound, expected_path: str, endpoint: Endpoint, callbacks: Callbacks) -> None:
@@ -189,4 +188,15 @@ def _warn_of_wrong_url(inbound: Inbound, expected_path: str, endpoint: Endpoint,
         path=url_path(inbound.path),
         right_path=url_path(expected_path),
         request_id=inbound.request_id,
+    )
+
+
+def _answer(
+    endpoint: Endpoint, verdict: Verdict, description: str = "", answer_context: Mapping[str, object] | None = None
+) -> web.Response:
+    """The answer to a callback."""
+    return web.Response(
+        body=endpoint.answer(verdict, description, answer_context or {}),
+        status=HTTP_STATUS[verdict],
+        headers={hdrs.CONTENT_TYPE: endpoint.media_type, **HEADERS.get(verdict, {})},
     )

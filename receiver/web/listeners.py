@@ -13,9 +13,8 @@ from receiver.server.tls import Tls
 from receiver.settings import Settings
 from receiver.telemetry.metrics import Metrics, set_from
 from receiver.web import callbacks, ops, ops_token, submissions
-from receiver.web.admission import AdmissionControl
 from receiver.web.allow_list import allow_lists
-from receiver.web.body import BodyLimits
+from receiver.web.body import AdmissionControl, BodyLimits
 from receiver.web.signatures import Signatures
 
 

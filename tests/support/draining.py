@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from receiver.ingest.drain import Drain
 from receiver.ingest.quarantine import Quarantine
 from receiver.store import postgres
-from receiver.store.database import Connect
 from receiver.store.durable import DurableStore
+from receiver.store.postgres import Connect
 from receiver.store.spool import Spool
 from receiver.store.writer import Writer
 from receiver.telemetry.metrics import Metrics

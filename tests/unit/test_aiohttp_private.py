@@ -1,17 +1,16 @@
 """aiohttp's private names still mean what we take them for: a case each, so that an upgrade tells which one moved."""
 
 import asyncio
+import inspect
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from aiohttp import web
 from support.waiting import eventually
 
-from receiver.server import protocol as connection
-from receiver.server.aiohttp_private import RequestProtocol
+from receiver.server.protocol import Connection, RequestProtocol
 
 KEEPALIVE_S = 50.0
 REQUEST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n"
@@ -142,9 +141,9 @@ async def test_a_private_name_means_what_it_did(exchange: Exchange, name: str) -
     await MEANINGS[name](exchange)
 
 
-def test_nobody_else_uses_a_private_name_of_aiohttps_connection() -> None:
+def test_our_own_connection_uses_no_private_name_of_aiohttps() -> None:
     """Or hides one by a name of its own."""
-    source = Path(connection.__file__).read_text(encoding="utf-8")
+    source = inspect.getsource(Connection)
     used = set(re.findall(r"(?<!\w)self\.(_[a-z]\w*)", source))
     assert used
     assert used & set(dir(web.RequestHandler)) == set()
