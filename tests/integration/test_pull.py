@@ -32,10 +32,10 @@ async def api():
 def _impatient(monkeypatch):
     """No story here is about how long it waits."""
     monkeypatch.setattr(backoff, "_FIRST_S", 0.01)
-    monkeypatch.setattr(backoff, "_MOST_S", 0.05)
+    monkeypatch.setattr(backoff, "_MAX_S", 0.05)
     monkeypatch.setattr(loop, "_PAUSE_S", 0.02)
     monkeypatch.setattr(loop, "_KEEP_FIRST_S", 0.02)
-    monkeypatch.setattr(loop, "_STOP_S", 0.5)
+    monkeypatch.setattr(loop, "_STOP_TIMEOUT_S", 0.5)
 
 
 @pytest.fixture
