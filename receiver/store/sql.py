@@ -29,7 +29,7 @@ $1 messages and $2 reports as JSON arrays, $3 number of reports and submissions,
 time-out in ms. `known` is true for a duplicate, false for a row above the limit.
 """
 
-PROBE: Final = "UPDATE sms_data.probe SET probed_at = now()"
+PROBE: Final = "SELECT sms_data.probe()"
 """A write, because a missing synchronous standby or a full disk shows only when a change is committed."""
 
 INSERT_ENVELOPES: Final = """

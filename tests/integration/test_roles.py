@@ -212,10 +212,13 @@ async def test_everything_is_the_owners_and_nothing_everybodys(sql: asyncpg.Conn
     assert await sql.fetch(EVERYBODYS) == []
 
 
+DEFINERS = {"create_partitions", "make_room_for_rejected", "probe", "store_reports"}
+
+
 async def test_what_runs_with_the_owners_rights_cannot_be_led_astray(sql: asyncpg.Connection):
     """By an object of the caller's that is found before the one that is meant."""
     functions = await sql.fetch("SELECT proname, proconfig FROM pg_proc WHERE prosecdef AND proowner <> 10")
-    assert {row["proname"] for row in functions} == {"create_partitions", "make_room_for_rejected", "store_reports"}
+    assert {row["proname"] for row in functions} == DEFINERS
     assert all("search_path=pg_catalog, pg_temp" in row["proconfig"] for row in functions)
 
 
@@ -260,6 +263,15 @@ async def test_nobody_else_can_hold_the_locks_that_are_waited_for(login: As):
     functions = [f"sms_data.{table}" for table in (*LOCKED_BY_FUNCTIONS, *WRITTEN_BY_FUNCTIONS)]
     await refuses(login("ingest"), lock(functions))
     await refuses(login("dashboard"), lock([*functions, "sms_data.code", "sms.code", "sms.rejected_payload"]))
+
+
+async def test_a_probe_waits_for_nobody_who_has_the_services_rights(login: As):
+    """The breaker closes when a probe is committed: a lock that one could hold would keep it open everywhere."""
+    async with connected(login("ingest")) as stolen, connected(login("ingest")) as ingest, stolen.transaction():
+        await stolen.execute("SELECT sms_data.probe()")
+        await ingest.execute("SET lock_timeout = '1s'")
+        await ingest.execute("SELECT sms_data.probe()")
+    await refuses(login("ingest"), lock(["sms_data.probe"]))
 
 
 @pytest.mark.parametrize("call", CALLS)
