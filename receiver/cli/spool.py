@@ -11,7 +11,8 @@ import click
 from receiver.cli.common import quiet_settings, run
 from receiver.settings import Settings, variable
 from receiver.store.spool_errors import SpoolInUse, SpoolUnusable
-from receiver.store.spool_file import FILE_NAME, SpoolFile, as_line
+from receiver.store.spool_file import SpoolFile, as_line
+from receiver.store.spool_open import FILE_NAME
 
 _PAGE = 500
 

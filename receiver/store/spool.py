@@ -137,10 +137,21 @@ class Spool:
             self._lines.error("spool.full", error=str(error), callbacks=len(puts))
             for _, done in puts:
                 done.set_exception(error)
+        except Exception as error:  # noqa: BLE001 - one that SQLite can't hold must not end the thread
+            self._commit_apart(puts, error)
+        else:
+            self._update_depth()
+            for _, done in puts:
+                done.set_result(None)
+
+    def _commit_apart(self, puts: Sequence[tuple[Inbound, Future[None]]], error: Exception) -> None:
+        """Each by itself: one that SQLite cannot hold costs no other."""
+        if len(puts) > 1:
+            for put in puts:
+                self._commit([put])
             return
-        self._update_depth()
-        for _, done in puts:
-            done.set_result(None)
+        self._lines.error("spool.failed", error=type(error).__name__)
+        puts[0][1].set_exception(SpoolFull(f"the spool cannot hold it ({type(error).__name__})"))
 
     def _update_depth(self) -> None:
         """Read the depth; it stays unchanged while the file can't be read."""

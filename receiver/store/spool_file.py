@@ -5,10 +5,8 @@ has two writers, so a lock on a file beside it keeps other processes out. No thr
 """
 
 import base64
-import fcntl
 import os
 import sqlite3
-import time
 from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,8 +18,8 @@ import orjson
 
 from receiver.inbound import Inbound
 from receiver.providers import url_path
-from receiver.store.spool_errors import SpoolFull, SpoolInUse, SpoolUnusable
-from receiver.telemetry.logs import get_logger
+from receiver.store.spool_errors import SpoolFull, SpoolUnusable
+from receiver.store.spool_open import PAGE_BYTES, lock, open_or_replace
 from receiver.telemetry.visible import visible_json_line
 
 MIN_FREE_BYTES: Final = 64 * 1024 * 1024
@@ -30,26 +28,8 @@ MIN_FREE_BYTES: Final = 64 * 1024 * 1024
 REJECTED_SHARE: Final = 0.25
 """Share of the spool that rejected payloads may fill: anybody can send them, and reports need the rest."""
 
-FILE_NAME: Final = "spool.sqlite"
-_PAGE_BYTES: Final = 4096
 _READ_BYTES: Final = 256 * 1024
 """Most bytes of bodies that are read at once: to parse more would delay live callbacks."""
-
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS callback (
-    id           INTEGER PRIMARY KEY AUTOINCREMENT,
-    path         TEXT NOT NULL,
-    body         BLOB NOT NULL,
-    content_type TEXT,
-    received_us  INTEGER NOT NULL,
-    remote_addr  TEXT,
-    request_id   TEXT NOT NULL,
-    correlation  TEXT,
-    refusal      TEXT
-)
-"""
-_ADDED_COLUMNS: Final = ("correlation", "refusal")
-"""A file of an older version, perhaps with callbacks in it, has not got them."""
 
 _INSERT: Final = """
 INSERT INTO callback (path, body, content_type, received_us, remote_addr, request_id, correlation, refusal)
@@ -61,8 +41,6 @@ FROM callback WHERE id > ? ORDER BY id
 """
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-
-log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +71,12 @@ class SpoolFile:
         self._used_bytes = 0
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._lock = _lock(folder)
-            self._db, self._callbacks = _open_or_replace(folder, max_bytes)
+            self._lock = lock(folder)
+            try:
+                self._db, self._callbacks = open_or_replace(folder, max_bytes)
+            except BaseException:
+                os.close(self._lock)
+                raise
         except (OSError, sqlite3.Error) as error:
             raise SpoolUnusable(folder, error) from error
 
@@ -103,8 +85,8 @@ class SpoolFile:
         first = self._db.execute("SELECT received_us FROM callback ORDER BY id LIMIT 1").fetchone()
         pages: int = self._db.execute("PRAGMA page_count").fetchone()[0]
         free: int = self._db.execute("PRAGMA freelist_count").fetchone()[0]
-        self._used_bytes = (pages - free) * _PAGE_BYTES
-        return Depth(self._callbacks, _time(first[0]) if first else None, pages * _PAGE_BYTES)
+        self._used_bytes = (pages - free) * PAGE_BYTES
+        return Depth(self._callbacks, _arrival(*first) if first else None, pages * PAGE_BYTES)
 
     def has_room(self, share: float = 1.0) -> bool:
         """Whether the file may grow, within this share of its bound and of the disk. Thread-safe: no SQLite in it."""
@@ -112,7 +94,7 @@ class SpoolFile:
             spare = _free_bytes(self._folder) - MIN_FREE_BYTES
         except OSError:  # the disk is gone
             return False
-        return spare >= 0 and self._used_bytes < share * min(self._max_bytes, self._used_bytes + spare + _PAGE_BYTES)
+        return spare >= 0 and self._used_bytes < share * min(self._max_bytes, self._used_bytes + spare + PAGE_BYTES)
 
     def append(self, callbacks: Iterable[Inbound]) -> None:
         """Add all or none; they are on the disk when this returns. Raises SpoolFull."""
@@ -167,73 +149,6 @@ class SpoolFile:
             raise
 
 
-def _lock(folder: Path) -> int:
-    descriptor = os.open(folder / "spool.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise SpoolInUse(folder) from None
-    return descriptor
-
-
-def _open_or_replace(folder: Path, max_bytes: int) -> tuple[sqlite3.Connection, int]:
-    """The file, and how many callbacks are in it."""
-    try:
-        db = _open(folder / FILE_NAME, max_bytes)
-        return db, _count(db)
-    except sqlite3.DatabaseError as error:
-        return _replace_broken(folder, max_bytes, error), 0
-
-
-def _open(file: Path, max_bytes: int) -> sqlite3.Connection:
-    os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    db = sqlite3.connect(file, isolation_level=None, check_same_thread=False, timeout=0)
-    try:
-        db.execute(f"PRAGMA page_size={_PAGE_BYTES}")
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=FULL")
-        db.execute(_SCHEMA)
-        _add_missing_columns(db)
-        db.execute(f"PRAGMA max_page_count={max(max_bytes // _PAGE_BYTES, 8)}")
-        _sync_folder(file.parent)
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _add_missing_columns(db: sqlite3.Connection) -> None:
-    known = {row[1] for row in db.execute("PRAGMA table_info(callback)")}
-    for name in _ADDED_COLUMNS:
-        if name not in known:
-            db.execute(f"ALTER TABLE callback ADD COLUMN {name} TEXT")
-
-
-def _replace_broken(folder: Path, max_bytes: int, error: sqlite3.DatabaseError) -> sqlite3.Connection:
-    """Rename a file that SQLite can't read, for inspection, and open a new one: the service has to start."""
-    aside = folder / f"{FILE_NAME}.broken-{time.time_ns()}"
-    log.error("spool.broken", error=str(error), kept_as=aside.name)
-    for suffix in ("", "-wal", "-shm"):
-        with suppress(FileNotFoundError):
-            (folder / f"{FILE_NAME}{suffix}").rename(f"{aside}{suffix}")
-    return _open(folder / FILE_NAME, max_bytes)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Fsync the folder: the new file's name must survive a power cut as well."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _count(db: sqlite3.Connection) -> int:
-    count: int = db.execute("SELECT count(*) FROM callback").fetchone()[0]
-    return count
-
-
 def _free_bytes(folder: Path) -> int:
     room = os.statvfs(folder)
     return room.f_bavail * room.f_frsize
@@ -275,6 +190,14 @@ def _row(c: Inbound) -> tuple[object, ...]:
         c.correlation,
         c.skip_parsing_reason,
     )
+
+
+def _arrival(received_us: object) -> datetime | None:
+    """None for a damaged row, which must not keep the depth from being told."""
+    try:
+        return _time(received_us) if isinstance(received_us, int) else None
+    except OverflowError:
+        return None
 
 
 def _time(received_us: int) -> datetime:

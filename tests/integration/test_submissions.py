@@ -26,7 +26,8 @@ from receiver.providers import SUBMISSIONS, url_path
 from receiver.settings import Settings
 from receiver.store.durable import DurableStore
 from receiver.store.spool import Spool
-from receiver.store.spool_file import FILE_NAME, SpoolFile
+from receiver.store.spool_file import SpoolFile
+from receiver.store.spool_open import FILE_NAME
 from receiver.telemetry.metrics import build
 
 NOWHERE = "postgresql://nobody@127.0.0.1:9/none"

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from receiver.inbound import Inbound
 from receiver.store.spool import SpoolError
-from receiver.store.spool_file import Depth, SpoolFull
+from receiver.store.spool_errors import SpoolFull
+from receiver.store.spool_file import Depth
 
 
 @dataclass(slots=True)
@@ -41,11 +42,11 @@ class FakeSpool:
             self.kept[self._number] = inbound
         return list(range(self._number - len(inbounds) + 1, self._number + 1))
 
-    async def oldest(self, limit: int, after: int = 0, but: Container[int] = ()) -> list[tuple[int, Inbound]]:
+    async def oldest(self, limit: int, after: int = 0, exclude: Container[int] = ()) -> list[tuple[int, Inbound]]:
         self._check()
         self.read.append(limit)
         await asyncio.sleep(0)
-        return [(number, one) for number, one in self.kept.items() if number > after and number not in but][:limit]
+        return [(number, one) for number, one in self.kept.items() if number > after and number not in exclude][:limit]
 
     async def remove(self, numbers: Sequence[int]) -> None:
         self._check()
