@@ -136,15 +136,15 @@ class Origin:
 class Provider:
     """One SMS platform.
 
-    After `reporting_window_h` hours it reports no more. The rest is more than the least: `submissions` parses what its
-    send API answered, `verify` checks the signature of a push (its head, then its body), and `origin` is the preset of
-    its name for the list of who may call.
+    After `reporting_window_h` hours it reports no more; three days, as long as most keep a message, where it does not
+    say. The rest is more than the least: `submissions` parses what its send API answered, `verify` checks the signature
+    of a push (its head, then its body), and `origin` is the preset of its name for the list of who may call.
     """
 
     name: ProviderName
     title: str
     endpoints: tuple[Endpoint, ...]
-    reporting_window_h: int
+    reporting_window_h: int = 72
     submissions: Parse | None = None
     verify: Verify | None = None
     origin: Origin | None = None

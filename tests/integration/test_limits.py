@@ -210,7 +210,7 @@ async def test_more_requests_than_can_be_worked_on_are_told_to_come_again(narrow
                 answer = await newcomer.answer()
                 assert answer.status == 503
                 assert answer.headers["retry-after"]
-                assert_bad(path, answer.json, busy=True)
+                assert_bad(path, answer.said, busy=True)
         for connection in busy:
             assert (await connection.answer()).status == 200
         assert (await honest(busy[0], "free-again")).status == 200
@@ -229,7 +229,7 @@ async def test_large_bodies_that_do_not_end_take_no_more_memory_than_there_is_fo
                 answer = await connection.answer()
                 if answer.status == 503:
                     assert answer.headers["retry-after"]
-                    assert_bad(path, answer.json, busy=True)
+                    assert_bad(path, answer.said, busy=True)
                 return answer.status
 
         large = good_body(path, "large").ljust(SMALL_BYTES + room // 2)

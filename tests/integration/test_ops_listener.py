@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from support import service as services
-from support.dialects import ENDPOINT_PATHS, good_body
+from support.dialects import ENDPOINT_PATHS, good_body, tells_of
 from support.service import Service
 from support.wire import DEADLINE_S
 
@@ -106,7 +106,7 @@ async def test_it_counts_what_became_of_every_report(service: Service) -> None:
     assert value(samples, "receiver_reports_total", provider="huawei", status="unknown", reason="none") == 1
     for provider in PROVIDERS:
         paths = [path for path in ENDPOINT_PATHS if ENDPOINTS[path].provider == provider.name]
-        reports = [path for path in paths if path.partition("/")[2].startswith("report")]
+        reports = [path for path in paths if tells_of(path) == "reports"]
         assert value(samples, "receiver_duplicate_reports_total", provider=provider.name) == len(reports)
         assert value(samples, "receiver_last_report_age_seconds", provider=provider.name) >= 0
         bad = value(samples, "receiver_rejected_payloads_total", provider=provider.name, kind="payload")

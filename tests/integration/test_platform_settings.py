@@ -5,24 +5,29 @@ from pathlib import Path
 import pytest
 from support.command import receiver
 
+from receiver.providers import ORIGINS, PROVIDERS, VERIFIERS
+
+ALL = ", ".join(sorted(provider.name for provider in PROVIDERS))
+SIGNING = ", ".join(sorted(VERIFIERS))
+PRESETS = ", ".join(sorted(ORIGINS))
 WRONG = {
     "push_keys": {
-        "hauwei:access:very-secret": "no platform whose signatures can be checked; there are huawei",
-        "cloudsms:access:very-secret": "no platform whose signatures can be checked; there are huawei",
+        "hauwei:access:very-secret": f"no platform whose signatures can be checked; there are {SIGNING}",
+        "cloudsms:access:very-secret": f"no platform whose signatures can be checked; there are {SIGNING}",
         "very-secret:access:huawei": "key pair 1 of 1 is of no platform",
     },
     "reporting_windows_h": {
-        "pigeon=1": "no platform is called pigeon; there are cloudsms, huawei, tencent",
+        "pigeon=1": f"no platform is called pigeon; there are {ALL}",
         "huawei=1,huawei=2": "names a platform twice",
         "huawei": "is not a list of platform=hours",
     },
     "allowed_addresses": {
-        "huawei=huawei,hauwei=203.0.113.0/24": "no platform is called hauwei; there are cloudsms, huawei, tencent",
-        "tencent=tencent": "tencent=tencent is no network and no preset (there are cloudsms, huawei)",
+        "huawei=huawei,hauwei=203.0.113.0/24": f"no platform is called hauwei; there are {ALL}",
+        "tencent=tencent": f"tencent=tencent is no network and no preset (there are {PRESETS})",
         "huawei=203.0.113.1/24": "host bits",
     },
     "tls_client_ca": {
-        "acme=ca.pem": "no platform is called acme; there are cloudsms, huawei, tencent",
+        "acme=ca.pem": f"no platform is called acme; there are {ALL}",
         "huawei=a.pem,huawei=b.pem": "names a platform twice; put all its authorities into one file",
     },
 }

