@@ -12,12 +12,12 @@ from subprocess import Popen, TimeoutExpired
 from typing import Final
 
 import psutil
-import structlog
 
 from receiver.embedded.errors import StartFailed
 from receiver.embedded.layout import Layout, socket_file
+from receiver.telemetry.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 Step = tuple[signal.Signals, float]
 

@@ -10,7 +10,6 @@ from subprocess import Popen
 from typing import Final
 
 import psutil
-import structlog
 
 from receiver.embedded.account import account_for, check_reach, make_private
 from receiver.embedded.binaries import usable_binaries
@@ -21,8 +20,9 @@ from receiver.embedded.lock import locked
 from receiver.embedded.log import trim_log
 from receiver.embedded.postmaster import Plan, start, wait_until_ready
 from receiver.embedded.processes import end_leftovers, stop
+from receiver.telemetry.logs import get_logger
 
-log = structlog.get_logger()
+log = get_logger()
 
 _WATCH_S: Final = 0.05
 _TRIM_EVERY_S: Final = 60.0
