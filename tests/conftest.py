@@ -1,5 +1,6 @@
 """A real PostgreSQL for all tests, and for each its own database, copied from a migrated template."""
 
+import asyncio
 import os
 import shutil
 import tempfile
@@ -12,7 +13,7 @@ import asyncpg
 import pytest
 from hypothesis import settings as hypothesis_settings
 from support import service as services
-from support.databases import administrate, with_database
+from support.databases import Copies, administrate, with_database
 from support.service import Service
 
 from receiver import embedded
@@ -44,8 +45,9 @@ def open_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 async def cluster(open_folder: Path) -> AsyncIterator[str]:
-    """URL of a running PostgreSQL."""
+    """URL of a running PostgreSQL, which no test kills: it need not survive a loss of power."""
     async with embedded.running(open_folder / "cluster") as server:
+        await administrate(server.url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
         yield server.url
 
 
@@ -70,13 +72,19 @@ async def empty_database(cluster: str) -> AsyncIterator[str]:
     await administrate(cluster, f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.fixture(scope="session")
+async def copies(cluster: str, template: str) -> AsyncIterator[Copies]:
+    copies = Copies(cluster, template)
+    yield copies
+    await asyncio.to_thread(copies.close)
+
+
 @pytest.fixture
-async def database(cluster: str, template: str) -> AsyncIterator[str]:
+async def database(cluster: str, copies: Copies) -> AsyncIterator[str]:
     """URL of a migrated database of the test's own."""
-    name = f"test_{next(_numbers)}"
-    await administrate(cluster, f"CREATE DATABASE {name} TEMPLATE {template}")
+    name = await copies.take()
     yield with_database(cluster, name)
-    await administrate(cluster, f"DROP DATABASE {name} WITH (FORCE)")
+    copies.drop(name)
 
 
 @pytest.fixture

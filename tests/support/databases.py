@@ -1,7 +1,10 @@
 """Databases within the tests' PostgreSQL, made and dropped."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from itertools import count
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
@@ -27,11 +30,41 @@ async def administrate(url: str, *statements: str) -> None:
 async def migrated_copy(cluster: str, template: str) -> AsyncIterator[str]:
     """URL of a database with the schema, which goes when the block ends."""
     name = f"copy_{uuid4().hex}"
-    await administrate(cluster, f"CREATE DATABASE {name} TEMPLATE {template}")
+    await administrate(cluster, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
     try:
         yield with_database(cluster, name)
     finally:
         await administrate(cluster, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+class Copies:
+    """Copies of the template, one made ahead of the test that asks for it, and dropped behind its back.
+
+    Either waits for checkpoints and for every process of the server, which is most of what a short test would take.
+    """
+
+    def __init__(self, cluster: str, template: str) -> None:
+        self._cluster, self._template = cluster, template
+        self._numbers = count()
+        self._making, self._dropping = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+        self._next = self._making.submit(self._made)
+
+    def _made(self) -> str:
+        name = f"test_{next(self._numbers)}"
+        asyncio.run(administrate(self._cluster, f"CREATE DATABASE {name} TEMPLATE {self._template} STRATEGY FILE_COPY"))
+        return name
+
+    async def take(self) -> str:
+        ready, self._next = self._next, self._making.submit(self._made)
+        return await asyncio.wrap_future(ready)
+
+    def drop(self, name: str) -> None:
+        self._dropping.submit(lambda: asyncio.run(administrate(self._cluster, f"DROP DATABASE {name} WITH (FORCE)")))
+
+    def close(self) -> None:
+        """What is still there goes with the cluster."""
+        self._making.shutdown()
+        self._dropping.shutdown(cancel_futures=True)
 
 
 @asynccontextmanager
