@@ -130,8 +130,8 @@ class Settings(FromEnvironment):
     )
     public_url: PublicUrl = Field(
         None,
-        description="URL by which platforms reach this service's `/`, `https://sms.example.com/prefix`, for those that "
-        "sign it. Needed where a proxy ends TLS, changes `Host` or strips a prefix. Unset: the request's own.",
+        description="URL by which platforms reach this service's `/`, `https://sms.example.com/prefix`, where a proxy "
+        "ends TLS, changes `Host` or strips a prefix: signatures are checked with it. Unset: the request's own.",
     )
     keep_unsigned: bool = Field(default=False, description="Keep pushes with a wrong signature as rejected payloads.")
     trusted_proxies: Networks = Field(

@@ -62,11 +62,11 @@ class SignatureError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedHead:
-    """What of a request comes before its body, as it came over the wire: nothing is decoded, sorted or merged.
+    """The part of a request before its body, as the platform sent it: nothing is decoded, sorted or merged.
 
-    `raw_path` ends before the `?` and `raw_query` begins after it. Texts are the wire's bytes as UTF-8 with
-    surrogateescape, as aiohttp has them. `public_url` is the whole URL as the platform called it, before any proxy
-    rewrote it. The repr has nothing of it: the path may end in a callback token.
+    `raw_path` ends before the `?` and `raw_query` begins after it; `public_url` is the whole URL. Where the operator
+    has named the public URL, path and `Host` are those from before the proxy. Texts are the wire's bytes as UTF-8 with
+    surrogateescape, as aiohttp has them. The repr has nothing of it: the path may end in a callback token.
     """
 
     method: str

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -24,21 +25,24 @@ class Signatures:
 
     def judge(self, request: web.Request, provider: ProviderName, now: datetime) -> CheckBody:
         """The check that the body must pass, of a platform with keys. Raises SignatureError if it need not be read."""
-        keys = self.keys[provider]
-        path, _, query = request.raw_path.partition("?")
-        head = SignedHead(
-            method=request.method,
-            raw_path=path,
-            raw_query=query,
-            headers=tuple(request.headers.items()),
-            public_url=f"{self.public_url or f'{request.scheme}://{request.host}'}{request.raw_path}",
-        )
         try:
-            return VERIFIERS[provider](head, keys, now)
+            return VERIFIERS[provider](self._head(request), self.keys[provider], now)
         except SignatureError as error:
             if self.keep_unsigned:
                 return _nothing(error)
             raise
+
+    def _head(self, request: web.Request) -> SignedHead:
+        """The head as the platform sent it: what a proxy does to `Host` and to the path's prefix is undone."""
+        headers = tuple(request.headers.items())
+        path, _, query = request.raw_path.partition("?")
+        origin = f"{request.scheme}://{request.host}"
+        if self.public_url:
+            origin, parts = self.public_url, urlsplit(self.public_url)
+            headers = tuple((name, parts.netloc if name.lower() == "host" else value) for name, value in headers)
+            path = parts.path + path
+        public_url = origin + request.raw_path
+        return SignedHead(method=request.method, raw_path=path, raw_query=query, headers=headers, public_url=public_url)
 
 
 def _nothing(error: SignatureError) -> CheckBody:

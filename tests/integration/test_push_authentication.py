@@ -58,6 +58,18 @@ async def test_either_of_two_key_pairs_signs_a_report_in(signed: Service, pair: 
     assert len(await signed.rows("SELECT * FROM sms.delivery_report")) == 1
 
 
+async def test_a_push_is_genuine_behind_a_proxy_that_rewrites_host_and_strips_a_prefix(
+    make_settings: Callable[..., Settings],
+) -> None:
+    given = {"access": "first-key", "secret": "first-secret", "at": datetime.now(UTC)}
+    public = "https://sms.example.com/in"
+    sent = push_headers(public + SAMPLE.path, SAMPLE.body, "application/x-www-form-urlencoded", **given)
+    del sent["Host"]
+    for public_url, wanted in ((None, 401), (public, 200)):
+        async with services.running(make_settings(push_keys=KEYS[0], public_url=public_url)) as service:
+            assert (await service.post(SAMPLE.path, SAMPLE.body, **sent))[0] == wanted
+
+
 async def test_what_is_not_signed_is_answered_401_kept_apart_and_counted(signed: Service) -> None:
     status, answer = await signed.post(SAMPLE.path, SAMPLE.body)
     assert (status, answer) == (401, {"returnCode": 401, "returnCodeDesc": "the signature does not fit"})

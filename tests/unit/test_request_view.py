@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
@@ -39,6 +40,9 @@ def test_a_signature_over_the_url_is_checked_with_the_url_that_the_platform_call
     signatures = Signatures({KESTREL: {"key": "secret"}}, keep_unsigned=False, public_url=public_url)
     signatures.judge(make_mocked_request("POST", URL, headers={"Host": "10.0.0.7:8080"}), KESTREL, NOW)
     assert heads[0].public_url == wanted + URL
+    (head,) = heads
+    host = dict(head.headers)["Host"]
+    assert f"{urlsplit(wanted).scheme}://{host}{head.raw_path}?{head.raw_query}" == head.public_url
     assert "token" not in repr(heads[0])
 
 
