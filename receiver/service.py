@@ -1,6 +1,6 @@
-"""The life of a service: what is started, in which order, and how it stops without losing a report.
+"""The lifecycle of a service: the order of its start, and a stop without losing a report.
 
-Both are one: `receiver serve`, which listens for callbacks, and `receiver pull`, which does not.
+Shared by `receiver serve`, which listens for callbacks, and `receiver pull`, which does not.
 """
 
 import asyncio
@@ -24,11 +24,11 @@ from receiver.pull.wiring import pulls
 from receiver.server.listener import Listener
 from receiver.server.tls import Tls
 from receiver.settings import Settings
-from receiver.signals import Ending
+from receiver.signals import Shutdown
 from receiver.store import schema as migrate
 from receiver.store.durable import DurableStore
 from receiver.store.maintenance import overdue, rejected_quota
-from receiver.store.maintenance.partitions import Maintenance, follow_days_left
+from receiver.store.maintenance.partitions import Maintenance, set_days_left_from
 from receiver.store.maintenance.periodic import Periodic, connected, repeat_all
 from receiver.store.maintenance.rejected_quota import RejectedQuota
 from receiver.store.readiness import is_ready, until_ready
@@ -42,15 +42,15 @@ from receiver.web.ops import Ops
 
 DISTRIBUTION: Final = "delivery-report-receiver"
 
-_COLLECT_AFTER: Final = 50_000
-"""Container objects that may have come to more than have gone before the collector looks at the young ones."""
+_GC_THRESHOLD: Final = 50_000
+"""Threshold of the garbage collector's youngest generation, in net allocations of container objects."""
 
 log = get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Storage:
-    """PostgreSQL and the spool, with the tasks between them at work."""
+    """PostgreSQL and the spool, with the tasks between them running."""
 
     store: DurableStore
     ingest: Ingest
@@ -61,7 +61,7 @@ class Storage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
-    """A service that runs. The listeners are open; `callbacks` is None where none are listened for."""
+    """A running service with open listeners; `callbacks` is None for a service that only pulls."""
 
     storage: Storage
     ops: Listener
@@ -77,32 +77,32 @@ class Runtime:
 
     @property
     def metrics(self) -> Metrics:
-        """What it counts."""
+        """The metrics of this service."""
         return self.storage.metrics
 
     def reload(self) -> None:
-        """Read again the files that may be renewed."""
+        """Reload the TLS files."""
         if self.tls is not None:
             self.tls.reload()
 
 
 async def serve(settings: Settings, platforms: Sequence[Opened] = (), *, listen: bool = True) -> int:
-    """Run until a signal (`receiver.signals`), then finish what is under way, and stop; the exit code.
+    """Run until a signal (`receiver.signals`), finish requests under way, and stop. Returns the exit code.
 
-    Raises what keeps it from running.
+    Raises OperatorError for a setting, port, file or database that prevents the start.
     """
-    ending = Ending()
+    shutdown = Shutdown()
     try:
-        async with running(settings, ending.asked, platforms, listen=listen) as runtime:
-            ending.started(runtime.reload)
+        async with running(settings, shutdown.asked, platforms, listen=listen) as runtime:
+            shutdown.started(runtime.reload)
             notify("READY=1")
-            await ending.asked.wait()
+            await shutdown.asked.wait()
             notify("STOPPING=1")
     except asyncio.CancelledError:
-        if not ending.was_cancelled:
+        if not shutdown.was_cancelled:
             raise
         log.info("service.stopped")
-    return ending.exit_code
+    return shutdown.exit_code
 
 
 @asynccontextmanager
@@ -110,7 +110,7 @@ async def running(
     settings: Settings, stop: asyncio.Event, platforms: Sequence[Opened] = (), *, listen: bool = True
 ) -> AsyncIterator[Runtime]:
     """The service while the block runs, pulling from the platforms. A background task that dies sets `stop`."""
-    # First of all, so that a file or a port which cannot be used stops the start before anything is started.
+    # Files and ports come first: an unusable one stops the start before anything else is started.
     tls = Tls(settings) if listen and settings.tls_certificate else None
     async with AsyncExitStack() as stack:
         ops_sockets = await stack.enter_async_context(listeners.bound_for_ops(settings))
@@ -122,7 +122,7 @@ async def running(
         if tls is not None:
             tls.publish(metrics)
             await stack.enter_async_context(background(stop, tls.watch()))
-        # The ops listener is stopped last, so that it can tell what happens until then.
+        # The ops listener is stopped last, so that it reports on the shutdown.
         state = Ops(store=storage.store, metrics=metrics, maintenance=storage.maintenance, spool=storage.spool)
         ingest = storage.ingest if listen else None
         ops = await stack.enter_async_context(listeners.listening_for_ops(settings, ops_sockets, state, ingest))
@@ -131,8 +131,8 @@ async def running(
             listening = listeners.listening(settings, sockets, storage.ingest, metrics, tls)
             callbacks = await stack.enter_async_context(listening)
         state.phase = "serving"
-        _tell(settings, ops, callbacks, platforms)
-        _spare_the_collector()
+        _log_start(settings, ops, callbacks, platforms)
+        _tune_garbage_collection()
         yield Runtime(storage=storage, ops=ops, callbacks=callbacks, tls=tls)
         state.phase = "stopping"
         log.info("service.stopping")
@@ -141,7 +141,7 @@ async def running(
     log.info("service.stopped")
 
 
-def _tell(settings: Settings, ops: Listener, callbacks: Listener | None, platforms: Sequence[Opened]) -> None:
+def _log_start(settings: Settings, ops: Listener, callbacks: Listener | None, platforms: Sequence[Opened]) -> None:
     log.info("ops.listening", url=ops.url, bound=ops.bound)
     ops_token.warn_if_open(settings)
     if callbacks is not None:
@@ -152,15 +152,15 @@ def _tell(settings: Settings, ops: Listener, callbacks: Listener | None, platfor
         log.info("pull.started", source=source.path)
 
 
-def _spare_the_collector() -> None:
-    """Keep the garbage collector from walking again and again through what stays for the life of the process.
+def _tune_garbage_collection() -> None:
+    """Exclude the objects that live as long as the process from garbage collection, and collect less often.
 
     Modules, phone number metadata and the catalogue are some hundred thousand objects; reports are freed by their
     reference counts. Measured in docs/performance.md.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER, 20, 100)
+    gc.set_threshold(_GC_THRESHOLD, 20, 100)
 
 
 @asynccontextmanager
@@ -168,7 +168,7 @@ async def storing(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Stor
     """PostgreSQL, the spool, and the tasks between them, while the block runs. A task that dies sets `stop`."""
     async with AsyncExitStack() as stack:
         url = await _database(settings, stack)
-        # Reports are spooled until it is there; refusing to start would lose them.
+        # Without a database reports are spooled; to refuse the start would lose them.
         ready = await is_ready(url, settings.database_setting)
         metrics = metric_set.build(version(DISTRIBUTION))
         spool = Spool(settings.data_dir / "spool", settings.spool_max_bytes)
@@ -187,7 +187,7 @@ async def storing(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Stor
         drain = Drain(store, writer, spool, metrics, quarantine)
         maintenance = Maintenance(days_ahead=settings.partition_days_ahead, retention_days=settings.retention_days)
         metrics.spool_max_bytes.set(settings.spool_max_bytes)
-        _follow(metrics, spool, maintenance)
+        _set_gauges(metrics, spool, maintenance)
         rounds = (
             maintenance.periodic,
             overdue.periodic(windows_h(settings)),
@@ -201,9 +201,9 @@ async def storing(settings: Settings, stop: asyncio.Event) -> AsyncIterator[Stor
 
 @asynccontextmanager
 async def background(stop: asyncio.Event, *coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Tasks that run beside the block; the last one given is cancelled first. Raises what one of them died of.
+    """Tasks that run beside the block; the last one given is cancelled first. Raises the error of a task that died.
 
-    Cancelled while it waits for one of them to end, it waits for none.
+    If it is cancelled while it waits for the tasks' end, it cancels them all and stops waiting.
     """
     tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
     for task in tasks:
@@ -225,7 +225,7 @@ async def background(stop: asyncio.Event, *coroutines: Coroutine[Any, Any, None]
 
 
 async def _database(settings: Settings, stack: AsyncExitStack) -> str:
-    """The URL of the database; the embedded one runs and has the right schema."""
+    """The URL of the database; an embedded one is started and migrated."""
     if settings.database_url is not None:
         return settings.database_url.get_secret_value()
     server = await stack.enter_async_context(embedded.running(settings.data_dir))
@@ -240,18 +240,18 @@ async def _maintain(url: str, setting: str, rounds: Sequence[Periodic], *, ready
 
 
 def rejected_days(settings: Settings) -> int:
-    """What is rejected may be a report, and is kept no longer than those."""
+    """Days that rejected payloads are kept: no longer than reports, as they may contain some."""
     return min(settings.rejected_days, settings.retention_days or settings.rejected_days)
 
 
 def windows_h(settings: Settings) -> dict[str, int]:
-    """Hours within which each platform reports: its own, unless the operator knows better."""
+    """Hours within which each platform reports, by platform: the settings override the documented ones."""
     known: dict[str, int] = {provider.name: provider.reporting_window_h for provider in PROVIDERS}
     return known | settings.reporting_windows_h
 
 
-def _follow(metrics: Metrics, spool: Spool, maintenance: Maintenance) -> None:
+def _set_gauges(metrics: Metrics, spool: Spool, maintenance: Maintenance) -> None:
     set_from(metrics.spool_payloads, lambda: spool.depth.callbacks)
     set_from(metrics.spool_bytes, lambda: spool.depth.file_bytes)
     set_from(metrics.spool_oldest_age_seconds, lambda: spool.depth.age_s)
-    follow_days_left(metrics, lambda: maintenance.days_left)
+    set_days_left_from(metrics, lambda: maintenance.days_left)

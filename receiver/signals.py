@@ -39,7 +39,7 @@ class Interrupted(Exception):  # noqa: N818 - nothing failed
         self.exit_code = _SHELL_SIGNAL_BASE + number
 
 
-class Ending:
+class Shutdown:
     """Shutdown of a service: `asked` is set by a signal, or by the service itself. Create it in the service's task.
 
     A signal before `started`, and a SIGINT during the shutdown, cancel the task: its cleanup still runs, but its

@@ -37,7 +37,7 @@ def maintain(*, as_json: bool) -> None:
     """
     settings = quiet_settings()
 
-    async def work(url: str) -> tuple[partitions.Done, int]:
+    async def work(url: str) -> tuple[partitions.MaintenanceResult, int]:
         done = await partitions.maintain(
             url, days_ahead=settings.partition_days_ahead, retention_days=settings.retention_days
         )

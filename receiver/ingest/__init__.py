@@ -1,1 +1,1 @@
-"""The central act: what came in is understood, kept, told of and answered."""
+"""The central act: an inbound is parsed, kept, logged and answered."""

@@ -1,7 +1,7 @@
-"""The central act: an inbound is parsed, kept and told of, and its outcome decides the answer.
+"""The central act: an inbound is parsed, kept and logged, and its outcome decides the answer.
 
-Every way in comes through here: callbacks, submissions, pulled answers and replayed payloads. The drain takes the same
-steps for many inbounds at a time.
+Callbacks, submissions, pulled answers and replayed payloads all come through here. The drain takes the same steps for
+many inbounds at a time.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,13 +21,12 @@ Observe = Callable[[Job, Kept], Awaitable[None]]
 
 
 class Outcome(NamedTuple):
-    """The end of an inbound. Rows are counted by identity: the same report may stand in a body more than once.
+    """The result of an inbound. Rows are counted by identity: a body may contain the same report more than once.
 
-    `rows` are the reports, replies and submissions in it; `stored` are new in the database, `refused` it refuses. In
-    the spool nothing is known of them yet. `expected_path` is the path that the body belongs to, where it came to
-    another; `answer_context` is repeated in the answer; `error` says why something was not understood, `refusal` why
-    the database refuses rows. The answer is the good one if something was understood and the database does not refuse
-    all of it.
+    `rows` counts its reports, replies and submissions; `stored` those new in the database, `refused` those that the
+    database refused; both are 0 for an inbound in the spool. `expected_path` is the right path of a body that was sent
+    to another; `answer_context` has fields to repeat in the answer; `error` says why some of the body could not be
+    parsed, `refusal` why the database refused rows. `good`: at least one row was parsed and not refused.
     """
 
     kept_in: KeptIn
@@ -42,19 +41,19 @@ class Outcome(NamedTuple):
 
     @property
     def duplicates(self) -> int:
-        """Rows that were in the database before."""
+        """Number of rows that were in the database before."""
         return self.rows - self.stored - self.refused if self.kept_in is KeptIn.DATABASE else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Ingest:
-    """The act, with a place to keep inbounds and somebody to tell."""
+    """The act, with the functions that keep a job and log it."""
 
     keep: Keep
     observe: Observe
 
     async def accept(self, inbound: Inbound) -> Outcome:
-        """Return once the inbound is on a disk, and logged. Raises StoreUnavailable, with the answer's context."""
+        """Returns once the inbound is on a disk and logged. Raises StoreUnavailable, with the answer's context."""
         parsed, job = await parse_inbound(inbound)
         try:
             kept_in, receipt = kept = await self.keep(job)

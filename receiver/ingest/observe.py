@@ -1,4 +1,4 @@
-"""One log line and one count for each report, once it is known where it is kept (design, section 6)."""
+"""One log line and one count for each report, after it has been kept (design, section 6)."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,26 +17,26 @@ dropped = LimitedLog()
 
 
 async def observe(job: Job, kept: Kept, metrics: Metrics) -> None:
-    """Tell of every report, reply and rejected payload of the job what became of it."""
-    told: set[RowId] = set()
+    """Log and count every report, reply, submission and rejected payload of the job."""
+    counted: set[RowId] = set()
     for at in range(0, len(job.reports), TURN):
         if at:
-            await asyncio.sleep(0)  # the callbacks of others come between
-        _reports(job, job.reports[at : at + TURN], kept, metrics, told)
+            await asyncio.sleep(0)  # yield to other callbacks
+        _reports(job, job.reports[at : at + TURN], kept, metrics, counted)
     for reply in job.replies:
         _reply(job, reply, kept, metrics)
     for at, submission in enumerate(job.submissions, start=1):
-        _submission(job, submission, kept, metrics, told)
+        _submission(job, submission, kept, metrics, counted)
         if at % TURN == 0:
             await asyncio.sleep(0)
     if job.error is not None and kept.kept_in is not KeptIn.SPOOL:
         _rejected(job, job.error, kept, metrics)
 
 
-def _reports(job: Job, reports: Sequence[DeliveryReport], kept: Kept, metrics: Metrics, told: set[RowId]) -> None:
-    """`told` are those that were told of as stored: the same report may stand in the same body again."""
+def _reports(job: Job, reports: Sequence[DeliveryReport], kept: Kept, metrics: Metrics, counted: set[RowId]) -> None:
+    """`counted` are those that were counted of as stored: the same report may stand in the same body again."""
     callback = job.callback
-    tell = log.bind().info
+    write_line = log.bind().info
     stored: dict[tuple[Status, Reason | None], int] = {}
     for report in reports:
         if report.report_id in kept.receipt.refused:
@@ -46,16 +46,16 @@ def _reports(job: Job, reports: Sequence[DeliveryReport], kept: Kept, metrics: M
         lag_s = round((callback.received_at - happened).total_seconds(), 3) if happened else None
         if kept.kept_in is KeptIn.SPOOL:
             event = "report.spooled"
-        elif report.report_id in kept.receipt.stored and report.report_id not in told:
+        elif report.report_id in kept.receipt.stored and report.report_id not in counted:
             event = "report.stored"
-            told.add(report.report_id)
+            counted.add(report.report_id)
             stored[report.status, report.reason] = stored.get((report.status, report.reason), 0) + 1
             if lag_s is not None:
                 metrics.report_lag(report.provider, lag_s)
         else:
             event = "report.duplicate"
             metrics.report_duplicate(report.provider)
-        tell(
+        write_line(
             event,
             provider=report.provider,
             message_id=report.message_id,
@@ -86,13 +86,13 @@ def _reply(job: Job, reply: Reply, kept: Kept, metrics: Metrics) -> None:
     )
 
 
-def _submission(job: Job, submission: Submission, kept: Kept, metrics: Metrics, told: set[RowId]) -> None:
-    stored = submission.submission_id in kept.receipt.stored and submission.submission_id not in told
+def _submission(job: Job, submission: Submission, kept: Kept, metrics: Metrics, counted: set[RowId]) -> None:
+    stored = submission.submission_id in kept.receipt.stored and submission.submission_id not in counted
     if why := kept.receipt.refused.get(submission.submission_id):
         _rejected(job, why, kept, metrics)
         return
     if stored:
-        told.add(submission.submission_id)
+        counted.add(submission.submission_id)
         metrics.submission_stored(submission.provider, submission.status)
     spooled = kept.kept_in is KeptIn.SPOOL
     log.info(
@@ -109,10 +109,10 @@ def _submission(job: Job, submission: Submission, kept: Kept, metrics: Metrics, 
 
 
 def _rejected(job: Job, error: str, kept: Kept, metrics: Metrics) -> None:
-    """A line for each that is kept to be looked at; of what is dropped, which a flood is, a few."""
+    """Log each rejected payload that is kept; dropped ones, which may be a flood, at a limited rate."""
     metrics.payload_rejected(job.provider, "item" if job.ids else "payload")
-    tell = dropped.warning if kept.receipt.dropped else log.warning
-    tell(
+    write_line = dropped.warning if kept.receipt.dropped else log.warning
+    write_line(
         "payload.rejected",
         provider=job.provider,
         path=url_path(job.callback.path),

@@ -1,8 +1,8 @@
 """The quarantine: spooled callbacks that PostgreSQL does not write within the time-out, although it writes others.
 
-They stay in the spool, those behind them pass, and they are tried again on a connection of their own: later, and in
-smaller pieces each time. What is not written then, row by row, is kept as rejected: a time-out says nothing about what
-is wrong with a row, or PostgreSQL would have refused it, and somebody has to look.
+They stay in the spool while later ones pass, and are tried again on a connection of their own, later and in smaller
+pieces each time. Rows that cannot be written even one by one are kept as rejected: PostgreSQL gives no reason for a
+time-out, so an operator has to investigate.
 """
 
 import asyncio
@@ -22,10 +22,10 @@ from receiver.telemetry.logs import get_logger
 from receiver.telemetry.metrics import Metrics, set_from
 
 _DELAYS_S: Final = (2.0, 8.0, 30.0, 120.0, 600.0)
-"""Before each attempt; somebody who holds a lock on the message's row has let it go by then."""
+"""Delay before each attempt; a lock on the message's row should be gone by then."""
 
-_SMALLER: Final = 8
-"""The n-th attempt writes pieces of an eighth of the rows of those before it; the last one single rows."""
+_SHRINK_FACTOR: Final = 8
+"""Each attempt writes pieces of an eighth of the rows of the previous one; the last attempt writes single rows."""
 
 _CONNECT_TIMEOUTS: Final = 3
 
@@ -35,7 +35,7 @@ log = get_logger()
 
 
 class Quarantine:
-    """Knows the callbacks in it by their numbers in the spool. After a restart they are tried from the start."""
+    """Identifies callbacks by their numbers in the spool. After a restart they begin with the first attempt again."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Quarantine:
     ) -> None:
         self._database = Database(url, timeout_s, connect)
         self._connect_timeout_s = timeout_s * _CONNECT_TIMEOUTS
-        self._using = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._durable = store
         self._spool = spool
         self._metrics = metrics
@@ -58,12 +58,12 @@ class Quarantine:
 
     @property
     def numbers(self) -> Collection[int]:
-        """The drain passes them by."""
+        """Numbers of the quarantined callbacks, which the drain skips."""
         return self._waiting.keys()
 
     async def write(self, job: Job) -> Receipt:
-        """Write on the connection that no live callback waits for. Raises DatabaseUnavailable."""
-        async with self._using:
+        """Write on the quarantine's own connection. Raises DatabaseUnavailable."""
+        async with self._lock:
             try:
                 (receipt,) = await self._database.write([job], connect_timeout_s=self._connect_timeout_s)
             except postgres.TRANSIENT as error:
@@ -71,19 +71,19 @@ class Quarantine:
         return receipt
 
     def add(self, number: int, job: Job) -> None:
-        """Try it again later."""
+        """Quarantine a callback, and schedule its attempts."""
         log.error("spool.quarantined", request_id=job.callback.request_id, provider=job.provider, rows=job.size)
-        self._waiting[number] = asyncio.create_task(self._try(number))
+        self._waiting[number] = asyncio.create_task(self._run_attempts(number))
 
     async def close(self) -> None:
-        """Let go of the connection; what is in the spool stays there."""
+        """Cancel the attempts and close the connection; the callbacks stay in the spool."""
         waiting = list(self._waiting.values())
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
         self._database.drop()
 
-    async def _try(self, number: int) -> None:
+    async def _run_attempts(self, number: int) -> None:
         try:
             attempt = 0
             while attempt < len(_DELAYS_S):
@@ -97,18 +97,18 @@ class Quarantine:
         except SpoolError as error:
             log.error("spool.failed", error=str(error))  # noqa: TRY400 - a state of the disk, no bug
         finally:
-            # Whatever came of it: if it is still in the spool, it is the drain's again.
+            # If it is still in the spool, the drain takes it again.
             del self._waiting[number]
             self._durable.spooled.set()
 
     async def _attempt(self, number: int, attempt: int) -> bool:
-        """Whether it is out of the spool. Raises DatabaseUnavailable where PostgreSQL is away."""
+        """Write the callback; whether it has left the spool. Raises DatabaseUnavailable in an outage."""
         found = await self._spool.oldest(1, number - 1)
         if not found or found[0][0] != number:
             return True
         job = (await parse_inbound(found[0][1])).job
         is_last = attempt == len(_DELAYS_S) - 1
-        rows = 1 if is_last else max(job.size // _SMALLER ** (attempt + 1), 1)
+        rows = 1 if is_last else max(job.size // _SHRINK_FACTOR ** (attempt + 1), 1)
         receipt, late = await self._in_pieces(job, rows)
         if late and not is_last:
             return False
@@ -120,14 +120,14 @@ class Quarantine:
         return True
 
     async def _in_pieces(self, job: Job, rows: int) -> tuple[Receipt, list[RowId]]:
-        """What was written of it, so many rows at a time, and which rows were not written in time."""
+        """Write so many rows at a time. Returns the receipt, and the ids of rows that were not written in time."""
         written = Receipt()
         late: list[RowId] = []
         for piece in job.parts(rows, PART_BYTES):
             try:
                 written.add(await self._durable.write_rows(piece, self.write))
             except DatabaseUnavailable:
-                if piece.error is not None:  # the body itself: it has nowhere else to go
+                if piece.error is not None:  # the rejected payload itself: it cannot be rejected again
                     raise
                 await self.write(PROBE)
                 late += piece.ids

@@ -1,4 +1,4 @@
-"""Replay: rejected payloads are read again, as this version understands them."""
+"""Replay: parses rejected payloads again, with this version's adapters."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ _PATHS: Final = {url_path(path): path for path in INTAKES}
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What came of reading a payload again: rows understood and new ones stored, or why still not."""
+    """Result of one payload: numbers of parsed and of newly stored rows, and the remaining error."""
 
     rejected_id: UUID
     understood: int
@@ -34,10 +34,10 @@ class Replayed:
 async def replay(
     connection: "asyncpg.Connection[asyncpg.Record]", payloads: Sequence[Rejected], *, dry_run: bool
 ) -> list[Replayed]:
-    """Read each again as this version understands it, with its original time of arrival.
+    """Parse each payload again, with its original time of arrival, and store its rows unless `dry_run`.
 
-    What is stored already is not stored twice. A payload without any fault left is marked as replayed. One body is in
-    memory at a time.
+    Known rows are not stored twice. A payload without any error left is marked as replayed. One body is in memory at a
+    time.
     """
     return [await _replay(connection, payload, dry_run=dry_run) for payload in payloads]
 
@@ -56,32 +56,32 @@ async def _replay(connection: "asyncpg.Connection[asyncpg.Record]", payload: Rej
         remote_addr=payload.remote_addr,
         request_id=str(payload.rejected_id),
         correlation=payload.correlation,
-        # Nobody who could not sign it then can have it believed now.
+        # A push with a wrong signature stays unverified: it is never parsed.
         skip_parsing_reason=payload.error if payload.error.startswith(NOT_SIGNED) else None,
     )
-    outcome = await Ingest(_looked_at if dry_run else partial(_write, connection), _unobserved).accept(inbound)
+    outcome = await Ingest(_keep_nothing if dry_run else partial(_write, connection), _unobserved).accept(inbound)
     why = outcome.error or outcome.refusal
     if why is None and not dry_run:
         await mark_replayed(connection, payload)
     return Replayed(payload.rejected_id, outcome.rows, outcome.stored, why)
 
 
-async def _looked_at(_job: Job) -> Kept:
+async def _keep_nothing(_job: Job) -> Kept:
     return Kept(KeptIn.NOWHERE, Receipt())
 
 
 async def _write(connection: "asyncpg.Connection[asyncpg.Record]", job: Job) -> Kept:
-    """The rows that are understood now, straight into PostgreSQL; the payload is kept already."""
+    """Write the parsed rows directly into PostgreSQL; the payload itself is kept already."""
     session, rows = postgres.Session(connection), [replace(job, error=None)]
     if not job.ids:
-        return await _looked_at(job)
+        return await _keep_nothing(job)
     try:
         receipt = await postgres.write(session, rows, _TIMEOUT_S)
     except postgres.PartitionMissing:
         await postgres.create_partitions(session, rows)
         receipt = await postgres.write(session, rows, _TIMEOUT_S)
     except postgres.POISON as error:
-        # The type alone: its text may quote the body. The payloads behind it have their turn.
+        # The type alone, as the text may quote the body. The next payloads are still replayed.
         receipt = Receipt(refused=dict.fromkeys(job.ids, f"the database refuses it ({type(error).__name__})"))
     return Kept(KeptIn.DATABASE, receipt)
 

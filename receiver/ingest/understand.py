@@ -1,4 +1,4 @@
-"""From a callback to the job of storing it: where what an adapter can't understand turns into words."""
+"""Parses an inbound into a job; parse errors become the reason of a rejected payload."""
 
 import asyncio
 import traceback
@@ -16,10 +16,10 @@ from receiver.telemetry.logs import get_logger
 _MAX_FAULTS: Final = 20
 
 TURN: Final = 50
-"""Items of a batch that are worked on at a time: the callbacks of others come between, about every two milliseconds."""
+"""Items of a batch that are handled before yielding to other callbacks, about every two milliseconds."""
 
 NOT_SIGNED: Final = "not signed by the platform"
-"""How the reason begins for which a push without the right signature is kept, and never believed."""
+"""Prefix of the reason for which a push with a wrong signature is kept; such a payload is never parsed."""
 
 log = get_logger()
 
@@ -27,32 +27,32 @@ T = TypeVar("T")
 
 
 class ParsedInbound(NamedTuple):
-    """What the adapter made of a callback, and the job that stores it."""
+    """The adapter's result for an inbound, and the job that stores it."""
 
     parsed: Parsed
     job: Job
 
 
 async def parse_inbound(callback: Inbound) -> ParsedInbound:
-    """Never raises: what can't be understood becomes a rejected payload. The same now and from the spool later."""
+    """Never raises: a body that can't be parsed becomes a rejected payload. The result is the same from the spool."""
     provider = PROVIDER_BY_PATH.get(callback.path) or provider_of(callback.path)
     parsed = Parsed(faults=[callback.skip_parsing_reason]) if callback.skip_parsing_reason else _parse(callback)
     try:
         job = Job(
             callback=callback,
             provider=provider,
-            reports=await _built(parsed.reports),
-            replies=await _built(parsed.replies),
-            submissions=await _built(parsed.submissions),
+            reports=await _build_list(parsed.reports),
+            replies=await _build_list(parsed.replies),
+            submissions=await _build_list(parsed.submissions),
             error=_sentence(parsed.faults),
         )
     except Exception as error:  # noqa: BLE001 - as in _parse
-        job = Job(callback=callback, provider=provider, error=_own_fault(callback, error))
+        job = Job(callback=callback, provider=provider, error=_log_bug(callback, error))
     return ParsedInbound(parsed, job)
 
 
-async def _built(items: Iterable[T]) -> list[T]:
-    """The items of a body, with breaks for the callbacks of others."""
+async def _build_list(items: Iterable[T]) -> list[T]:
+    """The items of a body as a list, built with yields to other callbacks."""
     left = iter(items)
     built = list(islice(left, TURN))
     while turn := list(islice(left, TURN)):
@@ -71,12 +71,12 @@ def _parse(callback: Inbound) -> Parsed:
         )
     except PayloadError as error:
         return Parsed(faults=[str(error)])
-    except Exception as error:  # noqa: BLE001 - the one boundary: a fault in an adapter must not cost the report
-        return Parsed(faults=[_own_fault(callback, error)])
+    except Exception as error:  # noqa: BLE001 - the one boundary: a bug in an adapter must not cost the report
+        return Parsed(faults=[_log_bug(callback, error)])
 
 
-def _own_fault(callback: Inbound, error: Exception) -> str:
-    """The place alone is logged: the error's text and its frames may quote the body."""
+def _log_bug(callback: Inbound, error: Exception) -> str:
+    """The fault's text for a bug, logged by its place alone: the error's text and frames may quote the body."""
     where = traceback.extract_tb(error.__traceback__)[-1]
     log.error(
         "payload.adapter_failed",

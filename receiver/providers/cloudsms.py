@@ -5,8 +5,8 @@
      "SMS_RESULT_LIST": [{"COUNTRY_CODE": 852, "DEST_MSISDN": "67123411", "SMS_STATE": 2, "RESULT_DESC": "DELIVERED"}],
      "CUSTOMER_BODY": {}}
 
-Times are wall clock in UTC+8. `TIME` is the time of the push and `SERIAL` a counter that goes round: neither says
-anything about the message, so neither is part of a report's identity.
+Times are local time in UTC+8. `TIME` is the time of the push and `SERIAL` a counter that wraps around: neither belongs
+to the message, so neither is part of a report's identity.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -55,7 +55,7 @@ REPORT: Final = "cloudsms/report"
 _METHOD: Final = "SMS_PUSH_REPORT"
 _MAX_SERIAL: Final = 65_535
 _MAX_COPIED: Final = 8 * 1024
-"""Bytes of the envelope, over all results, that are copied into the rows of the reports; beyond it is stored once."""
+"""An envelope is copied into its reports' rows up to so many bytes in all; a larger one is stored once."""
 
 
 class Packet(Wire):
@@ -69,7 +69,7 @@ class Packet(Wire):
 
 
 class Destination(Wire):
-    """The recipient, as reports and answers name it."""
+    """The recipient in reports and answers."""
 
     country_code: OptionalText = Field(None, alias="COUNTRY_CODE")
     dest_msisdn: OptionalText = Field(None, alias="DEST_MSISDN")
@@ -91,7 +91,7 @@ class Result(Destination):
 
 
 def parse(request: Request) -> Parsed:
-    """The reports of one packet. A strange SERIAL costs no report, and is kept as a fault."""
+    """Parse the reports of one packet. An invalid SERIAL is a fault, but its reports are stored."""
     fields = as_object(parse_json(text_of(request.body)))
     serial, faults = _serial(fields.get("SERIAL"))
     reports: Iterable[DeliveryReport] = ()
@@ -118,7 +118,7 @@ def _reports(faults: list[str], fields: Item) -> Iterator[DeliveryReport]:
 
 
 def parse_submissions(request: Request) -> Parsed:
-    """The answer to an `SMS_SEND_REQUEST` (Response UIP Format), verbatim."""
+    """Parse the answer to an `SMS_SEND_REQUEST` (Response UIP Format)."""
     answer = as_object(parse_json(text_of(request.body)))
     faults: list[str] = []
     return Parsed(submissions=mending(partial(_submissions, faults), answer, faults, "the packet: "), faults=faults)
@@ -154,7 +154,7 @@ def _submission(request: str, submitted_at: datetime | None, item: Item) -> Subm
 
 
 def _serial(value: object) -> tuple[object, list[str]]:
-    """The SERIAL to answer_context, and what is wrong with it (General Parameters: 1 to 65535)."""
+    """The SERIAL for the answer, and its faults (General Parameters: 1 to 65535)."""
     text = str(value).strip()
     if not isinstance(value, bool) and text.isascii() and text.isdigit() and len(text) <= len(str(_MAX_SERIAL)):
         return int(text), [] if 1 <= int(text) <= _MAX_SERIAL else ["SERIAL is not between 1 and 65535"]
@@ -173,7 +173,7 @@ def _report(
     return DeliveryReport(
         provider=NAME,
         message_id=packet.message_id,
-        # One SMS_UID may stand over several results, so the recipient is part of the message's identity.
+        # One SMS_UID may have several results, so the recipient is part of the message's identity.
         recipient_key=_recipient_key(result, recipient),
         recipient=recipient,
         country=country,
@@ -195,7 +195,7 @@ def _recipient_key(of: Destination, recipient: str | None) -> str:
 
 
 def _msisdn(result: Destination) -> tuple[str | None, str | None]:
-    """E.164 and country; the country alone where the number is masked or missing."""
+    """E.164 and country; the country alone if the number is masked or missing."""
     number, calling_code = result.dest_msisdn or "", (result.country_code or "").lstrip("+0")
     if not number.startswith("+"):
         number = f"+{calling_code}{number}" if calling_code else ""
@@ -226,7 +226,7 @@ ORIGIN: Final = Origin(
     networks=("223.119.32.232", "223.119.32.134", "223.119.32.139", "223.119.32.250", "223.119.32.160"),
     complete=True,
 )
-"""The platform's servers that call back ("CloudSMS Platform Server"); the last one is its test environment."""
+"""The platform's callback servers ("CloudSMS Platform Server"); the last one is its test environment."""
 
 PROVIDER: Final = Provider(
     name=NAME,

@@ -1,4 +1,4 @@
-"""Facts that more than one platform shares: phone numbers, clocks, and what a code means."""
+"""Conversions that several platforms share: phone numbers, times, and codes."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
@@ -13,7 +13,7 @@ from receiver.providers.payload import PayloadError, as_json_text
 from receiver.report import ProviderName, Reason, Status, content_id
 
 BEIJING: Final = timezone(timedelta(hours=8))
-"""The wall clock of the Chinese platforms: UTC+8, without summer time."""
+"""The time zone of the Chinese platforms: UTC+8, without daylight saving time."""
 
 
 _MAX_CALLING_CODE: Final = 3
@@ -23,7 +23,7 @@ _MAX_E164: Final = len("+") + 15
 """Characters (ITU-T E.164, section 6)."""
 
 _MAX_NUMBER: Final = 32
-"""Characters: no number that is possible has more, prefixes and all."""
+"""Characters: no possible number has more, prefixes included."""
 
 
 def country_of_calling_code(code: str) -> str | None:
@@ -40,12 +40,12 @@ def _country_of_calling_code(code: str) -> str | None:
 
 
 def e164(number: str, region: str | None = None) -> tuple[str | None, str | None]:
-    """The number as E.164 with `+`, and its country (ISO 3166 alpha-2); None for what the text does not tell.
+    """The number as E.164 with `+`, and its country (ISO 3166 alpha-2); each None if it cannot be derived.
 
-    A number need not be in service to be reported on, only possible: a report often says that it is not. `region`
-    is the country of a number without a country code.
+    The number has to be possible but not valid: reports are often about numbers out of service. `region` is the country
+    of a number without a country code.
     """
-    # Masked, or not a number at all; and what a stranger sends must not fill the cache.
+    # Masked, or not a number at all; such texts must not fill the cache.
     if len(number) > _MAX_NUMBER or not number.removeprefix("+").isdecimal():
         return None, None
     return _e164(number, region)
@@ -60,27 +60,27 @@ def _e164(number: str, region: str | None) -> tuple[str | None, str | None]:
     if not phonenumbers.is_possible_number(parsed):
         return None, None
     written = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
-    if len(written) > _MAX_E164:  # the library thinks longer ones possible in Japan
+    if len(written) > _MAX_E164:  # the library accepts longer ones for Japan
         return None, None
     country = phonenumbers.region_code_for_number(parsed)
     return written, country if country and len(country) == len("CN") else None
 
 
 def iso_utc(text: str | None) -> datetime | None:
-    """`2018-04-13T06:31:46Z` as time, None for anything else."""
+    """`2018-04-13T06:31:46Z` as an aware datetime; None for anything else."""
     if text is None or len(text) != len("2018-04-13T06:31:46Z") or text[10] != "T" or text[19] != "Z":
         return None
-    return _moment(text)
+    return _datetime(text)
 
 
 def beijing_wall_clock(text: str | None) -> datetime | None:
-    """`2018-04-13 14:31:46`, a wall clock in UTC+8, as time in UTC; None for anything else."""
+    """`2018-04-13 14:31:46`, local time in UTC+8, as a datetime in UTC; None for anything else."""
     if text is None or len(text) != len("2018-04-13 14:31:46") or text[10] != " ":
         return None
-    return _moment(f"{text}+08:00")
+    return _datetime(f"{text}+08:00")
 
 
-def _moment(text: str) -> datetime | None:
+def _datetime(text: str) -> datetime | None:
     if text[4] != "-" or text[7] != "-" or text[13] != ":" or text[16] != ":":
         return None
     try:
@@ -90,27 +90,27 @@ def _moment(text: str) -> datetime | None:
 
 
 def meaning(provider: ProviderName, code: str) -> tuple[Status, Reason | None]:
-    """What the catalogue says about a provider's code; `unknown` where it says nothing."""
+    """Status and reason of a provider's code in the catalogue; `unknown` for a code that is not in it."""
     row = lookup(provider, code)
     return (row.status, row.reason) if row else (Status.UNKNOWN, None)
 
 
 def context(fields: Mapping[str, object]) -> str | None:
-    """The sender's own correlation data as JSON text, under the provider's names; None where there is none."""
+    """The sender's own correlation data as JSON text, under the provider's names; None if there is none."""
     given = {name: value for name, value in fields.items() if value not in (None, "", {}, [])}
     return as_json_text(given) if given else None
 
 
 def refusal(provider: ProviderName, code: str) -> tuple[Status, Reason]:
-    """The state of a message that the platform refused with this code, whatever else the code may mean."""
+    """Status and reason of a message that the platform refused with this code: always `rejected`."""
     row = lookup(provider, code)
     return Status.REJECTED, (row.reason if row else None) or Reason.UNKNOWN
 
 
 def submitted_id(provider: ProviderName, message_id: str | None, *, accepted: bool, request: str, raw: str) -> str:
-    """The platform's message id, or one made up for a message that it refused without an id.
+    """The platform's message id, or a derived one for a message that was refused without an id.
 
-    `request` tells this answer from the next one: the same number may be refused again, in the same words.
+    `request` identifies the answer: the same number may be refused again, in the same words. Raises PayloadError.
     """
     if message_id is None and accepted:
         raise PayloadError("the platform took the message but the answer has no id for it")
@@ -118,6 +118,6 @@ def submitted_id(provider: ProviderName, message_id: str | None, *, accepted: bo
 
 
 def alpha2(country: str | None) -> str | None:
-    """ISO 3166 alpha-2, None for anything else."""
+    """The country in upper case if it has the form of ISO 3166 alpha-2; None for anything else."""
     fits = country is not None and len(country) == len("CN") and country.isascii() and country.isalpha()
     return country.upper() if country and fits else None

@@ -47,14 +47,14 @@ REPORT, REPORTS, UPLINK = "huawei/report", "huawei/reports", "huawei/uplink"
 _ACCEPTED: Final = "000000"
 
 _STRAY_BRACKET: Final = "]"
-"""The sample of 3.2.6 has one bracket too many at its end."""
+"""The sample of 3.2.6 ends in one bracket too many."""
 
 _REPORTED_BY: Final[dict[str | None, ReportedBy]] = {"1": "platform", "2": "smsc", "3": "huawei"}
 """Table 3-96, `source`."""
 
 
 def _bare_plus(value: object) -> object:
-    """A + that was not encoded in a form has become a blank."""
+    """Restore a `+` that was not percent-encoded in a form, and was decoded as a blank."""
     return f"+{value[1:]}" if isinstance(value, str) and value.startswith(" ") else value
 
 
@@ -77,7 +77,7 @@ class StatusReport(Wire):
 
 
 class SmsId(Wire):
-    """Table 3-84: what became of one recipient of a send request."""
+    """Table 3-84: the result for one recipient of a send request."""
 
     message_id: Text = Field(alias="smsMsgId")
     status: Text
@@ -89,7 +89,7 @@ class SmsId(Wire):
 
 
 class Uplink(Wire):
-    """A mobile-originated message. Its id has no link to any message that was sent."""
+    """A mobile-originated message. Its id refers to no sent message."""
 
     message_id: Text = Field(alias="smsMsgId")
     sender: Msisdn = Field(alias="from")
@@ -99,7 +99,7 @@ class Uplink(Wire):
 
 
 def parse(request: Request) -> Parsed:
-    """A report, a batch or an uplink message, whichever of them the body is."""
+    """Parse a report, a batch or an uplink message, told apart by the body. Raises PayloadError."""
     text = text_of(request.body)
     kind, parsed = _json(text) if looks_like_json(text) else _form(text)
     return replace(parsed, expected_path=kind) if kind != request.path else parsed
@@ -169,7 +169,7 @@ def _reply(item: Item) -> Reply:
 
 
 def parse_submissions(request: Request) -> Parsed:
-    """The answer of the send APIs (3.2.3, 3.2.4), verbatim. Their first sample has `code` inside of `result`."""
+    """Parse the answer of the send APIs (3.2.3, 3.2.4). Their first sample has `code` inside `result`."""
     answer = as_object(parse_json(text_of(request.body)))
     results = as_list(answer.get("result"), "result")
     messages = [item for item in results if not (isinstance(item, dict) and "code" in item and "smsMsgId" not in item)]
@@ -202,7 +202,7 @@ def _submission(item: Item) -> Submission:
 
 
 def _msisdn(number: str | None) -> tuple[str | None, str | None]:
-    """E.164 and country. A number without `+` is one of mainland China (3.2.3, `to`), if it can be."""
+    """E.164 and country. A number without `+` is one of mainland China (3.2.3, `to`), if it has that form."""
     if number is None:
         return None, None
     if number.startswith("+"):
@@ -213,15 +213,15 @@ def _msisdn(number: str | None) -> tuple[str | None, str | None]:
 _GOOD: Final = b'{"returnCode":0,"returnCodeDesc":"Success"}'
 
 
-def answer(verdict: Verdict, description: str, _echo: Mapping[str, object]) -> bytes:
-    """Any answer will do for the platform (3.2.5, Response Parameters); ours is for the people who read traces."""
+def answer(verdict: Verdict, description: str, _answer_context: Mapping[str, object]) -> bytes:
+    """The platform accepts any answer (3.2.5, Response Parameters); the description is for readers of traces."""
     if verdict is Verdict.GOOD:
         return _GOOD
     return orjson.dumps({"returnCode": HTTP_STATUS[verdict], "returnCodeDesc": description})
 
 
 ORIGIN: Final = Origin(networks=("117.78.29.0/24", "124.70.27.0/24", "124.71.67.0/24"), complete=False)
-"""What the vendor's FAQ names; the API document (3.2.5) sends one to its operation manager for the rest."""
+"""The addresses in the vendor's FAQ; for the rest the API document (3.2.5) refers to the operation manager."""
 
 PROVIDER: Final = Provider(
     name=NAME,

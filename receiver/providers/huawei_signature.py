@@ -24,7 +24,7 @@ from receiver.providers.base import CheckBody, SignatureError, SignedHead
 
 ALGORITHM: Final = "SDK-HMAC-SHA256"
 WINDOW: Final = timedelta(minutes=15)
-"""How far X-Sdk-Date may be from now, either way."""
+"""X-Sdk-Date may differ from now by this much, either way."""
 
 _DATE: Final = "x-sdk-date"
 _CONTENT_HASH: Final = "x-sdk-content-sha256"
@@ -38,7 +38,7 @@ _NAME_FORM: Final = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """What the Authorization header says; `signature` is in lower case."""
+    """The parsed Authorization header; names and `signature` in lower case."""
 
     access: str
     signed_headers: tuple[str, ...]
@@ -46,16 +46,16 @@ class _Claim:
 
 
 def verify(head: SignedHead, keys: Mapping[str, str], now: datetime) -> CheckBody:
-    """What tells whether one of `keys` (Access to secret) signed this head, within the window, with a body.
+    """Verify the head, with `keys` (Access → secret) and within the window; returns the check of the body.
 
-    `now` is aware. Raises SignatureError where the head alone says no: a stranger's body is not worth reading. The body
-    always counts: a signature that leaves it out is not accepted.
+    `now` is aware. Raises SignatureError if the head alone is wrong, so that a stranger's body need not be read. The
+    body is always part of the signature: one that leaves it out is not accepted.
     """
     headers = _by_name(head.headers)
-    claim = _claim(_only(headers, "authorization"))
-    signed = {name: _only(headers, name) for name in claim.signed_headers}
+    claim = _claim(_single_header(headers, "authorization"))
+    signed = {name: _single_header(headers, name) for name in claim.signed_headers}
     if _DATE not in signed:
-        # The date is part of what is signed anyway, but the platform's rules want it here too, and it always is.
+        # The date is signed in any case, but the platform's rules demand it here too.
         raise SignatureError(f"{_DATE} is not among the signed headers")
     _check_date(signed[_DATE], now)
     secret = _secret(keys, claim.access)
@@ -74,14 +74,14 @@ def verify(head: SignedHead, keys: Mapping[str, str], now: datetime) -> CheckBod
 
 
 def _by_name(headers: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
-    """Values by the name in lower case, without the blanks around them; those within count."""
+    """Values by name in lower case, stripped of surrounding blanks; inner blanks are significant."""
     by_name: dict[str, list[str]] = {}
     for name, value in headers:
         by_name.setdefault(name.lower(), []).append(value.strip(" \t\r\n"))
     return by_name
 
 
-def _only(headers: Mapping[str, list[str]], name: str) -> str:
+def _single_header(headers: Mapping[str, list[str]], name: str) -> str:
     values = headers.get(name, [])
     if len(values) != 1:
         raise SignatureError(f"the header {name[:_MAX_NAME]} {'stands twice' if values else 'is missing'}")
@@ -89,7 +89,7 @@ def _only(headers: Mapping[str, list[str]], name: str) -> str:
 
 
 def _claim(authorization: str) -> _Claim:
-    """What the header says, or SignatureError where that can't be a signature."""
+    """The parsed Authorization header. Raises SignatureError for a malformed one."""
     parts = _parts(authorization)
     try:
         claim = _Claim(parts["access"], tuple(parts["signedheaders"].lower().split(";")), parts["signature"].lower())
@@ -107,7 +107,7 @@ def _claim(authorization: str) -> _Claim:
 def _parts(authorization: str) -> dict[str, str]:
     """`Access`, `SignedHeaders` and `Signature` by name in lower case: in any order, with or without quotes and blanks.
 
-    Scheme and names are compared without case, as RFC 9110, 11.1 and 11.2 have it.
+    Scheme and names are case-insensitive (RFC 9110, 11.1 and 11.2).
     """
     scheme, _, rest = authorization.replace("\t", " ").partition(" ")
     if scheme.upper() != ALGORITHM:
@@ -124,7 +124,7 @@ def _parts(authorization: str) -> dict[str, str]:
 
 def _check_date(date: str, now: datetime) -> None:
     try:
-        # The form first: fromisoformat takes more than the platform writes.
+        # The pattern first: fromisoformat accepts more forms than the platform's.
         signed_at = datetime.fromisoformat(date) if _DATE_FORM.fullmatch(date) else None
     except ValueError:
         signed_at = None
@@ -135,20 +135,20 @@ def _check_date(date: str, now: datetime) -> None:
 
 
 def _secret(keys: Mapping[str, str], access: str) -> str:
-    """The secret of the pair, or an empty text. Every pair is compared, so that the time taken tells nothing."""
-    given, secret = _wire(access), ""
+    """The secret of the pair, or an empty text. Every pair is compared, for a constant time."""
+    given, secret = _encode(access), ""
     for known, its_secret in keys.items():
-        if hmac.compare_digest(_wire(known), given):
+        if hmac.compare_digest(_encode(known), given):
             secret = its_secret
     return secret
 
 
 def _signature(string_to_sign: str, secret: str) -> str:
-    return hmac.new(_wire(secret), _wire(string_to_sign), hashlib.sha256).hexdigest()
+    return hmac.new(_encode(secret), _encode(string_to_sign), hashlib.sha256).hexdigest()
 
 
 def _string_to_sign(head: SignedHead, signed: Mapping[str, str], body_hash: str) -> str:
-    """The three lines that are signed. `signed` is in the order of SignedHeaders, which the signer chose."""
+    """The three lines that are signed. `signed` has the headers in the signer's order."""
     canonical = (
         head.method,
         _canonical_path(head.raw_path),
@@ -157,11 +157,11 @@ def _string_to_sign(head: SignedHead, signed: Mapping[str, str], body_hash: str)
         ";".join(signed),
         body_hash,
     )
-    return "\n".join((ALGORITHM, signed[_DATE], hashlib.sha256(_wire("\n".join(canonical))).hexdigest()))
+    return "\n".join((ALGORITHM, signed[_DATE], hashlib.sha256(_encode("\n".join(canonical))).hexdigest()))
 
 
 def _body_hash(body: bytes, declared: str | None) -> str:
-    """In hex. The platform's signers let a header speak for the body, even `UNSIGNED-PAYLOAD`: here it must be true."""
+    """The body's hash in hex. The signers allow a header in its place, even `UNSIGNED-PAYLOAD`: here it must match."""
     computed = hashlib.sha256(body).hexdigest()
     if declared is not None and declared.lower() != computed:
         raise SignatureError(f"{_CONTENT_HASH} is not the hash of the body")
@@ -169,23 +169,21 @@ def _body_hash(body: bytes, declared: str | None) -> str:
 
 
 def _canonical_path(raw: str) -> str:
-    """Decoded, encoded anew, and always with a `/` at its end, which the URL itself need not have."""
-    path = _encoded_anew(raw, keep="/")
+    """The path decoded and encoded again, always with a trailing `/`, which the URL itself may lack."""
+    path = _reencode(raw, keep="/")
     return path if path.endswith("/") else path + "/"
 
 
 def _canonical_query(raw: str) -> str:
-    """Sorted by name, then value, as they are once encoded. A `+` is a plus: blanks are `%20`."""
+    """The query sorted by encoded name, then value. A `+` is a literal plus: blanks are `%20`."""
     pieces = (piece.partition("=") for piece in raw.split("&") if piece)
-    return "&".join(
-        f"{name}={value}" for name, value in sorted((_encoded_anew(n), _encoded_anew(v)) for n, _, v in pieces)
-    )
+    return "&".join(f"{name}={value}" for name, value in sorted((_reencode(n), _reencode(v)) for n, _, v in pieces))
 
 
-def _encoded_anew(raw: str, keep: str = "") -> str:
-    """Percent-encoded but for the unreserved characters of RFC 3986."""
-    return quote_from_bytes(unquote_to_bytes(_wire(raw)), safe=keep)
+def _reencode(raw: str, keep: str = "") -> str:
+    """Decoded and percent-encoded again, except the unreserved characters of RFC 3986 and `keep`."""
+    return quote_from_bytes(unquote_to_bytes(_encode(raw)), safe=keep)
 
 
-def _wire(text: str) -> bytes:
+def _encode(text: str) -> bytes:
     return text.encode(errors="surrogateescape")

@@ -1,7 +1,7 @@
-"""Bytes into items, strictly and without surprises: what every adapter needs before it can look at a field.
+"""Strict parsing of bodies into items, shared by all adapters.
 
-Every body is hostile. What can't be understood raises PayloadError with a sentence that an operator understands and
-that quotes nothing of the body.
+Every body is hostile. Anything that can't be parsed raises PayloadError with a sentence for an operator, which quotes
+nothing of the body.
 """
 
 import json
@@ -23,7 +23,7 @@ MAX_DEPTH: Final = 32
 MAX_TEXT: Final = 256
 MAX_NAME: Final = 32
 MAX_DIGITS: Final = 18
-"""A number with more digits is kept as text: PostgreSQL's numeric ends somewhere, and orjson at 64 bits."""
+"""A number with more digits is kept as text: PostgreSQL's numeric is bounded, and orjson's integers have 64 bits."""
 
 Item = Mapping[str, object]
 T = TypeVar("T")
@@ -31,41 +31,41 @@ W = TypeVar("W", bound="Wire")
 
 
 class PayloadError(Exception):
-    """A body, or one item of it, that can't be understood. The text says why, in words for a person."""
+    """A body, or one item of it, can't be parsed. The text gives the reason, for an operator."""
 
 
 class _Ambiguous(dict[str, object]):
-    """A JSON object in which one key stands twice: which value is meant, nobody can say."""
+    """A JSON object with a duplicate key: its meaning is undefined (RFC 8259, section 4)."""
 
     key = ""
 
 
 class _Repeated(list[str]):
-    """The different values of a form's field that stands more than once."""
+    """The different values of a repeated form field."""
 
 
 class UnstorableError(PayloadError):
-    """It holds a character that PostgreSQL has no room for: U+0000, or half of a UTF-16 surrogate pair."""
+    """A text holds a character that PostgreSQL can't store: U+0000, or half of a UTF-16 surrogate pair."""
 
 
 class _Mended(str):
-    """A text that came with such a character and has U+FFFD in its place."""
+    """A text in which U+FFFD has replaced such a character."""
 
     __slots__ = ()
 
 
 class _Verbatim:
-    """Marks a field by which something is known: it stays as it came, or the item is refused."""
+    """Marks an identifying field: if it holds such a character, the item is refused."""
 
 
 class Wire(BaseModel):
-    """A provider's item as it comes: numbers may be texts and texts numbers, and there may be more fields."""
+    """Base of the wire models: numbers may be sent as texts and texts as numbers, and further fields are ignored."""
 
     model_config = ConfigDict(coerce_numbers_to_str=True, extra="ignore", frozen=True)
 
 
 def scalar_text(value: object) -> str | None:
-    """A text or a number as text, None for anything else and for nothing."""
+    """A text or a number as text; None for anything else and for an empty text."""
     if isinstance(value, str):
         return value.strip() or None
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
@@ -90,12 +90,12 @@ OptionalCode = Annotated[
     Annotated[str, StringConstraints(max_length=MAX_TEXT)] | None, BeforeValidator(scalar_text), _Verbatim()
 ]
 ShortText = Annotated[str | None, BeforeValidator(_short_text)]
-"""What is copied from a packet into each of its reports: None where it is longer than any that is meant so."""
+"""A field that is copied from a packet into each of its reports: None if it is longer than MAX_TEXT."""
 SegmentNumber = Annotated[int | None, BeforeValidator(_segment_number)]
 
 
 def read(model: type[W], item: Item) -> W:
-    """The item as its wire model; PayloadError names the fields that do not fit."""
+    """The item as its wire model. Raises PayloadError, which names the invalid fields."""
     if not _MARKS.isdisjoint(map(type, item.values())):
         _refuse_marked(model, item)
     try:
@@ -118,7 +118,7 @@ def _refuse_marked(model: type[Wire], item: Item) -> None:
 
 
 def as_json_text(value: object) -> str:
-    """The value as a JSON text that PostgreSQL's jsonb accepts, else UnstorableError or another PayloadError."""
+    """The value as a JSON text that PostgreSQL's jsonb accepts. Raises UnstorableError, PayloadError."""
     if isinstance(value, dict | list):
         _check(value, MAX_DEPTH)
     try:
@@ -136,7 +136,7 @@ _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
 
 def _mended(value: object, depth: int = 2 * MAX_DEPTH) -> object:
-    """The value with U+FFFD for each such character, in names too. What is nested deeper is refused anyway."""
+    """The value with U+FFFD for each such character, in names too. Deeper nesting is refused elsewhere."""
     if isinstance(value, str):
         return _Mended(_NO_CHARACTER.sub(_REPLACEMENT, value)) if _NO_CHARACTER.search(value) else value
     if isinstance(value, _Ambiguous) or depth == 0:
@@ -149,7 +149,7 @@ def _mended(value: object, depth: int = 2 * MAX_DEPTH) -> object:
 
 
 def mending(build: Callable[[Item], T], item: Item, faults: list[str], where: str = "") -> T:
-    """What is built of the item, mended if there is need: then `faults` tells of it, and the bytes are kept too."""
+    """The result of `build(item)`, after such characters have been replaced if need be; that is added to `faults`."""
     try:
         return build(item)
     except UnstorableError:
@@ -182,7 +182,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
         return unique
     ambiguous = _Ambiguous(unique)
     seen = Counter(name for name, _ in pairs)
-    # Escaped, because the key stands in texts that must hold neither U+0000 nor half of a surrogate pair.
+    # Escaped: the key is quoted in error texts, which must hold neither U+0000 nor half of a surrogate pair.
     ambiguous.key = ascii(next(name for name in seen if seen[name] > 1)[:MAX_NAME])[1:-1]
     return ambiguous
 
@@ -196,17 +196,17 @@ def _float(digits: str) -> float | str:
     return value if math.isfinite(value) and len(digits) <= MAX_TEXT else digits
 
 
-def _constant(name: str) -> NoReturn:
+def _refuse_constant(name: str) -> NoReturn:
     raise PayloadError(f"not JSON: {name} is no JSON number")
 
 
 _DECODER: Final = json.JSONDecoder(
-    object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_refuse_constant
 )
 
 
 def text_of(body: bytes) -> str:
-    """The body as text. UTF-8 whatever the header says: platforms that declare Latin-1 send UTF-8 all the same."""
+    """The body as text. Always decoded as UTF-8: platforms that declare Latin-1 send UTF-8 all the same."""
     try:
         text = body.decode("utf-8-sig").strip()
     except UnicodeDecodeError as error:
@@ -217,12 +217,12 @@ def text_of(body: bytes) -> str:
 
 
 def looks_like_json(text: str) -> bool:
-    """No form of any platform begins with a bracket, and every JSON body does."""
+    """Whether it is JSON and not a form: JSON bodies begin with a bracket, and no platform's form does."""
     return text[0] in "{["
 
 
 def parse_json(text: str, *, may_follow: str = "") -> object:
-    """The JSON value. `may_follow` is what a platform is known to send behind its end."""
+    """The JSON value. `may_follow` is text that a platform is known to append. Raises PayloadError."""
     try:
         value, end = _DECODER.raw_decode(text)
     except json.JSONDecodeError as error:
@@ -235,9 +235,9 @@ def parse_json(text: str, *, may_follow: str = "") -> object:
 
 
 def parse_form(text: str) -> dict[str, object]:
-    """The fields of a form: split first, decode after, so that `extend=a%26b` stays one field.
+    """The fields of a form, split before they are decoded, so that `extend=a%26b` stays one field.
 
-    A field with several different values has the list of them, which `read` refuses where the field matters.
+    A field with several different values becomes a list, which `read` refuses if the model has that field.
     """
     if text.count("&") >= MAX_FIELDS:
         raise PayloadError(f"not a form: more than {MAX_FIELDS} fields")
@@ -265,7 +265,7 @@ def _decoded(piece: str) -> str:
 
 
 def as_object(value: object) -> Item:
-    """The value where an object belongs, else PayloadError."""
+    """The value if it is an object. Raises PayloadError."""
     if isinstance(value, _Ambiguous):
         raise PayloadError(f"the key {value.key} stands twice in one object")
     if isinstance(value, dict):
@@ -275,7 +275,7 @@ def as_object(value: object) -> Item:
 
 
 def as_list(value: object, name: str) -> list[object]:
-    """The list named so, else PayloadError. A bare object counts as a list of one."""
+    """The value if it is a list of 1 to MAX_ITEMS; a bare object counts as a list of one. Raises PayloadError."""
     items = [value] if isinstance(value, dict) else value
     if not isinstance(items, list):
         raise PayloadError(f"{name} is no list")
@@ -287,7 +287,7 @@ def as_list(value: object, name: str) -> list[object]:
 
 
 def each(items: Iterable[object], build: Callable[[Item], T], faults: list[str]) -> Iterator[T]:
-    """What can be built of the items, each judged alone; what can't goes to `faults` with its position from 1."""
+    """The results of `build` for each item; an item that can't be parsed is added to `faults`, by position from 1."""
     for position, item in enumerate(items, start=1):
         try:
             yield mending(build, as_object(item), faults, f"item {position}: ")

@@ -5,9 +5,9 @@ Reports come as an array of up to 100 objects, all values texts:
     [{"user_receive_time": "2015-10-17 08:03:04", "nationcode": "86", "mobile": "13912345678",
       "report_status": "SUCCESS", "errmsg": "DELIVRD", "description": "...", "sid": "8:aIt9bcbZHdse7kBZuqi20170104"}]
 
-`errmsg` is the code, and `user_receive_time` wall clock in UTC+8. A reply is one object with `extend`, `mobile`,
-`nationcode`, `sign`, `text` and `time` (Unix seconds); it has no id of any kind, so its content is its identity.
-A push that is not answered well is sent two more times.
+`errmsg` is the code, and `user_receive_time` is local time in UTC+8. A reply is one object with `extend`, `mobile`,
+`nationcode`, `sign`, `text` and `time` (Unix seconds); it has no id, so its content is its identity. A push without a
+good answer is sent two more times.
 """
 
 from collections.abc import Mapping
@@ -94,7 +94,7 @@ class ReplyPush(Wire):
 
 
 def parse(request: Request) -> Parsed:
-    """Reports or a reply, whichever the body is."""
+    """Parse reports or a reply, told apart by the body. Raises PayloadError."""
     value = parse_json(text_of(request.body))
     faults: list[str] = []
     if isinstance(value, dict) and "sid" not in value and not _REPLY_FIELDS.isdisjoint(value):
@@ -145,12 +145,12 @@ def _reply(item: Item) -> Reply:
 
 
 def parse_submissions(request: Request) -> Parsed:
-    """The answer of `SendSms`, verbatim, with its `Response` around it or without."""
+    """Parse the answer of `SendSms`, with or without the enclosing `Response`."""
     answer = as_object(parse_json(text_of(request.body)))
     answer = as_object(answer.get("Response", answer))
     faults: list[str] = []
     statuses = as_list(answer.get("SendStatusSet"), "SendStatusSet")
-    # Its hash, because it stands in the identity of each refused one.
+    # Hashed, because it is part of the identity of each refused message.
     request_id = content_id(scalar_text(answer.get("RequestId")) or "")
     return Parsed(submissions=each(statuses, partial(_submission, request_id), faults), faults=faults)
 
@@ -177,7 +177,7 @@ def _submission(request: str, item: Item) -> Submission:
 
 
 def outcome(report_status: str | None, code: str) -> tuple[Status, Reason | None]:
-    """The state and its reason: SUCCESS or FAIL decides, for good, and the code says why if it speaks of a failure."""
+    """Status and reason: SUCCESS or FAIL decides the status; the code gives the reason if it is one of a failure."""
     if report_status == "SUCCESS":
         return Status.DELIVERED, None
     if report_status != "FAIL":
@@ -187,14 +187,14 @@ def outcome(report_status: str | None, code: str) -> tuple[Status, Reason | None
 
 
 def msisdn(calling_code: str | None, mobile: str | None) -> tuple[str | None, str | None]:
-    """E.164 and country; the country alone where the number is masked or missing."""
+    """E.164 and country; the country alone if the number is masked or missing."""
     code = (calling_code or "").lstrip("+0")
     recipient, country = e164(f"+{code}{mobile}") if code and mobile else (None, None)
     return recipient, country or country_of_calling_code(code)
 
 
 def unix_time(text: str | None) -> datetime | None:
-    """Unix seconds as time; None for anything else."""
+    """Unix seconds as an aware datetime; None for anything else."""
     if text is None or len(text) > MAX_DIGITS or not text.isascii() or not text.isdigit():
         return None
     if not 0 < int(text) < _LAST_SECOND:
@@ -202,8 +202,8 @@ def unix_time(text: str | None) -> datetime | None:
     return datetime.fromtimestamp(int(text), UTC)
 
 
-def answer(verdict: Verdict, description: str, _echo: Mapping[str, object]) -> bytes:
-    """`result` 0 is the good answer; with any other the push comes again."""
+def answer(verdict: Verdict, description: str, _answer_context: Mapping[str, object]) -> bytes:
+    """`result` 0 is the good answer; after any other the platform pushes again."""
     if verdict is Verdict.GOOD:
         return b'{"result":0,"errmsg":"OK"}'
     return orjson.dumps({"result": 3 if verdict is Verdict.BUSY else 1, "errmsg": description})

@@ -1,6 +1,6 @@
-"""Tencent Cloud SMS: what its API hands out to a caller, where the platform does not push.
+"""Tencent Cloud SMS: reports and replies from its API, as an alternative to its pushes.
 
-The answer of `PullSmsSendStatus`, whole, as it came (or its list alone):
+The whole answer of `PullSmsSendStatus` (or its list alone):
 
     {"Response": {"RequestId": "...", "PullSmsSendStatusSet": [
         {"UserReceiveTime": 1620734188, "CountryCode": "86", "SubscriberNumber": "13912345678",
@@ -9,8 +9,8 @@ The answer of `PullSmsSendStatus`, whole, as it came (or its list alone):
 
 and that of `PullSmsReplyStatus`, with `PullSmsReplyStatusSet` of `ExtendCode`, `CountryCode`, `SubscriberNumber`,
 `PhoneNumber`, `SignName`, `ReplyContent` and `ReplyTime`. Times are Unix seconds, and `Description` is the code. They
-are the pushed reports and replies under other names, with the same identity: what is pushed and pulled is stored once.
-No callback URL leads here.
+are the pushed reports and replies under other names, with the same identity: one that is both pushed and pulled is
+stored once. There is no callback URL for them.
 """
 
 from typing import Final
@@ -108,7 +108,7 @@ def _report(item: Item) -> DeliveryReport:
         reason=reason,
         context=context({"ext": item.get("SessionContext")}),
         happened_at=happened_at,
-        # Zero is how a number says what an empty text says in a push.
+        # Zero stands for the empty text of a push.
         happened_at_text="" if wire.received == "0" else wire.received or "",
         raw=raw,
     )
@@ -150,4 +150,4 @@ SOURCES: Final = (
     Endpoint(provider=NAME, path=REPORTS, parse=parse_reports, answer=answer),
     Endpoint(provider=NAME, path=REPLIES, parse=parse_replies, answer=answer),
 )
-"""Kept like callbacks, under paths of their own. The answer is never sent: nobody waits for one."""
+"""Kept like callbacks, under paths of their own; `answer` is not used."""

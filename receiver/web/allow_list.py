@@ -1,4 +1,4 @@
-"""Who may call which platform's URLs: networks, and presets that belong to the platforms."""
+"""Allow lists of client addresses per platform, from networks and the platforms' presets."""
 
 from collections.abc import Iterable
 
@@ -12,7 +12,7 @@ log = get_logger()
 
 
 def allow_lists(settings: Settings) -> dict[ProviderName, Networks]:
-    """The networks of each platform that has a list."""
+    """The allowed networks of each platform with a list."""
     return {
         ProviderName(name): Networks.of(_networks(name, entries))
         for name, entries in settings.allowed_addresses.items()

@@ -1,4 +1,4 @@
-"""The HTTP side of an answer that is not good; its body is the provider's own (design, section 2)."""
+"""HTTP headers of refusals; the body is in the provider's own format (design, section 2)."""
 
 from typing import Final
 
@@ -11,14 +11,14 @@ RETRY_AFTER_S: Final = "5"
 HEADERS: Final[dict[Verdict, dict[str, str]]] = {
     Verdict.METHOD_NOT_ALLOWED: {hdrs.ALLOW: "POST, HEAD"},
     Verdict.BUSY: {hdrs.RETRY_AFTER: RETRY_AFTER_S},
-    # What is left of these bodies is not read, so the connection is of no more use.
+    # The rest of these bodies is not read, so the connection cannot be used again.
     Verdict.TOO_SLOW: {hdrs.CONNECTION: "close"},
     Verdict.TOO_LARGE: {hdrs.CONNECTION: "close"},
 }
 
 
 class HttpRefusal(Exception):  # noqa: N818 - an answer, not a fault
-    """The request is answered so, whatever is in it."""
+    """Ends the handling of a request with this answer."""
 
     def __init__(self, verdict: Verdict, description: str) -> None:
         super().__init__(description)

@@ -1,4 +1,4 @@
-"""Reading a request's body: bounded in size, in time, and in the number and memory of those that are worked on."""
+"""Reads request bodies, with bounds on size, time, concurrent requests and their memory."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from receiver.providers.base import Verdict
 from receiver.web.answers import HttpRefusal
 
 SMALL_BYTES: Final = 64 * 1024
-"""A body up to this size is read in any case: a push is smaller, but for the largest batches."""
+"""Bodies up to this size do not count as memory; only the largest batches of a platform exceed it."""
 
 _MAX_CONTENT_TYPE: Final = 200
 _PRINTABLE: Final = "".join(map(chr, range(0x21, 0x7F)))
@@ -20,7 +20,7 @@ _PRINTABLE: Final = "".join(map(chr, range(0x21, 0x7F)))
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """How large a body may be, and how long it may take to come."""
+    """Largest size of a body, and time within which it must have been received."""
 
     max_bytes: int
     timeout_s: float
@@ -28,7 +28,7 @@ class BodyLimits:
 
 @dataclass(slots=True)
 class AdmissionControl:
-    """For so many requests, and for so many bytes of bodies beyond what is `SMALL_BYTES` of each."""
+    """Admits `most` requests at a time, and `most_bytes` of bodies beyond the first `SMALL_BYTES` of each."""
 
     most: int
     most_bytes: int
@@ -37,24 +37,24 @@ class AdmissionControl:
 
 
 class RequestSlot:
-    """What one request takes of the admission, given back at the end of the block."""
+    """One request's share of the admission, released at the end of the block."""
 
-    __slots__ = ("_admission", "_bytes", "_works")
+    __slots__ = ("_acquired", "_admission", "_bytes")
 
     def __init__(self, admission: AdmissionControl) -> None:
         self._admission = admission
         self._bytes = 0
-        self._works = False
+        self._acquired = False
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._admission.taken_bytes -= self._bytes
-        self._admission.taken -= self._works
+        self._admission.taken -= self._acquired
 
     def reserve_body(self, size: int) -> None:
-        """Its body is so long by now. Raises HttpRefusal."""
+        """Reserve memory for a body of `size` bytes, as received so far. Raises HttpRefusal."""
         more = size - SMALL_BYTES - self._bytes
         if more > 0:
             if self._admission.taken_bytes + more > self._admission.most_bytes:
@@ -62,19 +62,19 @@ class RequestSlot:
             self._bytes += more
             self._admission.taken_bytes += more
 
-    def work(self) -> None:
-        """Its body is there. Raises HttpRefusal."""
+    def acquire(self) -> None:
+        """Take the slot of a request whose body has been read. Raises HttpRefusal."""
         if self._admission.taken >= self._admission.most:
             raise HttpRefusal(Verdict.BUSY, "too many requests at a time; try again later")
-        self._works = True
+        self._acquired = True
         self._admission.taken += 1
 
 
 async def read_body(request: web.Request, limits: BodyLimits, reserve: Callable[[int], None] | None = None) -> bytes:
-    """The whole body. It has a deadline, because aiohttp would wait for a dripping one for ever. Raises HttpRefusal.
+    """The whole body, within a deadline, as aiohttp would wait for a dripping one for ever. Raises HttpRefusal.
 
-    Most bodies come with their head: then there is nothing to wait for, and a timer would cost more than the reading.
-    `reserve` is told how long a body is that is not small, and may refuse it.
+    Most bodies arrive with their head: then nothing is awaited, and a timer would cost more than the read.
+    `reserve` is called with the length of a body above SMALL_BYTES, and may raise HttpRefusal.
     """
     if (request.content_length or 0) > limits.max_bytes:
         raise _too_large(limits)
@@ -110,10 +110,10 @@ def _too_large(limits: BodyLimits) -> HttpRefusal:
     return HttpRefusal(Verdict.TOO_LARGE, f"the body is larger than {limits.max_bytes} bytes")
 
 
-def is_coded(request: web.Request) -> bool:
-    """Whether the body is compressed, or in any other coding than chunked alone, which its parser has undone.
+def is_encoded(request: web.Request) -> bool:
+    """Whether the body has a content coding, or a transfer coding besides chunked, which aiohttp has decoded.
 
-    aiohttp takes whatever comes before chunked (`gzip, chunked`) for nothing.
+    aiohttp ignores codings before chunked (`gzip, chunked`).
     """
     headers = request.headers
     if hdrs.CONTENT_ENCODING in headers and not _codings(request, hdrs.CONTENT_ENCODING) <= {"", "identity"}:
@@ -122,16 +122,16 @@ def is_coded(request: web.Request) -> bool:
 
 
 def _codings(request: web.Request, header: str) -> set[str]:
-    """Several lines are one list (RFC 9110, section 5.3)."""
+    """The codings of all lines of a header, which are one list (RFC 9110, section 5.3)."""
     return {one.strip(" \t").lower() for line in request.headers.getall(header) for one in line.split(",")}
 
 
 def query(request: web.Request) -> str:
-    """What follows the `?`, as on the wire; bytes that are no printable ASCII are percent-encoded."""
+    """The query string as on the wire; bytes outside printable ASCII are percent-encoded."""
     return quote(request.raw_path.partition("?")[2].encode(errors="surrogateescape"), safe=_PRINTABLE)
 
 
 def content_type(request: web.Request) -> str | None:
-    """The header as it came, as far as text goes."""
+    """The Content-Type header, truncated, with invalid bytes replaced."""
     header = request.headers.get(hdrs.CONTENT_TYPE)
     return header and header.encode(errors="replace").decode()[:_MAX_CONTENT_TYPE]

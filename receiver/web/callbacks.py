@@ -1,4 +1,4 @@
-"""The callback URLs: read the body under a deadline, understand it, keep it, and only then answer."""
+"""The callback URLs: read the body under a deadline, parse it, keep it, and only then answer."""
 
 import hmac
 import random
@@ -22,15 +22,15 @@ from receiver.store.durable import StoreUnavailable
 from receiver.telemetry.limited_log import LimitedLog
 from receiver.telemetry.metrics import Metrics
 from receiver.web.answers import HEADERS, HttpRefusal
-from receiver.web.body import AdmissionControl, BodyLimits, RequestSlot, content_type, is_coded, query, read_body
+from receiver.web.body import AdmissionControl, BodyLimits, RequestSlot, content_type, is_encoded, query, read_body
 from receiver.web.signatures import Signatures
 
-_request_ids = random.Random()  # noqa: S311 - names for the log, which nobody gains by guessing
+_request_ids = random.Random()  # noqa: S311 - ids for the log, not secrets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Callbacks:
-    """What the handlers of the callback URLs work with."""
+    """Dependencies of the handlers of the callback URLs."""
 
     ingest: Ingest
     metrics: Metrics
@@ -44,21 +44,21 @@ class Callbacks:
 
 
 def add_routes(app: web.Application, callbacks: Callbacks) -> None:
-    """One URL an endpoint: with callback tokens configured, a token is its last segment."""
+    """One URL per endpoint; if callback tokens are configured, a token is its last segment."""
     for endpoint in ENDPOINTS.values():
         path = url_path(endpoint.path)
         handler = _handler(endpoint, callbacks)
         app.router.add_route("*", path, handler)
         app.router.add_route("*", path + "/{token}", handler)
-    app.router.add_route("*", "/{elsewhere:.*}", _nowhere)
+    app.router.add_route("*", "/{elsewhere:.*}", _not_found)
 
 
 def paths(*, with_token: bool) -> list[str]:
-    """The callback URLs' paths, as they are to be registered."""
+    """The paths of the callback URLs, to be registered at the platforms."""
     return [f"{url_path(path)}{'/<token>' if with_token else ''}" for path in ENDPOINTS]
 
 
-async def _nowhere(_request: web.Request) -> web.Response:
+async def _not_found(_request: web.Request) -> web.Response:
     return web.json_response({"error": "no such callback URL"}, status=404)
 
 
@@ -93,7 +93,7 @@ async def _handle(request: web.Request, endpoint: Endpoint, callbacks: Callbacks
     check: CheckBody | None = None
     if endpoint.provider in callbacks.signatures.keys:
         try:
-            check = callbacks.signatures.judge(request, endpoint.provider, received_at)
+            check = callbacks.signatures.verify_head(request, endpoint.provider, received_at)
         except SignatureError as error:
             raise _not_signed(endpoint, callbacks, remote, error) from error
     with RequestSlot(callbacks.admission) as slot:
@@ -106,11 +106,11 @@ async def _handle(request: web.Request, endpoint: Endpoint, callbacks: Callbacks
             remote_addr=remote,
             request_id=f"{_request_ids.getrandbits(64):016x}",
         )
-        coded = is_coded(request)
-        slot.work()
+        encoded = is_encoded(request)
+        slot.acquire()
         if check is not None:
             await _check_signature(inbound, check, endpoint, callbacks)
-        if coded:
+        if encoded:
             await _keep_rejected(inbound, callbacks, "the body is compressed")
             raise HttpRefusal(Verdict.COMPRESSED, "send the body uncompressed")
         return await _accept(inbound, endpoint, callbacks)
@@ -133,12 +133,12 @@ def _not_allowed(endpoint: Endpoint, callbacks: Callbacks, remote: str | None) -
 
 
 def _check_token(request: web.Request, tokens: Sequence[bytes]) -> None:
-    """Raise unless the last path segment is a valid token, or there is none where none is asked for."""
+    """Raise HttpRefusal unless the last path segment is a valid token, or none is configured and it is absent."""
     given = request.match_info.get("token")
     if given is None:
         valid = not tokens
     else:
-        # Every token is compared, so that the time taken tells nothing.
+        # Every token is compared, for a constant time.
         valid = sum(hmac.compare_digest(given.encode(errors="replace"), token) for token in tokens) > 0
     if not valid:
         raise HttpRefusal(Verdict.NOT_FOUND, "no such callback URL")
@@ -149,12 +149,12 @@ def _not_signed(endpoint: Endpoint, callbacks: Callbacks, remote: str | None, er
     callbacks.lines.warning(
         "payload.not_signed", provider=endpoint.provider, path=url_path(endpoint.path), error=str(error), remote=remote
     )
-    # One text for every cause: which access keys exist is nobody's business.
+    # One text for every cause, or answers would tell which access keys exist.
     return HttpRefusal(Verdict.NOT_SIGNED, "the signature does not fit")
 
 
 async def _keep_rejected(inbound: Inbound, callbacks: Callbacks, why: str) -> None:
-    """Keep the bytes of a body that is refused unread. Nobody documents compressed pushes: unpacking is a risk."""
+    """Keep a refused body unparsed. No platform documents compressed pushes, and to decompress is a risk."""
     try:
         await callbacks.ingest.accept(replace(inbound, skip_parsing_reason=why))
     except StoreUnavailable as error:

@@ -1,4 +1,4 @@
-"""Whether anybody may send reports in a platform's name: it is said at the start, for nothing else would show it."""
+"""Warns at the start if anybody could send reports in a platform's name: nothing else would show it."""
 
 from typing import Final
 
@@ -17,7 +17,7 @@ log = get_logger()
 
 
 def unprotected(settings: Settings) -> list[ProviderName]:
-    """The platforms in whose name whoever reaches the callback listener can send reports."""
+    """The platforms without any protection against forged reports."""
     if settings.callback_tokens or is_loopback(settings.host):
         return []
     signing = {key.get_secret_value().partition(":")[0] for key in settings.push_keys}
@@ -26,6 +26,6 @@ def unprotected(settings: Settings) -> list[ProviderName]:
 
 
 def warn_if_open(settings: Settings) -> None:
-    """Once, where a platform's URLs have no secret in them and nothing else tells its calls from a stranger's."""
+    """Log one warning if a platform's URLs have no token and its calls are not checked in any other way."""
     if platforms := unprotected(settings):
         log.warning("callback.unprotected", host=settings.host, platforms=", ".join(platforms), advice=_ADVICE)

@@ -1,4 +1,4 @@
-"""What a service listens with: the callback URLs, and the ops listener."""
+"""The two listeners of a service, for the callback URLs and for ops, put together from the settings."""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -32,7 +32,7 @@ def bound_for_callbacks(settings: Settings) -> AbstractAsyncContextManager[Bound
 async def listening_for_ops(
     settings: Settings, sockets: BoundSockets, state: ops.Ops, ingest: Ingest | None
 ) -> AsyncIterator[Listener]:
-    """The ops listener while the block runs; it takes submissions where there is an ingest for them."""
+    """The ops listener while the block runs; with an `ingest` it takes submissions."""
     app = web.Application(middlewares=ops_token.guards(settings))
     ops.add_routes(app, state)
     if ingest is not None:
@@ -68,7 +68,7 @@ async def listening(
 
 
 def paths(settings: Settings) -> list[str]:
-    """The paths of the callback URLs, as one writes them down for somebody."""
+    """The paths of the callback URLs, with `<token>` as a placeholder if there are tokens."""
     return callbacks.paths(with_token=bool(settings.callback_tokens))
 
 

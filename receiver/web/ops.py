@@ -1,4 +1,4 @@
-"""The ops listener: whether the process lives, whether it can keep a report now, and what Prometheus reads."""
+"""The ops listener: liveness, readiness (can it keep a report now?), metrics, and the spool's contents."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,9 +20,9 @@ _FEW_DAYS: Final = 2
 
 @dataclass(slots=True, kw_only=True)
 class Ops:
-    """What the handlers of the ops listener ask.
+    """Dependencies of the ops listener's handlers, and the service's phase.
 
-    Ready is only who is `serving`: the ops listener opens before the door for callbacks, and closes after it.
+    Readiness requires the phase `serving`: the ops listener opens before the callback listener, and closes after it.
     """
 
     store: DurableStore

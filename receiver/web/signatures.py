@@ -1,4 +1,4 @@
-"""Pushes that their platform signs: judged by their heads before a byte of a body is read, by their bodies after it."""
+"""Signed pushes: the head is verified before any of the body is read, the body after that."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,26 +14,26 @@ from receiver.report import ProviderName
 
 @dataclass(frozen=True, slots=True)
 class Signatures:
-    """The key pairs by platform. With `keep_unsigned`, bodies that are not signed are read too, to be looked at.
+    """Key pairs by platform. With `keep_unsigned`, bodies with a wrong signature are read too, and kept as rejected.
 
-    `public_url` is where platforms reach `/`, without a slash at its end; None where that is the URL of the request.
+    `public_url` is the platforms' URL of `/`, without a trailing slash; None if requests arrive with it unchanged.
     """
 
     keys: Mapping[ProviderName, Mapping[str, str]]
     keep_unsigned: bool
     public_url: str | None = None
 
-    def judge(self, request: web.Request, provider: ProviderName, now: datetime) -> CheckBody:
-        """The check that the body must pass, of a platform with keys. Raises SignatureError if it need not be read."""
+    def verify_head(self, request: web.Request, provider: ProviderName, now: datetime) -> CheckBody:
+        """Verify the head for a platform with keys. Returns the check of the body. Raises SignatureError."""
         try:
             return VERIFIERS[provider](self._head(request), self.keys[provider], now)
         except SignatureError as error:
             if self.keep_unsigned:
-                return _nothing(error)
+                return _refusing(error)
             raise
 
     def _head(self, request: web.Request) -> SignedHead:
-        """The head as the platform sent it: what a proxy does to `Host` and to the path's prefix is undone."""
+        """The head as the platform sent it, before a proxy changed `Host` and the prefix of the path."""
         headers = tuple(request.headers.items())
         path, _, query = request.raw_path.partition("?")
         origin = f"{request.scheme}://{request.host}"
@@ -45,7 +45,7 @@ class Signatures:
         return SignedHead(method=request.method, raw_path=path, raw_query=query, headers=headers, public_url=public_url)
 
 
-def _nothing(error: SignatureError) -> CheckBody:
+def _refusing(error: SignatureError) -> CheckBody:
     def refuse(_body: bytes) -> None:
         raise error
 

@@ -1,8 +1,8 @@
-"""Submissions: the sending application hands over, verbatim, what the platform's send API answered.
+"""Submissions: the sending application posts the answer of the platform's send API, verbatim.
 
     POST /submissions/<platform>?correlation=<the application's own value>
 
-On the ops listener, because the caller is one's own application and not the platform.
+On the ops listener, because the caller is the operator's own application and not the platform.
 """
 
 import secrets
@@ -22,14 +22,14 @@ from receiver.server.protocol import remote_of
 from receiver.store.durable import StoreUnavailable
 from receiver.telemetry.metrics import Metrics
 from receiver.web.answers import HEADERS, HttpRefusal
-from receiver.web.body import BodyLimits, content_type, is_coded, read_body
+from receiver.web.body import BodyLimits, content_type, is_encoded, read_body
 
 _MAX_CORRELATION: Final = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submissions:
-    """What the handlers of the submission URLs work with."""
+    """Dependencies of the handlers of the submission URLs."""
 
     ingest: Ingest
     metrics: Metrics
@@ -37,7 +37,7 @@ class Submissions:
 
 
 def add_routes(app: web.Application, submissions: Submissions) -> None:
-    """One URL a platform."""
+    """One URL per platform."""
     for path in SUBMISSIONS:
         app.router.add_post(url_path(path), _handler(path, submissions))
 
@@ -61,8 +61,8 @@ def _handler(path: str, submissions: Submissions) -> Callable[[web.Request], Awa
 
 
 async def _handle(request: web.Request, path: str, submissions: Submissions) -> dict[str, object]:
-    """How many messages are new, how many were known, and what was not understood."""
-    if is_coded(request):
+    """The answer's JSON: the numbers of new and of known messages, and an error for unparsable parts."""
+    if is_encoded(request):
         raise HttpRefusal(Verdict.COMPRESSED, "send the body uncompressed")
     inbound = Inbound(
         path=path,

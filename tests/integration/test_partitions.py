@@ -14,7 +14,7 @@ from support.writers import writing
 from receiver.report import Envelope, ProviderName, Reply, content_id
 from receiver.store.job import Job
 from receiver.store.maintenance import partitions, periodic
-from receiver.store.maintenance.partitions import Done, Maintenance, follow_days_left
+from receiver.store.maintenance.partitions import Maintenance, MaintenanceResult, set_days_left_from
 from receiver.store.maintenance.periodic import attempt
 from receiver.telemetry.metrics import build
 
@@ -57,10 +57,10 @@ def names(*days: date) -> set[str]:
 
 async def test_today_and_the_days_ahead_are_made_and_once_only(database, sql):
     done = await partitions.maintain(database, days_ahead=3, retention_days=None)
-    assert done == Done(created=4 * len(PARENTS), dropped=[], deleted_messages=0, days_left=3)
+    assert done == MaintenanceResult(created=4 * len(PARENTS), dropped=[], deleted_messages=0, days_left=3)
     assert await attached(sql) == names(*(TODAY + timedelta(days=n) for n in range(4)))
     again = await partitions.maintain(database, days_ahead=3, retention_days=None)
-    assert again == Done(created=0, dropped=[], deleted_messages=0, days_left=3)
+    assert again == MaintenanceResult(created=0, dropped=[], deleted_messages=0, days_left=3)
 
 
 async def test_instances_that_start_together_share_the_work(database):
@@ -156,7 +156,7 @@ async def test_the_retention_ends_at_midnight_utc_whatever_the_machines_time_zon
 
 
 async def test_many_old_messages_go_in_small_transactions(database, sql, monkeypatch):
-    monkeypatch.setattr(partitions, "_DELETE_AT_ONCE", 10)
+    monkeypatch.setattr(partitions, "_DELETE_BATCH", 10)
     old = noon(TODAY - timedelta(days=40))
     async with writing(database) as writer:
         await writer.write(job(*(report(message_id=f"m-{n}") for n in range(25)), received_at=old))
@@ -234,7 +234,7 @@ async def test_the_gauge_tells_the_days_left_even_where_dropping_fails(database,
     await sql.execute("SELECT sms_data.create_partitions('2026-01-01')")
     metrics = build("test")
     maintenance = Maintenance(days_ahead=5, retention_days=30)
-    follow_days_left(metrics, lambda: maintenance.days_left)
+    set_days_left_from(metrics, lambda: maintenance.days_left)
     assert maintenance.days_left is None
     assert metrics.registry.get_sample_value(GAUGE) == 0
     async with connected(database) as dashboard:

@@ -57,7 +57,7 @@ async def scrape(service: Service) -> str:
 
 
 async def test_a_flood_pushes_out_the_oldest_and_no_report(make_settings, monkeypatch):
-    monkeypatch.setattr(rejected_quota, "_LEAST_PAUSE_S", 0.02)
+    monkeypatch.setattr(rejected_quota, "_MIN_PAUSE_S", 0.02)
     sent = reports = 0
     with captured_log() as log:
         async with services.running(make_settings(**SMALL, database_timeout_s=20.0, answer_deadline_s=30.0)) as service:
@@ -83,7 +83,7 @@ async def test_a_flood_pushes_out_the_oldest_and_no_report(make_settings, monkey
 
 async def test_what_is_not_kept_is_told_of_in_few_lines_and_all_of_it_is_counted(make_settings, monkeypatch):
     """One line for each that is kept: a flood beyond the bound leaves nothing to look at, and must not fill the log."""
-    monkeypatch.setattr(rejected_quota, "_LEAST_PAUSE_S", 60.0)
+    monkeypatch.setattr(rejected_quota, "_MIN_PAUSE_S", 60.0)
     with captured_log() as log:
         async with services.running(make_settings(**SMALL, database_timeout_s=20.0, answer_deadline_s=30.0)) as service:
             assert await flood(service, range(200)) == {400}
@@ -163,7 +163,7 @@ async def test_instances_that_find_the_table_full_move_the_ring_once(database, s
 
 
 async def test_what_is_too_old_goes(database, sql, monkeypatch):
-    monkeypatch.setattr(rejected_quota, "_DELETE_AT_ONCE", 2)
+    monkeypatch.setattr(rejected_quota, "_DELETE_BATCH", 2)
     now = datetime.now(UTC)
     async with writing(database) as writer:
         for days in (0, 29, 31, 32, 33, 400):
@@ -216,7 +216,7 @@ async def test_the_upgrade_keeps_what_was_rejected_before(empty_database, templa
 
 
 async def test_the_service_looks_by_itself_when_the_quota_runs_low(make_settings, monkeypatch):
-    monkeypatch.setattr(rejected_quota, "_LEAST_PAUSE_S", 0.05)
+    monkeypatch.setattr(rejected_quota, "_MIN_PAUSE_S", 0.05)
     async with services.running(make_settings(**SMALL)) as service:
 
         async def moved() -> bool:

@@ -38,7 +38,7 @@ def test_a_signature_over_the_url_is_checked_with_the_url_that_the_platform_call
 
     monkeypatch.setitem(providers.VERIFIERS, KESTREL, verify)
     signatures = Signatures({KESTREL: {"key": "secret"}}, keep_unsigned=False, public_url=public_url)
-    signatures.judge(make_mocked_request("POST", URL, headers={"Host": "10.0.0.7:8080"}), KESTREL, NOW)
+    signatures.verify_head(make_mocked_request("POST", URL, headers={"Host": "10.0.0.7:8080"}), KESTREL, NOW)
     assert heads[0].public_url == wanted + URL
     (head,) = heads
     host = dict(head.headers)["Host"]

@@ -1,1 +1,1 @@
-"""What keeps the database in order beside the writing: partitions, bounds, figures."""
+"""Periodic maintenance of the database: partitions, quota of rejected payloads, reporting lags."""

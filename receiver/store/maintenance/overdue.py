@@ -1,4 +1,4 @@
-"""When a message is overdue: each platform's reporting window, and how long reports have taken of late."""
+"""Figures for overdue messages: each platform's reporting window, and the recent lag of its reports."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -17,10 +17,10 @@ ON CONFLICT (provider) DO UPDATE SET hours = excluded.hours WHERE reporting_wind
 
 _OF_LATE: Final = timedelta(days=7)
 _MIN_MESSAGES: Final = 100
-"""Fewer say nothing about the slowest of a hundred."""
+"""A 99th percentile needs at least so many."""
 
 _LEAST_LAG_S: Final = 60.0
-"""Nobody wants to hear of a message that is a few seconds late."""
+"""Lower bound of the lag: a message that is a few seconds late is not worth reporting."""
 
 _MEASURE_LAG: Final = """
 WITH measured AS (
@@ -43,13 +43,13 @@ ON CONFLICT (provider, country) DO UPDATE
 
 
 async def refresh(connection: "asyncpg.Connection[asyncpg.Record]", windows_h: Mapping[str, int]) -> None:
-    """Bring the figures that `sms.overdue_message` compares with up to date. `windows_h`: hours by platform."""
+    """Update the figures that `sms.overdue_message` compares with. `windows_h`: hours by platform."""
     await connection.execute(_SET_WINDOWS, list(windows_h), list(windows_h.values()))
     await connection.execute(_MEASURE_LAG, _OF_LATE, _MIN_MESSAGES, _LEAST_LAG_S)
 
 
 def periodic(windows_h: Mapping[str, int]) -> Periodic:
-    """When the service refreshes them."""
+    """The schedule of `refresh`."""
     return Periodic(
         run=partial(refresh, windows_h=windows_h),
         failed_event="reporting.refresh_failed",

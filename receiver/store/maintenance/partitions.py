@@ -1,4 +1,4 @@
-"""Daily partitions: made ahead, and dropped when their time is over."""
+"""Daily partitions: created ahead, and dropped after the retention."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ from receiver.telemetry.logs import get_logger
 from receiver.telemetry.metrics import Metrics
 
 _DROP_LOCK_TIMEOUT: Final = "2s"
-_DELETE_AT_ONCE: Final = 5_000
+_DELETE_BATCH: Final = 5_000
 
-_DONE_BY_ANOTHER: Final = (
+_CONCURRENTLY_DETACHED: Final = (
     asyncpg.UndefinedTableError,
     asyncpg.ObjectNotInPrerequisiteStateError,
     asyncpg.DeadlockDetectedError,
 )
-"""What PostgreSQL says of a partition that is not attached any more, or that another instance is at work on."""
+"""Errors for a partition that another instance has detached or is detaching."""
 
-_OWNERS_TIME: Final = timedelta(days=1)
-"""How late the owner's daily `receiver maintain` may be before the service warns."""
+_OWNER_GRACE: Final = timedelta(days=1)
+"""The owner's daily `receiver maintain` may be late by this much before the service warns."""
 
 _ADVICE: Final = "run `receiver maintain` daily as a member of sms_owner"
 
@@ -33,12 +33,12 @@ log = get_logger()
 
 
 class NotRetired(OperatorError):  # noqa: N818 - for the operator to see to
-    """There are partitions beyond the retention, and whoever is connected may not drop them."""
+    """There are partitions beyond the retention, and the current user may not drop them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """What one round of maintenance did."""
+class MaintenanceResult:
+    """Result of one round of maintenance."""
 
     created: int
     dropped: list[str]
@@ -47,24 +47,24 @@ class Done:
 
 
 def today() -> date:
-    """The day of the partition that is written to now."""
+    """The current day in UTC, as partitions have it."""
     return datetime.now(UTC).date()
 
 
-async def maintain(url: str, *, days_ahead: int, retention_days: int | None) -> Done:
-    """Create what is missing of today's and the coming days' partitions, and drop what is older than the retention.
+async def maintain(url: str, *, days_ahead: int, retention_days: int | None) -> MaintenanceResult:
+    """Create today's and the coming days' missing partitions, and drop those older than the retention.
 
     Raises SchemaBehindError, NotRetired.
     """
     async with connected(url) as connection:
         await check(connection)
-        created, days_left = await _prepare(connection, days_ahead)
+        created, days_left = await _create(connection, days_ahead)
         dropped, deleted = await _retire(connection, retention_days)
-        return Done(created, dropped, deleted, days_left)
+        return MaintenanceResult(created, dropped, deleted, days_left)
 
 
-async def _prepare(connection: "asyncpg.Connection[asyncpg.Record]", days_ahead: int) -> tuple[int, int]:
-    """How many partitions were created, and for how many days ahead they are there."""
+async def _create(connection: "asyncpg.Connection[asyncpg.Record]", days_ahead: int) -> tuple[int, int]:
+    """Create missing partitions. Returns their number, and the days ahead that have partitions now."""
     created = 0
     for ahead in range(days_ahead + 1):
         created += await connection.fetchval(sql.CREATE_PARTITIONS, today() + timedelta(days=ahead))
@@ -72,30 +72,29 @@ async def _prepare(connection: "asyncpg.Connection[asyncpg.Record]", days_ahead:
 
 
 async def _retire(
-    connection: "asyncpg.Connection[asyncpg.Record]", retention_days: int | None, patience: timedelta = timedelta(0)
+    connection: "asyncpg.Connection[asyncpg.Record]", retention_days: int | None, grace: timedelta = timedelta(0)
 ) -> tuple[list[str], int]:
-    """The partitions that were dropped, and how many states of messages were deleted.
+    """Drop old partitions and delete old messages' states. Returns the partitions' names and the number of states.
 
-    Needs the owner's rights. Raises NotRetired without them, if something should have been
-    dropped for longer than `patience`.
+    Needs the owner's rights. Raises NotRetired without them, if a partition is overdue by more than `grace`.
     """
     if retention_days is None:
         return [], 0
     cutoff = today() - timedelta(days=retention_days)
     if not await connection.fetchval(sql.IS_OWNER):
-        await _expect_retired(connection, cutoff - patience)
+        await _check_retired(connection, cutoff - grace)
         return [], 0
     return await _drop(connection, cutoff), await _delete_messages(connection, cutoff)
 
 
-async def _expect_retired(connection: "asyncpg.Connection[asyncpg.Record]", cutoff: date) -> None:
-    """Raise NotRetired if nobody else does it: who may drop reports is the owner, not the service (least privilege)."""
+async def _check_retired(connection: "asyncpg.Connection[asyncpg.Record]", cutoff: date) -> None:
+    """Raise NotRetired if old partitions exist: only the owner may drop them, and not the service (least privilege)."""
     if overdue := await connection.fetch(sql.OLD_PARTITIONS, cutoff):
         raise NotRetired(f"{len(overdue)} partitions are to be dropped, which takes a member of sms_owner")
 
 
 async def _drop(connection: "asyncpg.Connection[asyncpg.Record]", cutoff: date) -> list[str]:
-    """Detach without a long lock, then drop. What an interrupted round left detached is finished too."""
+    """Detach without a long lock, then drop; also finishes what an interrupted round left detached."""
     dropped = []
     await connection.execute(sql.SET_LOCK_TIMEOUT, _DROP_LOCK_TIMEOUT)
     for row in await connection.fetch(sql.OLD_PARTITIONS, cutoff):
@@ -107,27 +106,27 @@ async def _drop(connection: "asyncpg.Connection[asyncpg.Record]", cutoff: date) 
             await connection.execute(f'DROP TABLE sms_data."{name}"')
         except asyncpg.LockNotAvailableError:
             raise
-        except _DONE_BY_ANOTHER:
+        except _CONCURRENTLY_DETACHED:
             continue
         dropped.append(name)
     return dropped
 
 
 async def _delete_messages(connection: "asyncpg.Connection[asyncpg.Record]", cutoff: date) -> int:
-    """The states of messages whose reports are all gone, in small transactions: they change, so no day has them."""
+    """Delete the states of messages without reports, in small transactions; these tables have no daily partitions."""
     deleted = 0
-    midnight = datetime.combine(cutoff, time.min, UTC)  # asyncpg would take a bare date for the machine's own midnight
+    midnight = datetime.combine(cutoff, time.min, UTC)  # asyncpg takes a bare date as midnight in the local time zone
     for statement in (sql.DELETE_OLD_MESSAGES, sql.DELETE_OLD_ENVELOPES, sql.DELETE_OLD_REPLY_KEYS):
         while True:
-            count = int((await connection.execute(statement, midnight, _DELETE_AT_ONCE)).split()[-1])
+            count = int((await connection.execute(statement, midnight, _DELETE_BATCH)).split()[-1])
             deleted += count
-            if count < _DELETE_AT_ONCE:
+            if count < _DELETE_BATCH:
                 break
     return deleted
 
 
 async def _days_left(connection: "asyncpg.Connection[asyncpg.Record]") -> int:
-    """For how many days after today there is a partition, without a gap."""
+    """Number of days after today that have partitions, without a gap."""
     days: set[date] = {row["day"] for row in await connection.fetch(sql.COMPLETE_DAYS)}
     left = 0
     while today() + timedelta(days=left + 1) in days:
@@ -136,7 +135,7 @@ async def _days_left(connection: "asyncpg.Connection[asyncpg.Record]") -> int:
 
 
 class Maintenance:
-    """The service's own rounds, hourly. `days_left` is None until the first has succeeded."""
+    """The service's own hourly rounds. `days_left` is None until the first has succeeded."""
 
     def __init__(self, *, days_ahead: int, retention_days: int | None) -> None:
         self._days_ahead = days_ahead
@@ -145,12 +144,12 @@ class Maintenance:
 
     @property
     def days_left(self) -> int | None:
-        """Whole days ahead that have partitions, as far as the last round knew."""
+        """Whole days ahead that have partitions, as of the last round."""
         return None if self._known_until is None else max((self._known_until - today()).days, 0)
 
     @property
     def periodic(self) -> Periodic:
-        """When the rounds run."""
+        """The schedule of `round`."""
         return Periodic(
             run=self.round,
             failed_event="partitions.maintenance_failed",
@@ -161,12 +160,12 @@ class Maintenance:
         )
 
     async def round(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-        """Create what is missing, and drop what is too old where this role may."""
+        """Create missing partitions, and drop old ones if this role may."""
         try:
-            created, days_left = await _prepare(connection, self._days_ahead)
-            # Known before the old ones are dropped: what keeps those from going says nothing about the coming days.
+            created, days_left = await _create(connection, self._days_ahead)
+            # Set before old partitions are dropped: a failure there says nothing about the coming days.
             self._known_until = today() + timedelta(days=days_left)
-            dropped, deleted = await _retire(connection, self._retention_days, _OWNERS_TIME)
+            dropped, deleted = await _retire(connection, self._retention_days, _OWNER_GRACE)
         except (NotRetired, asyncpg.InsufficientPrivilegeError) as error:
             log.warning("partitions.not_permitted", detail=str(error)[:200], advice=_ADVICE)
             return
@@ -174,6 +173,6 @@ class Maintenance:
             log.info("partitions.maintained", created=created, dropped=dropped, deleted=deleted, days_left=days_left)
 
 
-def follow_days_left(metrics: Metrics, days_left: Callable[[], int | None]) -> None:
-    """Let the gauge ask at each scrape."""
+def set_days_left_from(metrics: Metrics, days_left: Callable[[], int | None]) -> None:
+    """Let the gauge call `days_left` at each scrape; None counts as 0."""
     metrics.partitions_left_days.set_function(lambda: float(days_left() or 0))

@@ -1,4 +1,4 @@
-"""The loop that runs every round of maintenance: again and again, on a connection of its own, and within a deadline."""
+"""The loop that runs every kind of maintenance periodically, each round on its own connection and within a deadline."""
 
 import asyncio
 import random
@@ -20,11 +20,10 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Periodic:
-    """A round, and the times at which it runs, in seconds.
+    """A round and its schedule, in seconds.
 
-    `retry_s` is the pause after a round that failed, `jitter` the part by which any pause may be longer or shorter:
-    instances should not all come at once. `wake` begins the next round before the interval is over, though never
-    sooner than `least_s` after the last one.
+    `retry_s` is the pause after a failed round; `jitter` is the fraction by which any pause varies, to spread several
+    instances. `wake` starts the next round before the interval is over, but not sooner than `least_s` after the last.
     """
 
     run: Round
@@ -44,16 +43,16 @@ async def connected(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Recor
     try:
         yield connection
     finally:
-        connection.terminate()  # without a farewell, for which a hung server would let the service's stop wait
+        connection.terminate()  # `close` would wait for a hung server, and delay the shutdown
 
 
 async def repeat_all(tasks: Sequence[Periodic], connect: Connect) -> None:
-    """All of them, each at its own times, for ever; cancel to stop."""
+    """Run all of them, each on its own schedule, until cancelled."""
     await asyncio.gather(*(repeat(task, connect) for task in tasks))
 
 
 async def repeat(task: Periodic, connect: Connect) -> None:
-    """Run its rounds, for ever; cancel to stop."""
+    """Run its rounds until cancelled."""
     while True:
         if task.wake is not None:
             task.wake.clear()
@@ -67,7 +66,7 @@ async def repeat(task: Periodic, connect: Connect) -> None:
 
 
 async def attempt(task: Periodic, connect: Connect) -> bool:
-    """One round; whether it came to its end. Faults that may pass are logged, all others raised."""
+    """One round; whether it succeeded. Transient errors are logged, all others raised."""
     try:
         async with asyncio.timeout(task.deadline_s), connect() as connection:
             await task.run(connection)

@@ -1,9 +1,9 @@
-"""Bounds on rejected payloads, with which anybody could fill the disk: by age, and by bytes in PostgreSQL.
+"""Quota of rejected payloads, with which anybody could fill the disk: by age, and by bytes in PostgreSQL.
 
-PostgreSQL keeps them in a ring of tables (migrations/sql/0003_rejected.sql). When the one that is written to is full,
-the oldest is emptied and written to next, so that three quarters of the bound are in use. Between two looks at the
-sizes an instance keeps a sixteenth more at most, and what goes beyond is not kept: four instances cannot pass the
-bound, however fast the payloads come. Nor can they where the ring does not move, because a backup reads it.
+PostgreSQL keeps them in a ring of tables (migrations/sql/0003_rejected.sql). When the current table is full, the oldest
+is truncated and becomes the current one, so that three quarters of the quota are in use. Between two checks of the
+sizes an instance keeps at most a sixteenth of the quota, and drops the rest: four instances cannot exceed the quota at
+any rate of payloads, nor while the ring cannot move because a backup reads it.
 """
 
 import asyncio
@@ -22,20 +22,20 @@ from receiver.telemetry.logs import get_logger
 from receiver.telemetry.metrics import Metrics
 
 _INSTANCES: Final = 4
-"""So many may look at the same free room at the same moment."""
+"""So many instances may see the same free space at the same moment."""
 
 _SHARE: Final = 1 / 16
-"""Part of the bound that an instance may use between two looks. The settings see to it that a body fits into it."""
+"""Share of the quota that an instance may use between two checks. The settings ensure that a body fits into it."""
 
 _STAYS_FREE: Final = 1 / 4
-"""Part of the bound that is free after a look where nothing is in the way (the same in make_room_for_rejected)."""
+"""Share of the quota that is free after an unhindered check (the same in make_room_for_rejected)."""
 
 _ROW_BYTES: Final = 512
-"""What a row and its index entries take beside the body and the error."""
+"""Bytes of a row and its index entries besides body and error."""
 
 _SLOTS: Final = 8
-_LEAST_PAUSE_S: Final = 1.0
-_DELETE_AT_ONCE: Final = 1_000
+_MIN_PAUSE_S: Final = 1.0
+_DELETE_BATCH: Final = 1_000
 
 _MAKE_ROOM: Final = "SELECT room, dropped FROM sms_data.make_room_for_rejected($1)"
 _ROOM: Final = "SELECT $1 - sms_data.rejected_bytes()"
@@ -48,70 +48,70 @@ log = get_logger()
 
 
 class RejectedQuota:
-    """How many bytes of rejected payloads this instance may keep until somebody has looked at the sizes again."""
+    """Bytes of rejected payloads that this instance may keep until the next check of the sizes."""
 
     def __init__(self, metrics: Metrics, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self._metrics = metrics
         self._most = int(max_bytes * _SHARE)
         self._left = self._most
-        self._under_way = 0
-        self.wanted = asyncio.Event()
-        """That somebody looks soon."""
+        self._in_flight = 0
+        self.check_wanted = asyncio.Event()
+        """Requests an early check."""
 
     @contextmanager
     def admitted(self, job: Job) -> Iterator[Job]:
-        """The job as it may be written in the block: without what is rejected in it where there is no room for that."""
+        """The job to write in the block: without its rejected payload if the quota is used up."""
         if job.error is None:
             yield job
             return
         size = len(job.callback.body) + len(job.error) + _ROW_BYTES
         if self._left < size:
             self.drop()
-            self.wanted.set()
+            self.check_wanted.set()
             yield replace(job, error=None)
             return
         self._left -= size
-        self._under_way += size
+        self._in_flight += size
         try:
             yield job
         except BaseException:
             self._left += size
             raise
         finally:
-            self._under_way -= size
+            self._in_flight -= size
             if self._left < self._most // 2:
-                self.wanted.set()
+                self.check_wanted.set()
 
     def drop(self) -> None:
-        """Count one that is not kept for want of room."""
+        """Count a payload that is not kept because the quota is used up."""
         self.dropped(size=1)
 
     def dropped(self, *, size: int = 0, age: int = 0) -> None:
-        """Count payloads that are gone, by the bound that they went for."""
+        """Count dropped payloads, by the bound that they exceeded."""
         self._metrics.rejected_dropped["size",].inc(size)
         self._metrics.rejected_dropped["age",].inc(age)
 
     def renew(self, room: int) -> None:
-        """After a look: `room` bytes are free, for all instances. What is being written may not be among them yet."""
-        self._left = min(room // _INSTANCES, self._most) - self._under_way
+        """Reset after a check: `room` bytes are free for all instances; writes in flight may not be counted in it."""
+        self._left = min(room // _INSTANCES, self._most) - self._in_flight
 
 
 def periodic(quota: RejectedQuota, days: int) -> Periodic:
-    """The service's own rounds: at intervals, and as soon as the quota runs out."""
+    """The schedule of `keep_within`: at intervals, and as soon as the quota runs out."""
     return Periodic(
         run=partial(keep_within, quota=quota, days=days),
         failed_event="rejected.maintenance_failed",
         interval_s=600.0,
         retry_s=10.0,
         deadline_s=60.0,
-        least_s=_LEAST_PAUSE_S,
-        wake=quota.wanted,
+        least_s=_MIN_PAUSE_S,
+        wake=quota.check_wanted,
     )
 
 
 async def keep_within(connection: "asyncpg.Connection[asyncpg.Record]", quota: RejectedQuota, days: int) -> None:
-    """One round: the bytes of the quota, and no payload older than `days`."""
+    """One round: enforce the quota in bytes and the age of at most `days`."""
     room, size = await make_room(connection, quota.max_bytes)
     quota.renew(room)
     age = await drop_old(connection, days)
@@ -121,24 +121,24 @@ async def keep_within(connection: "asyncpg.Connection[asyncpg.Record]", quota: R
 
 
 async def make_room(connection: "asyncpg.Connection[asyncpg.Record]", max_bytes: int) -> tuple[int, int]:
-    """Bytes that are free now, and how many payloads were dropped for it, the oldest first."""
+    """Drop the oldest payloads if need be. Returns the free bytes, and the number of dropped payloads."""
     dropped = 0
     for _ in range(_SLOTS):
         try:
             ((room, some),) = await connection.fetch(_MAKE_ROOM, max_bytes)
-        except asyncpg.LockNotAvailableError:  # somebody reads the oldest: there is what room there is
+        except asyncpg.LockNotAvailableError:  # the oldest table is being read: no more can be freed now
             return await connection.fetchval(_ROOM, max_bytes), dropped
         dropped += some
-        if room >= max_bytes * _STAYS_FREE:  # else the bound was lowered: one step is not enough
+        if room >= max_bytes * _STAYS_FREE:  # else the quota was lowered, and takes several steps
             break
     return room, dropped
 
 
 async def drop_old(connection: "asyncpg.Connection[asyncpg.Record]", days: int) -> int:
-    """How many were older, in small transactions."""
+    """Delete payloads older than `days` in small transactions; returns their number."""
     deleted = 0
     while True:
-        status = await connection.execute(_DELETE_OLD, timedelta(days=days), _DELETE_AT_ONCE)
+        status = await connection.execute(_DELETE_OLD, timedelta(days=days), _DELETE_BATCH)
         deleted += (some := int(status.split()[-1]))
-        if some < _DELETE_AT_ONCE:
+        if some < _DELETE_BATCH:
             return deleted
