@@ -13,6 +13,7 @@ from support.capture import captured_log
 from support.certificates import Pair, client, issue
 from support.command import receiver
 from support.dialects import ENDPOINT_PATHS, assert_good, good_body
+from support.https import client_hello
 from support.service import Service
 from support.shared import shared_service
 from support.wire import head, wire
@@ -150,11 +151,14 @@ async def test_who_never_shakes_hands_is_sent_away(
     """Left alone, a handshake may take a minute: longer than this test waits."""
     monkeypatch.setattr(tls, "HANDSHAKE_TIMEOUT_S", 0.3)
     with captured_log(level="INFO") as log:
-        async with services.running(make_settings(**files(pairs["ECDSA"]))) as service:
+        async with services.running(make_settings(header_timeout_s=0.3, **files(pairs["ECDSA"]))) as service:
             for beginning in (b"", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"):
                 async with wire(service.url) as silent:
                     await silent.send(beginning)
                     assert await silent.rest() == b""
+            async with wire(service.url) as stalled:
+                await stalled.send(client_hello())
+                assert await stalled.rest(), "its half of the handshake, and then the end"
             assert (await handshake(service, client(authority)))[0] == "TLSv1.3"
     assert [line for line in log.lines if line["level"] not in {"info", "debug"}] == []
 
