@@ -6,6 +6,7 @@ import pytest
 from support.command import receiver
 
 from receiver.providers import ORIGINS, PROVIDERS, VERIFIERS
+from receiver.settings import SettingsError, load, variable
 
 ALL = ", ".join(sorted(provider.name for provider in PROVIDERS))
 SIGNING = ", ".join(sorted(VERIFIERS))
@@ -35,16 +36,28 @@ COMMANDS = (("serve",), ("pull", "tencent"), ("maintain",))
 PULLED = {"tencent_pull_secret_id": "id", "tencent_pull_secret_key": "key", "tencent_pull_sdk_app_id": "1400000000"}
 
 
-@pytest.mark.parametrize(("setting", "value"), [(name, value) for name, values in WRONG.items() for value in values])
-async def test_it_stops_the_start_with_one_message_before_anything_runs(
-    tmp_path: Path, setting: str, value: str
+@pytest.mark.parametrize(("command", "setting"), list(zip(COMMANDS, WRONG, strict=False)))
+async def test_a_command_says_so_in_one_line_before_anything_runs(
+    tmp_path: Path, command: tuple[str, ...], setting: str
 ) -> None:
     data_dir = tmp_path / "data"
-    for command in COMMANDS[:1] if value not in list(WRONG[setting])[:1] else COMMANDS:
-        given = PULLED | {"data_dir": data_dir, "port": 0, "ops_port": 0, setting: value}
-        ended = await receiver(*command, folder=tmp_path, **given)
-        assert ended.complaint.startswith(f"RECEIVER_{setting.upper()}: ")
-        assert WRONG[setting][value] in ended.complaint
-        assert "very-secret" not in ended.err
-        assert ended.out == "", "nothing was started, so nothing was logged"
-        assert not data_dir.exists()
+    value, complaint = next(iter(WRONG[setting].items()))
+    given = PULLED | {"data_dir": data_dir, "port": 0, "ops_port": 0, setting: value}
+    ended = await receiver(*command, folder=tmp_path, **given)
+    assert ended.complaint.startswith(f"RECEIVER_{setting.upper()}: ")
+    assert complaint in ended.complaint
+    assert "very-secret" not in ended.err
+    assert ended.out == "", "nothing was started, so nothing was logged"
+    assert not data_dir.exists()
+
+
+def test_every_mistake_is_named_with_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for setting, value, complaint in ((name, *told) for name, values in WRONG.items() for told in values.items()):
+        with monkeypatch.context() as patch:
+            patch.setenv(variable(setting), value)
+            with pytest.raises(SettingsError) as caught:
+                load()
+        assert str(caught.value).startswith(f"{variable(setting)}: ")
+        assert complaint in str(caught.value)
+        assert "very-secret" not in str(caught.value)
