@@ -51,7 +51,7 @@ class FakeSpool:
     async def remove(self, numbers: Sequence[int]) -> None:
         self._check()
         for number in numbers:
-            del self.kept[number]
+            self.kept.pop(number, None)
 
     def _check(self) -> None:
         if self.broken is not None:
