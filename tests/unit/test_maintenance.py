@@ -12,7 +12,7 @@ from support.reports import job, report
 
 from receiver.store import sql
 from receiver.store.maintenance import overdue, partitions, rejected_quota
-from receiver.store.maintenance.partitions import Maintenance, follow_days_left
+from receiver.store.maintenance.partitions import Maintenance, set_days_left_from
 from receiver.store.maintenance.rejected_quota import RejectedQuota, keep_within
 from receiver.telemetry.metrics import Metrics, build
 
@@ -197,7 +197,7 @@ async def round_of(maintenance: Maintenance, connection: Connection) -> list[dic
 )
 async def test_days_are_left_as_far_as_there_is_no_gap(metrics: Metrics, complete: tuple[int, ...], left: int):
     maintenance = Maintenance(days_ahead=2, retention_days=None)
-    follow_days_left(metrics, lambda: maintenance.days_left)
+    set_days_left_from(metrics, lambda: maintenance.days_left)
     assert maintenance.days_left is None
     connection = server(complete=[days(*complete)])
     (line,) = await round_of(maintenance, connection)
