@@ -19,11 +19,11 @@ SUBMITTED: Final = -1
 
 
 class SegmentState(NamedTuple):
-    """The greatest report about one segment. Tuples of this shape compare by (rank, happened_at, sequence, code).
+    """The greatest report about one segment; compared by rank, time, sequence and code, in the order of the fields.
 
-    `happened` is UTC in ISO 8601, or the empty string: texts of this form sort as their times do, and no time
-    sorts before every time. A sequence stands behind it (`#0002`) and sorts within the same time alone. `status` and
-    `reason` break ties, for a code may have changed its meaning between two versions of the catalogue.
+    `happened` is UTC in ISO 8601, which sorts in order of time, or the empty string, which sorts first; a sequence is
+    appended (`#0002`) and orders reports of the same time. `status` and `reason` break ties: the meaning of a code may
+    differ between two versions of the catalogue.
     """
 
     rank: int

@@ -44,7 +44,7 @@ def _uvloop_run() -> Callable[[Coroutine[Any, Any, T]], T]:
 def quiet_settings(*secrets: str) -> Settings:
     """The settings, for a command whose output is its own: logs go to stderr, and only warnings.
 
-    `secrets` are those that stand elsewhere, and are kept out of the logs too.
+    `secrets` are further ones to keep out of the logs.
     """
     settings = load()
     tokens = [*settings.secrets(), *secrets]

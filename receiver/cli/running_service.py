@@ -24,7 +24,7 @@ class NoAnswer(OperatorError):  # noqa: N818 - the name says it
 
 
 @asynccontextmanager
-async def asked(settings: Settings, path: str) -> AsyncIterator[aiohttp.ClientResponse]:
+async def ops_response(settings: Settings, path: str) -> AsyncIterator[aiohttp.ClientResponse]:
     """A successful response to a GET of `path`. Raises NoAnswer, from within the block too."""
     if settings.ops_port == 0:
         raise NoAnswer(f"{variable('ops_port')}=0: set it to the port that the running service says in its log")

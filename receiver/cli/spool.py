@@ -93,19 +93,19 @@ def _note_if_empty(written: int) -> None:
 
 
 async def _ask_depth(settings: Settings) -> dict[str, object]:
-    from receiver.cli.running_service import asked  # noqa: PLC0415 - the disk alone is read without aiohttp
+    from receiver.cli.running_service import ops_response  # noqa: PLC0415 - the disk alone is read without aiohttp
 
-    async with asked(settings, "/spool") as response:
+    async with ops_response(settings, "/spool") as response:
         depth: dict[str, object] = await response.json()
         return depth
 
 
 async def _ask_export(settings: Settings, write: Write) -> int:
     """How many bytes were written."""
-    from receiver.cli.running_service import asked  # noqa: PLC0415 - see above
+    from receiver.cli.running_service import ops_response  # noqa: PLC0415 - see above
 
     written = 0
-    async with asked(settings, "/spool/export") as response:
+    async with ops_response(settings, "/spool/export") as response:
         async for chunk in response.content.iter_any():
             write(chunk)
             written += len(chunk)

@@ -46,10 +46,9 @@ __all__ = [
 
 
 def running(data_dir: Path) -> "AbstractAsyncContextManager[EmbeddedServer]":
-    """A PostgreSQL on `data_dir` with the database `receiver`: made if missing, restarted whenever it dies.
+    """A PostgreSQL on `data_dir` with the database `receiver`: created if missing, restarted whenever it dies.
 
-    Raises MissingExtraError, and before it yields the children of `EmbeddedError`. Leave it when nothing writes any
-    more.
+    Raises MissingExtraError, and before it yields subclasses of `EmbeddedError`. Leave the block after the last write.
     """
     require(
         "embedded",

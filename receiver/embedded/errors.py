@@ -42,11 +42,11 @@ def about(folder: Path) -> Iterator[None]:
         error.folder = folder
         raise
     except OSError as error:
-        told = DataFolderError(
+        converted = DataFolderError(
             f"it cannot be used ({error.strerror or error}): {_ADVICE.get(error.errno or 0, _OTHERWISE)}"
         )
-        told.folder = folder
-        raise told from error
+        converted.folder = folder
+        raise converted from error
 
 
 class DataFolderInUse(FolderError):  # noqa: N818 - the name says it

@@ -34,7 +34,7 @@ async def observe(job: Job, kept: Kept, metrics: Metrics) -> None:
 
 
 def _reports(job: Job, reports: Sequence[DeliveryReport], kept: Kept, metrics: Metrics, counted: set[RowId]) -> None:
-    """`counted` are those that were counted of as stored: the same report may stand in the same body again."""
+    """Log and count some reports. `counted` are those counted as stored: a body may contain a report twice."""
     callback = job.callback
     write_line = log.bind().info
     stored: dict[tuple[Status, Reason | None], int] = {}

@@ -1,4 +1,4 @@
-"""What a provider's adapter promises: bytes in, reports or an error out, and the answer in the provider's own shape."""
+"""The contract of a provider's adapter: bytes in, reports or an error out, and the answer in the provider's format."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from receiver.report import DeliveryReport, ProviderName, Reply, Submission
 
 
 class Verdict(StrEnum):
-    """How a callback ended."""
+    """The outcome of a callback, which decides the answer."""
 
     GOOD = "good"
     NOT_UNDERSTOOD = "not_understood"
@@ -40,12 +40,12 @@ HTTP_STATUS: Final[dict[Verdict, int]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parsed:
-    """What an adapter made of one body.
+    """The result of parsing one body.
 
-    The items of a batch may be built while they are read, once: a large one is worked on with breaks for others.
-    `faults` says why something in it was not understood, one sentence an item, as far as the items are read; the body
-    is then kept as rejected. `expected_path` is the path that this body belongs to when it came to the wrong one.
-    `answer_context` is what the answer repeats of the request.
+    The items may be built lazily, while they are iterated once, so that a large batch can yield to other callbacks.
+    `faults` has one sentence for each item that could not be parsed, complete once the items are read; with faults the
+    body is also kept as rejected. `expected_path` is the right path of a body that was sent to another.
+    `answer_context` has the fields of the request that the answer repeats.
     """
 
     reports: Iterable[DeliveryReport] = ()
@@ -57,16 +57,16 @@ class Parsed:
 
 
 class SignatureError(Exception):
-    """A push that is not proven to come from its platform. The text says why, for the log, and quotes no value."""
+    """A push is not proven to come from its platform. The text gives the reason for the log, and quotes no value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedHead:
     """The part of a request before its body, as the platform sent it: nothing is decoded, sorted or merged.
 
-    `raw_path` ends before the `?` and `raw_query` begins after it; `public_url` is the whole URL. Where the operator
-    has named the public URL, path and `Host` are those from before the proxy. Texts are the wire's bytes as UTF-8 with
-    surrogateescape, as aiohttp has them. The repr has nothing of it: the path may end in a callback token.
+    `raw_path` ends before the `?` and `raw_query` begins after it; `public_url` is the whole URL. If the operator has
+    set the public URL, path and `Host` are those from before the proxy. Texts are the wire's bytes as UTF-8 with
+    surrogateescape, as in aiohttp. The repr shows the method alone: the path may end in a callback token.
     """
 
     method: str
@@ -77,18 +77,18 @@ class SignedHead:
 
 
 CheckBody = Callable[[bytes], None]
-"""Raises SignatureError unless this is the body that was signed."""
+"""Raises SignatureError unless this is the signed body."""
 
 Verify = Callable[[SignedHead, Mapping[str, str], datetime], CheckBody]
-"""(head, secrets by access key, now): what the body must pass. Raises SignatureError where no body can."""
+"""(head, secrets by access key, now) → the check of the body. Raises SignatureError if the head alone is wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """The part of a request that an adapter may see. All of it is kept with the body, so a replay sees the same.
+    """The part of a request that an adapter may see. All of it is stored with the body, so a replay sees the same.
 
-    `path` is the endpoint's. `query` is what follows the `?`, still percent-encoded and in ASCII, and empty unless the
-    endpoint reads it.
+    `path` is the endpoint's. `query` is the part after the `?`, percent-encoded ASCII; empty unless the endpoint reads
+    it.
     """
 
     path: str
@@ -98,17 +98,17 @@ class Request:
 
 
 Parse = Callable[[Request], Parsed]
-"""Raises PayloadError where nothing of the body can be understood."""
+"""Raises PayloadError if nothing of the body can be parsed."""
 
 Answer = Callable[[Verdict, str, Mapping[str, object]], bytes]
-"""(verdict, description, answer_context) to the body of the answer."""
+"""(verdict, description, answer_context) → the body of the answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One callback URL: `path` is what follows `/callback/`; or what is handed over elsewhere, named alike.
+    """One callback URL: `path` is the part after `/callback/`. Pulled answers have endpoints of this form too.
 
-    Of one that `reads_query`, the URL's query is kept with the body and given to `parse`. `media_type` is the answer's.
+    If it `reads_query`, the URL's query is stored with the body and passed to `parse`. `media_type` is the answer's.
     """
 
     provider: ProviderName
@@ -120,13 +120,13 @@ class Endpoint:
 
 
 def endpoints(provider: ProviderName, paths: Iterable[str], parse: Parse, answer: Answer) -> tuple[Endpoint, ...]:
-    """Several URLs whose bodies one function understands, whichever it comes to."""
+    """Endpoints of several URLs with one parser for all their bodies."""
     return tuple(Endpoint(provider=provider, path=path, parse=parse, answer=answer) for path in paths)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Whence a platform pushes: addresses and networks as it names them, and whether it has named them all."""
+    """Addresses and networks that a platform pushes from; `complete`: it documents them all."""
 
     networks: tuple[str, ...]
     complete: bool
@@ -136,9 +136,9 @@ class Origin:
 class Provider:
     """One SMS platform.
 
-    After `reporting_window_h` hours it reports no more; three days, as long as most keep a message, where it does not
-    say. The rest is more than the least: `submissions` parses what its send API answered, `verify` checks the signature
-    of a push (its head, then its body), and `origin` is the preset of its name for the list of who may call.
+    Its reports arrive within `reporting_window_h` hours; the default of three days is for platforms that do not
+    document it. The rest is optional: `submissions` parses the answers of its send API, `verify` checks the signature
+    of a push (its head, then its body), and `origin` is its preset for allow lists.
     """
 
     name: ProviderName

@@ -1,4 +1,4 @@
-"""A journal of pulling, on the disk: after a crash it tells which call or answer was in work.
+"""A journal of pulling, on the disk: after a crash it shows the call or answer that was in progress.
 
 Two small files per source. `<name>.call` holds the time of the call under way, and is empty otherwise.
 `<name>.answer` holds a received answer until it is kept in PostgreSQL or the spool.

@@ -19,8 +19,8 @@ class PulledAnswer:
 class PullFailed(Exception):  # noqa: N818 - the name says it
     """A call failed.
 
-    `code` is the platform's, `advice` tells an operator what to do. `doubt`: the platform may have served reports
-    whose answer was lost on its way. `permanent`: the call will fail again until somebody changes something.
+    `code` is the platform's, `advice` is for the operator. `doubt`: the platform may have served reports in an answer
+    that was lost. `permanent`: the call will fail again until the operator changes something.
     """
 
     def __init__(

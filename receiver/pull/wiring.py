@@ -1,4 +1,4 @@
-"""How pulling is attached to a service: its settings, its loops, what keeps an answer, and what counts it."""
+"""Attaches pulling to a service: its settings, its loops, and the functions that keep and count answers."""
 
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
@@ -21,14 +21,14 @@ VARIABLES: Final = variables(platform.settings for platform in PLATFORMS)
 
 
 def configured() -> list[Opened]:
-    """The platforms that the settings say to pull from. Raises SettingsError."""
+    """The platforms with settings for pulling. Raises SettingsError."""
     return [opened for platform in PLATFORMS if (opened := platform.open()) is not None]
 
 
 def pulls(
     platforms: Sequence[Opened], ingest: Ingest, store: DurableStore, metrics: Metrics, data_dir: Path
 ) -> list[Coroutine[Any, Any, None]]:
-    """The loops, to run beside each other. Cancel them, and wait for them, before the store stops."""
+    """The loops, to run concurrently. Cancel and await them before the store stops."""
     sources = [source for platform in platforms for source in platform.sources]
     if not sources:
         return []
@@ -44,7 +44,7 @@ def pulls(
 
 
 def keeping(ingest: Ingest) -> Keep:
-    """Keep an answer the way that callbacks are kept."""
+    """A function that keeps an answer like a callback."""
 
     async def keep(inbound: Inbound) -> None:
         await ingest.accept(inbound)

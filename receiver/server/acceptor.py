@@ -189,7 +189,7 @@ class Acceptor:
         connection.close()
 
     def _stop_waiting(self, connection: socket.socket) -> None:
-        """Wait for its ClientHello no longer; nothing happens if nobody did."""
+        """Stop waiting for its ClientHello, if it was waited for."""
         self._waiting.discard(connection)
         self._loop.remove_reader(connection)
 

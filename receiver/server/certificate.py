@@ -1,4 +1,4 @@
-"""The end of a certificate's validity and the kind of its key, which the `ssl` module does not tell."""
+"""The end of a certificate's validity and the kind of its key, which the `ssl` module does not give."""
 
 import re
 import ssl

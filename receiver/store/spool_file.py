@@ -193,7 +193,7 @@ def _row(c: Inbound) -> tuple[object, ...]:
 
 
 def _arrival(received_us: object) -> datetime | None:
-    """None for a damaged row, which must not keep the depth from being told."""
+    """The time of arrival; None for a damaged row, so that the depth can still be read."""
     try:
         return _time(received_us) if isinstance(received_us, int) else None
     except OverflowError:

@@ -28,13 +28,13 @@ CREATE TABLE IF NOT EXISTS callback (
 )
 """
 _ADDED_COLUMNS: Final = ("correlation", "refusal")
-"""A file of an older version, perhaps with callbacks in it, has not got them."""
+"""Columns that a file of an older version lacks; it may hold callbacks."""
 
 log = get_logger()
 
 
 def lock(folder: Path) -> int:
-    """The descriptor that holds the folder. Raises SpoolInUse."""
+    """Lock the folder; returns the descriptor that holds the lock. Raises SpoolInUse."""
     descriptor = os.open(folder / "spool.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -45,11 +45,11 @@ def lock(folder: Path) -> int:
 
 
 def open_or_replace(folder: Path, max_bytes: int) -> tuple[sqlite3.Connection, int]:
-    """The file, and how many callbacks are in it."""
+    """The file's connection, and its number of callbacks. A file that SQLite can't read is set aside."""
     try:
         db = _open(folder / FILE_NAME, max_bytes)
         return db, _count(db)
-    except sqlite3.OperationalError:  # the machine's fault: the file may be whole, with callbacks in it
+    except sqlite3.OperationalError:  # an error of the machine: the file may be intact and hold callbacks
         raise
     except sqlite3.DatabaseError as error:
         return _replace_broken(folder, max_bytes, error), 0
