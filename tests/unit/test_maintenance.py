@@ -69,9 +69,9 @@ def kept(quota: RejectedQuota, size: int) -> bool:
 def test_until_somebody_looks_a_sixteenth_of_the_bound_is_kept(metrics: Metrics):
     quota = RejectedQuota(metrics, MOST)
     assert kept(quota, SHARE // 4)
-    assert not quota.wanted.is_set()
+    assert not quota.check_wanted.is_set()
     assert kept(quota, SHARE // 2)
-    assert quota.wanted.is_set(), "the next look is due before it runs out"
+    assert quota.check_wanted.is_set(), "the next look is due before it runs out"
     assert not kept(quota, SHARE // 2)
     assert kept(quota, SHARE // 4)
     assert (dropped(metrics, "size"), dropped(metrics, "age")) == (1, 0)
@@ -121,7 +121,7 @@ MAKE_ROOM, ROOM, DELETE = (
 async def test_the_ring_moves_until_a_quarter_is_free_and_the_oldest_go_in_small_transactions(
     metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(rejected_quota, "_DELETE_AT_ONCE", 10)
+    monkeypatch.setattr(rejected_quota, "_DELETE_BATCH", 10)
     quota = RejectedQuota(metrics, MOST)
     connection = Connection(
         {MAKE_ROOM: [[(-5, 3)], [(100, 4)], [(MOST, 0)]], DELETE: ["DELETE 10", "DELETE 10", "DELETE 2"]}
@@ -148,7 +148,7 @@ async def test_while_a_backup_reads_the_oldest_there_is_the_room_that_there_is(m
 
 def test_the_quota_wakes_its_own_rounds(metrics: Metrics):
     quota = RejectedQuota(metrics, MOST)
-    assert rejected_quota.periodic(quota, days=30).wake is quota.wanted
+    assert rejected_quota.periodic(quota, days=30).wake is quota.check_wanted
 
 
 def days(*ahead: int) -> list[dict[str, date]]:
