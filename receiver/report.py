@@ -92,16 +92,15 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryReport:
-    """One report about one segment of one message, as its provider's adapter understood it.
+    """One report about one segment of one message, as parsed by its provider's adapter.
 
-    `code` and `detail` are the provider's own words, verbatim. `recipient` is E.164 with `+`, or None where the
-    provider does not say enough. `recipient_key` is part of the message's identity: the recipient as the provider
-    wrote it where one message id spans several recipients, else the empty string. `happened_at` is aware, or None
-    where the provider's time is missing or malformed; `happened_at_text` is then what stood in its place.
-    `sequence`, from 0 to MAX_SEQUENCE, is the place of the code in the platform's own order of states. It decides
-    between reports of the same rank and time, or of none; where it is equal, the code's spelling does.
-    `context` and `raw` are JSON texts that PostgreSQL's jsonb accepts; with an `envelope`, `raw` is the object that
-    completes the envelope's.
+    `code` and `detail` are verbatim the provider's. `recipient` is E.164 with `+`, or None if it cannot be derived.
+    `recipient_key` is part of the message's identity: the recipient in the provider's spelling if one message id spans
+    several recipients, else the empty string. `happened_at` is aware, or None if the provider's time is missing or
+    malformed; then `happened_at_text` has the malformed text. `sequence`, from 0 to MAX_SEQUENCE, is the position of
+    the code in the platform's own order of states: it decides between reports of equal rank and time, and before the
+    spelling of the code. `context` and `raw` are JSON texts that PostgreSQL's jsonb accepts; `raw` lacks the fields
+    that are in the `envelope`.
     """
 
     provider: ProviderName

@@ -100,7 +100,7 @@ def _lookup_any_case(provider: str, code: str) -> Code | None:
 
 
 def providers() -> tuple[str, ...]:
-    """Who has a table."""
+    """The names of the providers with a table."""
     return tuple(_tables())
 
 

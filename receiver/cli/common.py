@@ -62,7 +62,7 @@ def url_in_use(settings: Settings) -> str:
 async def with_database(settings: Settings, work: Callable[[str], Awaitable[T]]) -> T:
     """Do the work with the database's URL; an embedded one that no service runs is started for the time.
 
-    Raises DatabaseError for what PostgreSQL or the way to it has to say.
+    Raises DatabaseError for errors of PostgreSQL and of connecting to it.
     """
     from receiver.store.database_error import explained  # noqa: PLC0415 - `database-url` asks no database
 

@@ -101,7 +101,7 @@ async def _ask_depth(settings: Settings) -> dict[str, object]:
 
 
 async def _ask_export(settings: Settings, write: Write) -> int:
-    """How many bytes were written."""
+    """Write the service's spool as lines of JSON; returns the number of bytes."""
     from receiver.cli.running_service import ops_response  # noqa: PLC0415 - see above
 
     written = 0

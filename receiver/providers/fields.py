@@ -42,7 +42,7 @@ def _country_of_calling_code(code: str) -> str | None:
 def e164(number: str, region: str | None = None) -> tuple[str | None, str | None]:
     """The number as E.164 with `+`, and its country (ISO 3166 alpha-2); each None if it cannot be derived.
 
-    The number has to be possible but not valid: reports are often about numbers out of service. `region` is the country
+    The number need only be possible: reports are often about numbers that are not in service. `region` is the country
     of a number without a country code.
     """
     # Masked, or not a number at all; such texts must not fill the cache.

@@ -1,7 +1,7 @@
 """Fetching reports from platforms that serve them on demand, each only once.
 
 The platform deletes a report when it returns it, so each answer is on our disk before anything else is done, and in
-PostgreSQL or the spool before the next call. One answer at a time is in work.
+PostgreSQL or the spool before the next call. One answer at a time is in progress.
 
 One gap remains: the platform deletes a report as it sends the answer, and we have it once the answer is on our disk. A
 process that is killed between these two moments, some milliseconds apart, loses that answer. We cannot close this gap,

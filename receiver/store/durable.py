@@ -105,7 +105,7 @@ class DurableStore:
         return receipt
 
     async def write_rows(self, job: Job, write: Write) -> Receipt:
-        """Write the job; the caller keeps as rejected what the database refuses of it, or of all pieces of it."""
+        """Write the job; the caller keeps refused rows as rejected."""
         return await (write(job) if is_plain(job) else self._write_admitted(job, write))
 
     async def reject(self, job: Job, receipt: Receipt, write: Write) -> None:

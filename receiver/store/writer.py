@@ -178,7 +178,7 @@ class Writer:
                 waiting.done.set_result(receipt)
 
     def _fail(self, group: list[_Waiting], error: BaseException) -> None:
-        """Open the breaker, and fail the group and the whole queue: all of them have waited for the time-out."""
+        """Open the breaker, and fail the group and the whole queue, which would only meet the same time-out."""
         self._metrics.breaker_is("open")
         if self.available or type(error) is not self._last_error:
             log.error("database.unavailable", error=type(error).__name__, detail=summary(error))

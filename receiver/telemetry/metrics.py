@@ -40,7 +40,7 @@ BreakerState = Literal["closed", "half_open", "open"]
 """`open`: PostgreSQL does not answer and reports go to the spool."""
 
 MAX_CHILDREN: Final = 1_000
-"""Time series of one metric. Providers by status by reason come to a few hundred."""
+"""Most time series of one metric. Providers by status by reason come to a few hundred."""
 
 OVERFLOW: Final = "other"
 NO_REASON: Final = "none"

@@ -107,7 +107,7 @@ def _lookup(settings: TencentPull, path: str, action: str, list_name: str) -> Lo
 
 def _asker(settings: TencentPull, action: str, list_name: str) -> Ask:
     """A function that calls the API over a connection of its own. It raises PullFailed."""
-    # Most who receive reports do not pull, and need not wait for the SDK to be imported.
+    # Imported here, as most services do not pull and need not wait for the SDK.
     from receiver.pull.sources import tencent_sdk  # noqa: PLC0415
 
     client = tencent_sdk.client(
