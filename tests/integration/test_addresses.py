@@ -11,6 +11,7 @@ from support.service import Service
 from support.shared import shared_service
 from support.wire import request, wire
 
+from receiver.providers import PROVIDERS
 from receiver.settings import Settings
 
 PROXIES = "127.0.0.0/8,::1"
@@ -19,6 +20,7 @@ OUTSIDE = "198.51.100.7"
 INSIDE = "223.119.32.232"
 """Of the preset `cloudsms`."""
 
+ALL = [provider.name for provider in PROVIDERS]
 COUNTS = """
 SELECT (SELECT count(*) FROM sms.delivery_report) + (SELECT count(*) FROM sms.reply) AS stored,
        (SELECT count(*) FROM sms.rejected_payload) AS rejected
@@ -37,8 +39,8 @@ async def proxied(cluster: str, template: str) -> AsyncIterator[Service]:
 @pytest.fixture(scope="module")
 async def listed(cluster: str, template: str) -> AsyncIterator[Service]:
     """Behind a trusted proxy, with a list for every platform."""
-    allowed = "cloudsms=cloudsms,huawei=huawei,huawei=203.0.113.0/24,huawei=2001:db8::/32,tencent=203.0.113.0/24"
-    changes = {"trusted_proxies": PROXIES, "allowed_addresses": allowed, "callback_tokens": TOKEN}
+    lists = ["cloudsms=cloudsms", "huawei=huawei", "huawei=2001:db8::/32", *(f"{name}=203.0.113.0/24" for name in ALL)]
+    changes = {"trusted_proxies": PROXIES, "allowed_addresses": ",".join(lists), "callback_tokens": TOKEN}
     async with shared_service(cluster, template, **changes) as service:
         yield service
 
@@ -108,10 +110,9 @@ async def test_another_address_is_refused_in_the_platforms_words_and_leaves_noth
     assert await metric(listed, counted) == refused + 2
 
 
-ALLOWED = {
-    "cloudsms": [INSIDE],
-    "huawei": ["117.78.29.200", "203.0.113.9", "2001:db8:1::9"],
-    "tencent": ["203.0.113.9"],
+ALLOWED = dict.fromkeys(ALL, ("203.0.113.9",)) | {
+    "cloudsms": (INSIDE, "203.0.113.9"),
+    "huawei": ("117.78.29.200", "203.0.113.9", "2001:db8:1::9"),
 }
 
 

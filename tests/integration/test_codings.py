@@ -70,7 +70,7 @@ async def test_a_transfer_coding_beside_chunked_is_refused_and_the_bytes_are_kep
         await connection.send(head(f"/callback/{path}", f"Transfer-Encoding: {coding}") + in_chunks(body[:9], body[9:]))
         answer = await connection.answer()
         assert answer.status == 415
-        assert_bad(path, answer.json)
+        assert_bad(path, answer.said)
         assert await is_open(connection, f"after-{path}-{coding}"), "the chunks told where the body ends"
     (*_, row) = await service.rows("SELECT * FROM sms.rejected_payload ORDER BY received_at")
     assert (row["body"], row["path"]) == (body, f"/callback/{path}")

@@ -14,7 +14,7 @@ from support.certificates import Pair, client, issue
 from support.command import receiver
 from support.dialects import ENDPOINT_PATHS, assert_good, good_body
 from support.https import client_hello
-from support.service import Service
+from support.service import Service, answer_of
 from support.shared import shared_service
 from support.wire import head, wire
 
@@ -82,7 +82,7 @@ async def post(url: str, path: str, name: str, context: ssl.SSLContext) -> dict[
         session.post(f"{url}/callback/{path}", data=good_body(path, name), ssl=context) as response,
     ):
         assert response.status == 200
-        return await response.json()
+        return await answer_of(response)
 
 
 @pytest.mark.parametrize("suite", SUITES)

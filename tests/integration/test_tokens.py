@@ -91,7 +91,7 @@ async def test_without_a_valid_token_there_is_nothing(service: Service, path: st
             assert answer.status == 404
             assert OLD.encode() not in answer.body
             if name not in NO_CALLBACK_URL:
-                assert_bad(path, answer.json)
+                assert_bad(path, answer.said)
             assert await counts(service) == before
     assert offenders.found == []
 
