@@ -1,11 +1,11 @@
--- Daily partitions, in UTC. The service calls these functions with no more rights than a writer has; they run with
--- their owner's. Every lock is waited for in vain after two seconds, and the caller tries again later.
+-- Daily partitions, in UTC. The service calls these functions with a writer's rights; they run with their owner's.
+-- The lock time-out is two seconds, and the caller tries again later.
 
 CREATE TABLE sms_data.partitioned_table (name text PRIMARY KEY);
 INSERT INTO sms_data.partitioned_table VALUES ('report'), ('reply'), ('rejected_payload');
 
--- The daily partitions that are attached, and the day of each. Select by name rather than by day: PostgreSQL is free to
--- try the name of any table as a date before it looks whether it is one of these.
+-- The attached daily partitions with their days. Select by name and not by day: PostgreSQL may cast the name of any
+-- table to a date before it filters for these.
 CREATE VIEW sms_data.partition AS
     SELECT parent.relname::text AS parent, child.relname::text AS name,
            CASE WHEN child.relname ~ '_[0-9]{8}$' THEN to_date(right(child.relname, 8), 'YYYYMMDD') END AS day
@@ -15,7 +15,7 @@ CREATE VIEW sms_data.partition AS
     JOIN sms_data.partitioned_table AS known ON known.name = parent.relname
     WHERE parent.relnamespace = 'sms_data'::regnamespace;
 
--- Creates what is missing of one day's partitions, and says how many that were.
+-- Creates the missing partitions of one day, and returns their number.
 CREATE FUNCTION sms_data.create_partitions(day date) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -36,7 +36,7 @@ BEGIN
         ORDER BY known.name
     LOOP
         child_name := format('%s_%s', parent_name, to_char(day, 'YYYYMMDD'));
-        -- A table that is there and not attached is what an interrupted detachment left.
+        -- A table that exists unattached was left by an interrupted detachment.
         EXECUTE format('CREATE TABLE IF NOT EXISTS sms_data.%I'
                        ' (LIKE sms_data.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)',
                        child_name, parent_name);

@@ -1,5 +1,5 @@
--- The rule of receiver/state.py, where the database applies it: to a message that already has reports.
--- A part is the JSON array [rank, happened_at or "", code, status, reason or ""], and a greater part says more.
+-- The rule of receiver/state.py, applied by the database to a message that already has reports.
+-- A part is the JSON array [rank, happened_at or "", code, status, reason or ""], and the greater part wins.
 
 CREATE FUNCTION sms_data.merge_parts(a jsonb, b jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -70,7 +70,7 @@ AS $$
     LIMIT 1
 $$;
 
--- Those of b that are not among a, in their order.
+-- The elements of b that are not in a, in their order.
 CREATE FUNCTION sms_data.unseen(a uuid[], b uuid[]) RETURNS uuid[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $$

@@ -1,10 +1,10 @@
 -- Tables live in sms_data and may change; the contract is the views in sms (0001_views.sql).
--- What is compared byte by byte, in Python and here alike, has the collation "C".
+-- Texts that are compared byte by byte, as in Python, have the collation "C".
 
 CREATE SCHEMA IF NOT EXISTS sms_data;
 CREATE SCHEMA IF NOT EXISTS sms;
 
--- One row a message: the guard against duplicates and the state, found by one look-up.
+-- One row per message: its state, and the ids of its reports against duplicates, found by one look-up.
 -- The message id leads the key, so that the table can be distributed by it.
 CREATE TABLE sms_data.message (
     message_id        text        COLLATE "C" NOT NULL,
@@ -22,15 +22,15 @@ CREATE TABLE sms_data.message (
     context           text        COLLATE "C",
     first_received_at timestamptz NOT NULL,
     last_received_at  timestamptz NOT NULL,
-    -- By segment number ("0": reports that name none) the greatest report: [rank, happened_at, code, status, reason].
+    -- The greatest report by segment number ("0": reports without one): [rank, happened_at, code, status, reason].
     parts             jsonb       NOT NULL,
-    -- The identities of all reports that make up this state; the first `seen_before` were there before the last write.
+    -- The ids of all reports in this state; the first `seen_before` were there before the last write.
     seen              uuid[]      NOT NULL,
     seen_before       integer     NOT NULL DEFAULT 0,
     PRIMARY KEY (message_id, provider, recipient_key)
 ) WITH (fillfactor = 90);
 
--- Rows arrive in time order, so a block range index is enough to find the last hours, and costs next to nothing.
+-- Rows arrive in order of time, so a block range index suffices to find the last hours, and costs next to nothing.
 CREATE INDEX message_first_received_at ON sms_data.message USING brin (first_received_at) WITH (pages_per_range = 32);
 
 CREATE TABLE sms_data.report (
@@ -58,7 +58,7 @@ CREATE TABLE sms_data.report (
 
 CREATE INDEX report_received_at ON sms_data.report USING brin (received_at) WITH (pages_per_range = 32);
 
--- The guard against duplicate replies, which have to hold across the partitions of sms_data.reply.
+-- Unique ids of replies, across the partitions of sms_data.reply.
 CREATE TABLE sms_data.reply_key (
     reply_id    uuid        PRIMARY KEY,
     received_at timestamptz NOT NULL
@@ -108,7 +108,7 @@ CREATE TABLE sms_data.code (
     PRIMARY KEY (provider, code)
 );
 
--- Which version of the catalogue sms_data.code holds.
+-- The version of the catalogue in sms_data.code.
 CREATE TABLE sms_data.catalogue (
     single_row  boolean PRIMARY KEY DEFAULT true CHECK (single_row),
     fingerprint text    NOT NULL

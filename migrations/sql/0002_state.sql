@@ -1,5 +1,5 @@
--- As before, and under "-1" what the platform said when the message was handed in: it speaks for every segment, as "0"
--- does, but it is no report.
+-- As before, with the platform's answer to the submission under "-1": it applies to every segment, as "0" does, but is
+-- no report.
 
 CREATE OR REPLACE FUNCTION sms_data.message_state(
     parts jsonb,

@@ -1,4 +1,4 @@
--- What the sending application was told by the platform when it handed a message in. A message exists from then on.
+-- The platform's answers to submissions, posted by the sending application. A message exists from its submission on.
 
 CREATE TABLE sms_data.submission (
     submission_id uuid        NOT NULL,
@@ -26,15 +26,15 @@ CREATE INDEX submission_received_at ON sms_data.submission USING brin (received_
 
 INSERT INTO sms_data.partitioned_table VALUES ('submission');
 
--- A message that was submitted is awaited until its state is final. `awaited_since` is null for every other message, so
--- that the index holds the awaited ones alone, and reports about messages that nobody submitted never touch it.
+-- A submitted message is awaited until its state is final. `awaited_since` is null for every other message, so the
+-- index holds the awaited ones alone, and reports about messages without a submission never touch it.
 ALTER TABLE sms_data.message
     ADD COLUMN submitted_at  timestamptz,
     ADD COLUMN awaited_since timestamptz;
 
 CREATE INDEX message_awaited_since ON sms_data.message (awaited_since) WHERE awaited_since IS NOT NULL;
 
--- How long each platform takes at most to report (hours), and how long 99 of 100 messages took it of late (seconds).
+-- Each platform's reporting window in hours, and the recent 99th percentile of its lag in seconds.
 CREATE TABLE sms_data.reporting_window (
     provider text    COLLATE "C" PRIMARY KEY,
     hours    integer NOT NULL CHECK (hours > 0)
@@ -49,7 +49,7 @@ CREATE TABLE sms_data.reporting_lag (
     PRIMARY KEY (provider, country)
 );
 
--- To which class of failure, in the terms of the platforms' own statistics, a reason belongs. Each to one.
+-- The class of failure of each reason, in the terms of the platforms' own statistics.
 CREATE TABLE sms_data.failure_class (
     reason text COLLATE "C" PRIMARY KEY,
     class  text COLLATE "C" NOT NULL

@@ -1,11 +1,11 @@
--- Rejected payloads in a ring of eight tables. Anybody may fill them, so the oldest must go at once when there are too
--- many, whatever day it is and without leaving dead rows behind: the next table of the ring is truncated and written to.
+-- Rejected payloads in a ring of eight tables. Anybody can fill them, so the oldest must be removable at once, on any
+-- day and without dead rows: the next table of the ring is truncated and becomes the current one.
 
 ALTER TABLE sms_data.rejected_payload RENAME TO rejected_payload_by_day;
 ALTER INDEX sms_data.rejected_payload_pkey RENAME TO rejected_payload_by_day_pkey;
 ALTER INDEX sms_data.rejected_payload_received_at RENAME TO rejected_payload_by_day_received_at;
 
--- Which table of the ring is written to.
+-- The current table of the ring.
 CREATE TABLE sms_data.rejected_ring (
     single_row boolean  PRIMARY KEY DEFAULT true CHECK (single_row),
     slot       smallint NOT NULL DEFAULT 0 CHECK (slot BETWEEN 0 AND 7)
@@ -17,8 +17,8 @@ CREATE FUNCTION sms_data.rejected_slot() RETURNS smallint
     SET search_path = pg_catalog, pg_temp
 AS $$ SELECT slot FROM sms_data.rejected_ring $$;
 
--- The slot is in the key because PostgreSQL wants it so. A payload that is written again, after a crash in between, is a
--- second row where the ring has moved on meanwhile: that does no harm.
+-- The slot is in the key because PostgreSQL demands the partition key there. A payload that is written again after a
+-- crash becomes a second row if the ring has moved on meanwhile, which does no harm.
 CREATE TABLE sms_data.rejected_payload (
     rejected_id  uuid        NOT NULL,
     provider     text        COLLATE "C" NOT NULL,
@@ -57,7 +57,7 @@ CREATE OR REPLACE VIEW sms.rejected_payload AS
 DELETE FROM sms_data.partitioned_table WHERE name = 'rejected_payload';
 DROP TABLE sms_data.rejected_payload_by_day;
 
--- Bytes on the disk: tables, indexes and what was moved out of line.
+-- Bytes on the disk: tables, indexes and TOAST.
 CREATE FUNCTION sms_data.rejected_bytes() RETURNS bigint
     LANGUAGE sql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -66,9 +66,9 @@ AS $$
     FROM pg_inherits WHERE inhparent = 'sms_data.rejected_payload'::regclass
 $$;
 
--- Moves the ring on if the table that is written to has its share, or all together more than theirs, three quarters of
--- the bound: then the oldest is emptied. Says how many rows that were, and how many bytes there is room for afterwards. The service
--- calls it with no more rights than a writer has, who may delete rejected payloads and nothing else.
+-- Advances the ring, and truncates its oldest table, if the current table has reached its share of the bound, or all
+-- tables together three quarters of it. Returns the number of dropped rows, and the bytes that are free afterwards. The
+-- service calls it with a writer's rights, which allow to delete rejected payloads and nothing else.
 CREATE FUNCTION sms_data.make_room_for_rejected(max_bytes bigint, OUT room bigint, OUT dropped bigint)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -81,8 +81,8 @@ DECLARE
     next_name      text;
 BEGIN
     dropped := 0;
-    -- Several services may get here at the same time: who comes second finds the ring moved. Not an advisory lock, which
-    -- any login may hold; nobody else may change this table.
+    -- Several services may get here at the same time: the second one finds the ring advanced. Not an advisory lock,
+    -- which any login may hold; no other role may change this table.
     LOCK TABLE sms_data.rejected_ring IN SHARE ROW EXCLUSIVE MODE;
     SELECT slot INTO current_slot FROM sms_data.rejected_ring;
     IF pg_total_relation_size(format('sms_data.rejected_payload_slot_%s', current_slot)::regclass) >= share

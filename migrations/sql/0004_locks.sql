@@ -1,9 +1,9 @@
--- Creating partitions waits for a lock on a table and not for an advisory lock, which any login may hold without being
--- asked for a privilege. This one takes a right to change the table, which neither sms_reader nor sms_writer has.
+-- Partitions are created under a lock on a table and not under an advisory lock, which any login may hold without a
+-- privilege. This lock needs the right to change the table, which neither sms_reader nor sms_writer has.
 
--- Creates what is missing of one day's partitions, and says how many that were. A day that nothing can have been
--- received on is refused, or a stolen login could make partitions without end; it is refused as wrong data, so that the
--- service sets the one callback apart and goes on with the others.
+-- Creates the missing partitions of one day, and returns their number. An impossible day of arrival is refused, or a
+-- stolen login could create partitions without end; it is refused as wrong data, so that the service isolates the one
+-- callback and goes on with the others.
 CREATE OR REPLACE FUNCTION sms_data.create_partitions(day date) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -11,8 +11,8 @@ CREATE OR REPLACE FUNCTION sms_data.create_partitions(day date) RETURNS integer
 AS $$
 DECLARE
     today CONSTANT date := (now() AT TIME ZONE 'UTC')::date;
-    -- A spool, an export and a rejected payload may be replayed when they are years old. No report was received
-    -- before 2020, unless the clock itself is wrong: then the days around its own must do.
+    -- A spool, an export or a rejected payload may be replayed when it is years old. No report was received before
+    -- 2020, unless the clock itself is wrong: then the days around the clock's own are accepted.
     first CONSTANT date := least(date '2020-01-01', today - 400);
     last  CONSTANT date := today + 400;
     parent_name text;
@@ -33,7 +33,7 @@ BEGIN
         ORDER BY known.name
     LOOP
         child_name := format('%s_%s', parent_name, to_char(day, 'YYYYMMDD'));
-        -- A table that is there and not attached is what an interrupted detachment left.
+        -- A table that exists unattached was left by an interrupted detachment.
         EXECUTE format('CREATE TABLE IF NOT EXISTS sms_data.%I'
                        ' (LIKE sms_data.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)',
                        child_name, parent_name);

@@ -1,6 +1,6 @@
--- The write path as one statement, in one round trip: what concurrent callbacks brought, each message and report once.
--- `messages` and `reports` are JSON arrays of objects with the columns' names. Returned is what was not stored: `known`
--- tells a duplicate from a report of which its message has no room for more.
+-- The write path as one statement, in one round trip: the rows of concurrent callbacks, each message and report once.
+-- `messages` and `reports` are JSON arrays of objects with the columns' names. Returns the rows that were not stored:
+-- `known` is true for a duplicate, and false for a report above its message's limit.
 
 CREATE FUNCTION sms_data.store_reports(
     messages json,

@@ -1,6 +1,6 @@
--- What makes a report or a submission unique is its message's row (`seen`), in the same transaction: a primary key here
--- guards what cannot happen. It was the largest index, and with message ids as random as UUIDs each new row changed another
--- page of it. A hash index finds the reports of a message as well, in a third of the space.
+-- A report or a submission is unique by its message's row (`seen`), in the same transaction, so a primary key is not
+-- needed. It was the largest index, and with message ids as random as UUIDs each new row changed another page of it. A
+-- hash index finds the reports of a message as well, in a third of the space.
 
 ALTER TABLE sms_data.report DROP CONSTRAINT report_pkey;
 CREATE INDEX report_message_id ON sms_data.report USING hash (message_id);

@@ -1,5 +1,5 @@
--- What spans the results of one packet (a sender's CUSTOMER_BODY over a thousand recipients) is stored once, and the
--- rows of its reports and messages name it. Small ones are copied into each row, as before.
+-- The shared fields of one packet's results (a sender's CUSTOMER_BODY over a thousand recipients) are stored once and
+-- referenced by the rows of its reports and messages. Small ones are copied into each row, as before.
 CREATE TABLE sms_data.envelope (
     message_id  text        COLLATE "C" NOT NULL,
     provider    text        COLLATE "C" NOT NULL,
@@ -17,7 +17,7 @@ ALTER TABLE sms_data.report ADD COLUMN envelope_id uuid;
 
 GRANT SELECT, INSERT ON sms_data.envelope TO sms_writer;
 
--- Whether a commit is possible is known when one has happened: a probe changes this row.
+-- Only a commit shows that commits are possible: a probe changes this row.
 CREATE TABLE sms_data.probe (
     single_row boolean     PRIMARY KEY DEFAULT true CHECK (single_row),
     probed_at  timestamptz NOT NULL

@@ -1,6 +1,6 @@
--- The write path as one statement, in one round trip: what concurrent callbacks brought, each message and report once.
--- `messages` and `reports` are JSON arrays of objects with the columns' names. Returned is what was not stored: `known`
--- tells a duplicate from a report of which its message has no room for more.
+-- The write path as one statement, in one round trip: the rows of concurrent callbacks, each message and report once.
+-- `messages` and `reports` are JSON arrays of objects with the columns' names. Returns the rows that were not stored:
+-- `known` is true for a duplicate, and false for a report above its message's limit.
 
 CREATE OR REPLACE FUNCTION sms_data.store_reports(
     messages json,
@@ -72,8 +72,8 @@ BEGIN
     JOIN unnest(fresh) AS id ON id = new.report_id;
 
     IF coalesce(cardinality(fresh), 0) < given THEN
-        -- One look-up by the key for each message, whatever the statistics say: as a plain join, planned before the
-        -- table was analysed, one duplicate would read the whole table, and the session would keep that plan.
+        -- One look-up by the key for each message, with any statistics: a plain join that is planned before the table
+        -- is analysed would read the whole table for one duplicate, and the session would keep that plan.
         RETURN QUERY
             SELECT id, id = ANY (m.seen)
             FROM json_to_recordset(messages) AS new (message_id text, provider text, recipient_key text, seen uuid[])

@@ -1,5 +1,5 @@
--- The views show what a row's envelope says as if it stood in the row. Each is looked up by its key, and only where the
--- column is asked for.
+-- The views show the fields of a row's envelope as if they were in the row. An envelope is looked up by its key, and
+-- only if the column is selected.
 
 CREATE OR REPLACE VIEW sms.delivery_report AS
     SELECT report_id,

@@ -1,5 +1,5 @@
--- Each class is what the platforms' own statistics call by its name, and nothing beside: what fits none of them is counted
--- apart. Content that was refused, a missing permission or an empty account are no carrier's internal error.
+-- The classes are those of the platforms' own statistics; reasons that fit none of them are counted apart. Refused
+-- content, a missing permission or an empty account are no internal errors of a carrier.
 
 ALTER TABLE sms_data.failure_class DROP CONSTRAINT failure_class_class_check;
 ALTER TABLE sms_data.failure_class ADD CHECK

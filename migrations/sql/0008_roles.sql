@@ -1,5 +1,5 @@
--- The service writes states and reports by the function alone. Whoever may update a table may lock it against everybody,
--- and could write any state of a message by hand.
+-- The service writes states and reports by the function alone. The right to update a table includes the right to lock
+-- it, and to set any state of a message by hand.
 
 ALTER FUNCTION sms_data.store_reports(json, json, integer, integer, integer)
     SECURITY DEFINER SET search_path = pg_catalog, pg_temp;

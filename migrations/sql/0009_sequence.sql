@@ -1,5 +1,5 @@
--- As before, and behind the time of a part may stand the place of its code in the platform's own order of states:
--- `2026-03-01T12:00:00+00:00#0002`, or `#0002` where there is no time. "#" sorts before every digit and after nothing.
+-- As before; the time of a part may be followed by the position of its code in the platform's own order of states:
+-- `2026-03-01T12:00:00+00:00#0002`, or `#0002` without a time. "#" sorts before every digit and after the empty text.
 
 CREATE OR REPLACE FUNCTION sms_data.message_state(
     parts jsonb,

@@ -1,4 +1,4 @@
--- A probe adds a row and changes none: an update waits for every other transaction that has begun one, and a login with
+-- A probe inserts a row and updates none: an update waits for other transactions that updated the row, and a login with
 -- the service's rights could hold such a lock and keep all instances from writing to PostgreSQL.
 DROP TABLE sms_data.probe;
 

@@ -1,5 +1,5 @@
--- Runs at the end of every migration: everything in the two schemas belongs to sms_owner, whoever migrated, and nothing
--- in them is for PUBLIC. Functions that run with their owner's rights rely on it.
+-- Runs at the end of every migration: everything in the two schemas belongs to sms_owner, whichever role migrated, and
+-- PUBLIC has no privileges. Functions that run with their owner's rights rely on it.
 
 DO $$
 DECLARE
@@ -8,7 +8,7 @@ BEGIN
     FOR statement IN
         SELECT change
         FROM (
-            -- The new owner of a table has to be somebody who may create in its schema: schemas first.
+            -- The new owner of a table needs the right to create in its schema: so schemas first.
             SELECT 1 AS turn, nspowner AS owner, format('ALTER SCHEMA %I OWNER TO sms_owner', nspname) AS change
             FROM pg_namespace WHERE nspname IN ('sms', 'sms_data')
             UNION ALL
@@ -20,7 +20,7 @@ BEGIN
             SELECT 3, proowner, format('ALTER FUNCTION %s OWNER TO sms_owner', oid::regprocedure)
             FROM pg_proc WHERE pronamespace = 'sms_data'::regnamespace
         ) AS object
-        -- Somebody else's table in our schema is left to its owner.
+        -- A foreign table in our schema is left to its owner.
         WHERE owner <> 'sms_owner'::regrole AND pg_has_role(owner, 'USAGE')
         ORDER BY turn
     LOOP
