@@ -31,7 +31,7 @@ _CLEANUP_SIGNALS: Final = 2
 log = get_logger()
 
 
-class Interrupted(Exception):  # noqa: N818 - nothing failed
+class Interrupted(Exception):
     """A signal cancelled the work."""
 
     def __init__(self, number: int) -> None:

@@ -19,7 +19,7 @@ _ADVICE: Final = {
 }
 
 
-class NoAnswer(OperatorError):  # noqa: N818 - the name says it
+class NoAnswer(OperatorError):
     """The running service cannot be reached, or does not answer."""
 
 

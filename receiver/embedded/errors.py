@@ -49,7 +49,7 @@ def about(folder: Path) -> Iterator[None]:
         raise converted from error
 
 
-class DataFolderInUse(FolderError):  # noqa: N818 - the name says it
+class DataFolderInUse(FolderError):
     """Another service, or a command that started the server for itself, holds the data folder."""
 
     def __init__(self, pid: int | None) -> None:
@@ -70,5 +70,5 @@ class BinariesError(EmbeddedError):
     """The wheel's PostgreSQL is missing, or does not run on this machine."""
 
 
-class StartFailed(FolderError):  # noqa: N818 - the name says it
+class StartFailed(FolderError):
     """`initdb` or `postgres` failed to start; the text ends with its last log lines."""

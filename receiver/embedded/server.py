@@ -123,7 +123,7 @@ async def _restart(plan: Plan, server: EmbeddedServer, attempt: int) -> None:
             await wait_until_ready(server.process, plan.layout)
         except (EmbeddedError, OSError, psutil.Error) as error:
             attempt += 1
-            log.error("database.restart_failed", attempt=attempt, error=str(error))  # noqa: TRY400 - expected
+            log.error("database.restart_failed", attempt=attempt, error=str(error))
             await stop(server.process)
         else:
             log.warning("database.restarted", pid=server.pid)

@@ -59,7 +59,7 @@ class Drain:
                 await self._drain()
             except (DatabaseUnavailable, SpoolError) as error:
                 if isinstance(error, SpoolError):
-                    log.error("spool.failed", error=str(error))  # noqa: TRY400 - a state of the disk, no bug
+                    log.error("spool.failed", error=str(error))
                 self._log_growth()
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, _RETRY_MAX_S)

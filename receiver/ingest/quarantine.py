@@ -95,7 +95,7 @@ class Quarantine:
                 except DatabaseUnavailable:
                     continue  # an outage says nothing about this callback: the attempt does not count
         except SpoolError as error:
-            log.error("spool.failed", error=str(error))  # noqa: TRY400 - a state of the disk, no bug
+            log.error("spool.failed", error=str(error))
         finally:
             # If it is still in the spool, the drain takes it again.
             del self._waiting[number]

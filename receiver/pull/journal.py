@@ -72,7 +72,7 @@ class AnswerJournal:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
-            log.error("pull.answer_unreadable", source=self._path, error=type(error).__name__)  # noqa: TRY400
+            log.error("pull.answer_unreadable", source=self._path, error=type(error).__name__)
             with _disk_errors_logged(self._path, "set aside"):
                 self._answer.rename(self._answer.with_suffix(f".broken-{os.getpid()}"))
             return None
@@ -98,7 +98,7 @@ def _disk_errors_logged(path: str, operation: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        log.error("pull.disk_failed", source=path, during=operation, error=str(error))  # noqa: TRY400 - not a bug
+        log.error("pull.disk_failed", source=path, during=operation, error=str(error))
 
 
 def _write(file: Path, content: bytes) -> None:

@@ -148,7 +148,7 @@ async def _finish_if_cancelled(work: Awaitable[T], source: Source) -> T:
     except asyncio.CancelledError:
         _, unfinished = await asyncio.wait([task], timeout=_STOP_TIMEOUT_S)
         if unfinished:
-            log.error("pull.stopped_with_answer_in_hand", source=source.path)  # noqa: TRY400 - no bug
+            log.error("pull.stopped_with_answer_in_hand", source=source.path)
             task.cancel()
         elif not task.cancelled():
             task.exception()  # retrieved, or asyncio logs that it never was

@@ -16,7 +16,7 @@ class PulledAnswer:
     count: int
 
 
-class PullFailed(Exception):  # noqa: N818 - the name says it
+class PullFailed(Exception):
     """A call failed.
 
     `code` is the platform's, `advice` is for the operator. `doubt`: the platform may have served reports in an answer

@@ -104,7 +104,7 @@ class Acceptor:
             except ConnectionAbortedError:
                 continue
             except OSError as error:  # no descriptors or no memory left: they may come back
-                log.error("listener.paused", error=error.strerror)  # noqa: TRY400 - a state of the machine, no bug
+                log.error("listener.paused", error=error.strerror)
                 self._loop.remove_reader(one)
                 self._loop.call_later(_PAUSE_S, self._resume, one)
                 return

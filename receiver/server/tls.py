@@ -120,7 +120,7 @@ class Tls:
         try:
             self._in_use = await asyncio.to_thread(self._build)
         except (SettingsError, OSError, ValueError) as error:
-            log.error("tls.reload_failed", error=str(error))  # noqa: TRY400 - a file's fault, not the code's
+            log.error("tls.reload_failed", error=str(error))
         else:
             self._log_certificates("tls.reloaded")
 

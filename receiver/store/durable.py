@@ -28,7 +28,7 @@ _REJECTED_BYTES: Final = 1 << 30
 Write = Callable[[Job], Awaitable[Receipt]]
 
 
-class StoreUnavailable(Exception):  # noqa: N818 - not a fault but an answer: try again later
+class StoreUnavailable(Exception):
     """Neither PostgreSQL nor the spool can take this callback now. `answer_context` is for the platform's answer."""
 
     answer_context: Mapping[str, object] = MappingProxyType({})

@@ -50,7 +50,7 @@ RETRY_AT_ONCE: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedErro
 log = get_logger()
 
 
-class PartitionMissing(Exception):  # noqa: N818 - a state of the database
+class PartitionMissing(Exception):
     """There is no partition for a row's day."""
 
 
@@ -176,7 +176,7 @@ class Database:
             self.drop()
             raise
         except Exception as error:  # noqa: BLE001 - a bug with one row must not stop the writer
-            log.error("writer.failed", error=type(error).__name__, reports=len(jobs))  # noqa: TRY400 - may quote rows
+            log.error("writer.failed", error=type(error).__name__, reports=len(jobs))
             self.drop()
             return await self._isolate(jobs, error, connect_timeout_s)
         return _divide(jobs, receipt)

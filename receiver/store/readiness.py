@@ -31,7 +31,7 @@ async def is_ready(url: str, setting: str) -> bool:
         raise as_operator_error(error, url, setting) from error
     except postgres.TRANSIENT as error:
         explained = as_operator_error(error, url, setting)
-        log.error("database.unreachable", error=type(error).__name__, detail=str(explained))  # noqa: TRY400 - no bug
+        log.error("database.unreachable", error=type(error).__name__, detail=str(explained))
         return False
     return True
 
@@ -44,7 +44,7 @@ async def until_ready(url: str, setting: str) -> None:
             if await is_ready(url, setting):
                 return
         except SchemaBehindError as error:
-            log.error("database.schema_behind", error=str(error))  # noqa: TRY400 - for the operator to fix, no bug
+            log.error("database.schema_behind", error=str(error))
 
 
 async def _check(url: str) -> None:

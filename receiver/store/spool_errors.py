@@ -5,11 +5,11 @@ from pathlib import Path
 from receiver.errors import OperatorError
 
 
-class SpoolFull(Exception):  # noqa: N818 - it is a state of the spool, not a fault in it
+class SpoolFull(Exception):
     """The spool has reached its size, or the disk is full or failing."""
 
 
-class SpoolInUse(OperatorError):  # noqa: N818 - the name says it
+class SpoolInUse(OperatorError):
     """Another process has this spool open."""
 
     def __init__(self, folder: Path) -> None:
@@ -19,7 +19,7 @@ class SpoolInUse(OperatorError):  # noqa: N818 - the name says it
         )
 
 
-class SpoolUnusable(OperatorError):  # noqa: N818 - the name says it
+class SpoolUnusable(OperatorError):
     """The machine does not let us have this spool."""
 
     def __init__(self, folder: Path, error: Exception) -> None:

@@ -42,11 +42,11 @@ PROBE: Final = Job(
 log = get_logger()
 
 
-class DatabaseUnavailable(Exception):  # noqa: N818 - a state, not a fault
+class DatabaseUnavailable(Exception):
     """PostgreSQL can't take this now."""
 
 
-class QueueFull(Exception):  # noqa: N818 - a state, not a fault
+class QueueFull(Exception):
     """The queue of callbacks before PostgreSQL is full."""
 
 

@@ -17,7 +17,7 @@ HEADERS: Final[dict[Verdict, dict[str, str]]] = {
 }
 
 
-class HttpRefusal(Exception):  # noqa: N818 - an answer, not a fault
+class HttpRefusal(Exception):
     """Ends the handling of a request with this answer."""
 
     def __init__(self, verdict: Verdict, description: str) -> None:

@@ -34,7 +34,7 @@ Fault = Literal["hangs up", "cuts the answer", "says nothing", "502", "internal 
 """What becomes of an answer; the first two, after the queue was read."""
 
 
-class _Refused(Exception):  # noqa: N818 - an answer, not a fault
+class _Refused(Exception):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(code)
         self.code, self.message = code, message

@@ -32,7 +32,7 @@ _ADVICE: Final = "run `receiver maintain` daily as a member of sms_owner"
 log = get_logger()
 
 
-class NotRetired(OperatorError):  # noqa: N818 - for the operator to see to
+class NotRetired(OperatorError):
     """There are partitions beyond the retention, and the current user may not drop them."""
 
 
