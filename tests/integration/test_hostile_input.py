@@ -217,7 +217,7 @@ def mutants(draw: st.DrawFn, path: str) -> bytes:
 
 
 @every_url
-@settings(max_examples=150, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @example(data=None)
 @given(data=st.data())
 async def test_no_mutation_of_a_payload_is_lost(service: Service, path: str, data: st.DataObject | None) -> None:
