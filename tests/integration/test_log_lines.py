@@ -61,7 +61,7 @@ async def send_everything(service: Service) -> None:
     for case in cases():
         await service.post(case.url, case.body, **case.headers)
     for dialect in DIALECTS.values():
-        plan = Plan(seed=11, count=150, ends_at=datetime.now(UTC), malformed=0.2, replies=0.5, duplicates=0.1)
+        plan = Plan(seed=11, count=60, ends_at=datetime.now(UTC), malformed=0.2, replies=0.5, duplicates=0.1)
         for request in requests(dialect, plan):
             push = request.push
             headers = {**push.headers, "Content-Type": push.content_type}

@@ -16,15 +16,15 @@ from receiver.store import postgres
 from receiver.store.durable import DurableStore
 
 POINTS: dict[str, tuple[Any, str, bool]] = {
-    "the call is noted": (AnswerJournal, "begin", True),
-    "the answer is in memory alone": (AnswerJournal, "hold", False),
+    "the call is noted": (AnswerJournal, "begin_call", True),
+    "the answer is in memory alone": (AnswerJournal, "write_answer", False),
     "the answer is on the disk without its name": (Path, "rename", False),
-    "the answer is on the disk": (AnswerJournal, "hold", True),
-    "the loop has the answer": (loop, "_keep_for_certain", False),
+    "the answer is on the disk": (AnswerJournal, "write_answer", True),
+    "the loop has the answer": (loop, "_keep_with_retries", False),
     "keeping begins": (DurableStore, "keep", False),
     "it is committed and nobody knows": (postgres, "write", True),
-    "it is kept": (AnswerJournal, "release", False),
-    "it is let go": (AnswerJournal, "release", True),
+    "it is kept": (AnswerJournal, "clear_answer", False),
+    "it is let go": (AnswerJournal, "clear_answer", True),
 }
 """Owner, function, and whether the end comes after it."""
 
