@@ -21,7 +21,7 @@ from receiver.settings import PREFIX, Settings
 from receiver.store import catalogue_table
 from receiver.store import schema as migrate
 
-hypothesis_settings.register_profile("suite", deadline=None, print_blob=True, max_examples=40)
+hypothesis_settings.register_profile("suite", deadline=None, print_blob=True, max_examples=30)
 hypothesis_settings.load_profile("suite")
 
 _numbers = count()
