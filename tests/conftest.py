@@ -45,9 +45,8 @@ def open_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 async def cluster(open_folder: Path) -> AsyncIterator[str]:
-    """URL of a running PostgreSQL, which no test kills: it need not survive a loss of power."""
+    """URL of a running PostgreSQL."""
     async with embedded.running(open_folder / "cluster") as server:
-        await administrate(server.url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
         yield server.url
 
 
