@@ -1,12 +1,17 @@
 """Entry point of `receiver` and of `python -m receiver`."""
 
-from receiver import interrupt
+import signal
 
 
 def main() -> None:
-    """Run the command in the arguments."""
-    interrupt.exit_on_sigint()
-    from receiver.cli import main as command  # noqa: PLC0415 - Ctrl-C may come while it is imported
+    """Run the command in the arguments.
+
+    SIGINT gets the kernel's default action, which works during imports too, until a command has something to clean up
+    (`receiver.signals`). A KeyboardInterrupt within an import or a callback would be printed, and perhaps lost.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # otherwise it is ignored, as under nohup
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from receiver.cli import main as command  # noqa: PLC0415 - see above
 
     command(prog_name="receiver")
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from receiver import interrupt
 from receiver.telemetry.logs import get_logger
 
 T = TypeVar("T")
@@ -103,7 +102,7 @@ async def interruptible(work: Coroutine[Any, Any, T]) -> T:
             return
         received.append(number)
         if len(received) > _CLEANUP_SIGNALS:
-            interrupt.exit_now()
+            os._exit(_SHELL_SIGNAL_BASE + number)
         if task is not None:
             task.cancel()
 
