@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run install dev wheel test test-unit test-integration test-faults golden test-system soak fuzz bench lint format lock clean uninstall
+.PHONY: help run install dev wheel test test-unit test-integration test-faults test-matrix golden test-system soak fuzz bench lint format lock clean uninstall
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ test-integration: dev ## run those against a real PostgreSQL, over HTTP and by c
 
 test-faults: dev ## run those that kill, starve and cut off a service under load
 	$(BIN)/python -m pytest tests/faults $(ARGS)
+
+test-matrix: dev ## run the tests on every Python from 3.11 to 3.13 that is found, and on another PostgreSQL
+	PYTHONPATH=tests $(BIN)/python -m matrix $(ARGS)
 
 golden: dev ## write the golden files of tests/golden anew, for a wanted change of what the world sees
 	UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/golden $(ARGS)
@@ -81,7 +84,7 @@ DATA_DIR = $(BIN)/python -c 'from receiver.settings import load; print(load().da
 clean: ## remove .venv and what tools left behind; the data folder stays
 	@data="$$($(DATA_DIR))"; if [ -d "$$data" ]; then \
 		echo "Reports are kept in $$data ($$(du -sh "$$data" | cut -f1)): 'make uninstall' removes that folder too."; fi
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .matrix dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 uninstall: ## the same, and with CONFIRM=yes remove the data folder, reports and all

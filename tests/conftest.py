@@ -12,6 +12,7 @@ from typing import Any
 import asyncpg
 import pytest
 from hypothesis import settings as hypothesis_settings
+from support import postgresql
 from support import service as services
 from support.databases import Copies, administrate, with_database
 from support.service import Service
@@ -25,6 +26,14 @@ hypothesis_settings.register_profile("suite", deadline=None, print_blob=True, ma
 hypothesis_settings.load_profile("suite")
 
 _numbers = count()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With another PostgreSQL, only what asks it is worth a run."""
+    if postgresql.chosen():
+        apart = [item for item in items if "cluster" not in getattr(item, "fixturenames", ())]
+        config.hook.pytest_deselected(items=apart)
+        items[:] = [item for item in items if item not in set(apart)]
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +54,11 @@ def open_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 async def cluster(open_folder: Path) -> AsyncIterator[str]:
-    """URL of a running PostgreSQL."""
+    """URL of a running PostgreSQL, the embedded one or TEST_POSTGRESQL_BIN."""
+    if binaries := postgresql.chosen():
+        async with postgresql.running(open_folder / "cluster", binaries) as url:
+            yield url
+        return
     async with embedded.running(open_folder / "cluster") as server:
         yield server.url
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support.cluster import free_port
 from support.command import receiver
-from support.databases import administrate, connected
+from support.databases import administrate, connected, with_database
 
 SECRET = "hunter2-hunter2"
 TALKING = (("migrate",), ("maintain",), ("rejected", "list"), ("rejected", "purge", "--yes"))
@@ -46,8 +46,7 @@ async def test_a_service_does_not_start_with_a_url_that_cannot_be_used(tmp_path:
 
 
 async def test_a_database_that_is_not_there(cluster: str, tmp_path: Path) -> None:
-    url = cluster.replace("/receiver?", "/nosuch?")
-    ended = await receiver("rejected", "list", folder=tmp_path, database_url=url)
+    ended = await receiver("rejected", "list", folder=tmp_path, database_url=with_database(cluster, "nosuch"))
     assert "has no database nosuch" in ended.complaint
 
 

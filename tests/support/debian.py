@@ -8,7 +8,7 @@ from typing import Final
 
 _FETCHED: Final = Path(__file__).parents[2] / ".venv" / "debian"
 _TIMEOUT_S: Final = 300
-_LIBRARIES: Final = ("usr/lib/*-linux-gnu", "lib/*-linux-gnu", "usr/lib/*-linux-gnu/systemd")
+LIBRARIES: Final = ("usr/lib/*-linux-gnu", "lib/*-linux-gnu", "usr/lib/*-linux-gnu/systemd")
 
 
 class NotAvailableError(Exception):
@@ -22,15 +22,16 @@ def command(program: str, *packages: str) -> list[str]:
     """
     if installed := shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"):
         return [installed]
-    folder = _unpacked(program, packages)
+    folder = unpacked(program, packages)
     found = [path for place in ("usr/bin", "usr/sbin", "bin", "sbin") if (path := folder / place / program).exists()]
     if not found:
         raise NotAvailableError(f"{' '.join(packages)}: has no program {program}")
-    libraries = ":".join(str(path) for place in _LIBRARIES for path in folder.glob(place))
+    libraries = ":".join(str(path) for place in LIBRARIES for path in folder.glob(place))
     return ["/usr/bin/env", f"LD_LIBRARY_PATH={libraries}", str(found[0])]
 
 
-def _unpacked(program: str, packages: tuple[str, ...]) -> Path:
+def unpacked(program: str, packages: tuple[str, ...]) -> Path:
+    """The folder with what is in the packages. Raises NotAvailableError."""
     folder = _FETCHED / program
     if folder.is_dir():
         return folder

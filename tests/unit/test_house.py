@@ -43,13 +43,18 @@ SAY_SO = {"Makefile", str(Path(__file__).relative_to(ROOT))}
 """`make lock` forbids the lock files to name an index."""
 
 
+LEFT_OUT = {".venv", ".matrix"}
+
+
 def tracked() -> list[str]:
     """Every file of the repository; of an unpacked archive, everything that is in it."""
     git = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     if git.returncode:
-        return [str(file.relative_to(ROOT)) for file in ROOT.rglob("*") if file.is_file() and ".venv" not in file.parts]
+        return [
+            str(file.relative_to(ROOT)) for file in ROOT.rglob("*") if file.is_file() and not LEFT_OUT & {*file.parts}
+        ]
     return [name for name in git.stdout.splitlines() if (ROOT / name).is_file()]
 
 

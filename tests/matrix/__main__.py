@@ -1,0 +1,82 @@
+"""`make test-matrix`: each cell is a run of pytest; what is missing is told and left out.
+
+The Python that `make test` has run on is left out with `--without-own`. Other arguments go to pytest.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from support.command import CHECKOUT
+from support.debian import NotAvailableError
+
+from matrix import environments, interpreters, servers
+
+RINGS: Final = ("tests/unit", "tests/golden", "tests/integration")
+ASKING_SQL: Final = ("tests/golden", "tests/integration")
+"""Of these, tests/conftest.py leaves those that ask the cluster."""
+
+OWN: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def say(line: str) -> None:
+    """Before what the next run says."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def run(title: str, python: str | Path, tests: Iterable[str], arguments: Sequence[str], **more: str) -> bool:
+    """Whether the run of these tests is green."""
+    say(f"== {title}")
+    begun = time.monotonic()
+    command = [python, "-m", "pytest", "--quiet", "-p", "no:cacheprovider", *tests, *arguments]
+    ended = subprocess.run(command, cwd=CHECKOUT, env=_environ(more), check=False)
+    say(f"== {title}: exit code {ended.returncode}, {time.monotonic() - begun:.0f} s")
+    return ended.returncode == 0
+
+
+def _environ(more: Mapping[str, str]) -> dict[str, str]:
+    """Not the PYTHONPATH that this program was started with."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")} | more
+
+
+def on_interpreters(arguments: Sequence[str], *, without: str | None) -> list[bool]:
+    """One run for each version."""
+    found = interpreters.found()
+    for version in interpreters.VERSIONS:
+        if version not in found:
+            say(f"== Python {version}: left out: it is not on this machine")
+    return [
+        run(f"Python {version}", environments.made(version, path), RINGS, arguments)
+        for version, path in found.items()
+        if version != without
+    ]
+
+
+def on_servers(arguments: Sequence[str]) -> list[bool]:
+    """One run, with this Python."""
+    title = f"PostgreSQL {servers.VERSION}"
+    try:
+        with servers.environment() as more:
+            return [run(title, sys.executable, ASKING_SQL, arguments, **more)]
+    except NotAvailableError as error:
+        say(f"== {title}: left out: {error}")
+        return []
+
+
+def main(arguments: list[str]) -> int:
+    """0 if no run failed."""
+    without = OWN if "--without-own" in arguments else None
+    given = [argument for argument in arguments if argument != "--without-own"]
+    results = [*on_servers(given), *on_interpreters(given, without=without)]
+    if not results:
+        say("== nothing to run: no other Python and no other PostgreSQL is to be had")
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
