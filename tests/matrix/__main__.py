@@ -1,6 +1,7 @@
 """`make test-matrix`: each cell is a run of pytest; what is missing is told and left out.
 
-The Python that `make test` has run on is left out with `--without-own`. Other arguments go to pytest.
+The Python that `make test` has run on is left out with `--without-own`. With `--quick` each Python runs the unit tests,
+and the other PostgreSQL the tests of the SQL itself: CI has not the time for all. Other arguments go to pytest.
 """
 
 import os
@@ -19,6 +20,13 @@ from matrix import environments, interpreters, servers
 RINGS: Final = ("tests/unit", "tests/golden", "tests/integration")
 ASKING_SQL: Final = ("tests/golden", "tests/integration")
 """Of these, tests/conftest.py leaves those that ask the cluster."""
+
+QUICK_RINGS: Final = ("tests/unit",)
+QUICK_SQL: Final = (
+    "tests/golden/test_sql.py",
+    *(f"tests/integration/test_{name}.py" for name in ("migrations", "partitions", "roles", "state_in_sql", "store")),
+    "tests/integration/test_write_plans.py",
+)
 
 OWN: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -44,25 +52,25 @@ def _environ(more: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")} | more
 
 
-def on_interpreters(arguments: Sequence[str], *, without: str | None) -> list[bool]:
+def on_interpreters(arguments: Sequence[str], *, rings: Sequence[str], without: str | None) -> list[bool]:
     """One run for each version."""
     found = interpreters.found()
     for version in interpreters.VERSIONS:
         if version not in found:
             say(f"== Python {version}: left out: it is not on this machine")
     return [
-        run(f"Python {version}", environments.made(version, path), RINGS, arguments)
+        run(f"Python {version}", environments.made(version, path), rings, arguments)
         for version, path in found.items()
         if version != without
     ]
 
 
-def on_servers(arguments: Sequence[str]) -> list[bool]:
+def on_servers(arguments: Sequence[str], *, tests: Sequence[str]) -> list[bool]:
     """One run, with this Python."""
     title = f"PostgreSQL {servers.VERSION}"
     try:
         with servers.environment() as more:
-            return [run(title, sys.executable, ASKING_SQL, arguments, **more)]
+            return [run(title, sys.executable, tests, arguments, **more)]
     except NotAvailableError as error:
         say(f"== {title}: left out: {error}")
         return []
@@ -70,9 +78,13 @@ def on_servers(arguments: Sequence[str]) -> list[bool]:
 
 def main(arguments: list[str]) -> int:
     """0 if no run failed."""
-    without = OWN if "--without-own" in arguments else None
-    given = [argument for argument in arguments if argument != "--without-own"]
-    results = [*on_servers(given), *on_interpreters(given, without=without)]
+    options = {"--without-own", "--quick"} & set(arguments)
+    given = [argument for argument in arguments if argument not in options]
+    rings, asking_sql = (QUICK_RINGS, QUICK_SQL) if "--quick" in options else (RINGS, ASKING_SQL)
+    results = [
+        *on_servers(given, tests=asking_sql),
+        *on_interpreters(given, rings=rings, without=OWN if "--without-own" in options else None),
+    ]
     if not results:
         say("== nothing to run: no other Python and no other PostgreSQL is to be had")
     return 0 if all(results) else 1
