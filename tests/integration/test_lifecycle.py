@@ -28,9 +28,6 @@ from receiver import embedded
 from receiver.embedded.layout import layout_of
 from receiver.embedded.processes import processes_of
 
-pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcfromtimestamp:DeprecationWarning")
-"""The SDK's, from Python 3.12 on."""
-
 COMMANDS = {"serve": ("serve",), "pull": ("pull", "tencent")}
 Make = Callable[..., InTerminal]
 

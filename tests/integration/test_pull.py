@@ -18,9 +18,6 @@ from receiver.pull.wiring import keeping
 from receiver.service import storing as storage
 from receiver.store.durable import StoreUnavailable
 
-pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcfromtimestamp:DeprecationWarning")
-"""The SDK's, from Python 3.12 on."""
-
 
 @pytest.fixture
 async def api():

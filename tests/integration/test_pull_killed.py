@@ -20,9 +20,6 @@ from support.waiting import eventually
 from receiver.pull.wiring import keeping
 from receiver.service import storing as storage
 
-pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcfromtimestamp:DeprecationWarning")
-"""The SDK's, from Python 3.12 on."""
-
 
 @pytest.fixture
 async def api():

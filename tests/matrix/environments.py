@@ -16,7 +16,7 @@ def made(version: str, interpreter: Path) -> Path:
     """The environment's own interpreter. CalledProcessError."""
     folder = FOLDER / version
     python = folder / "bin" / "python"
-    _uv("venv", "--clear", "--python", str(interpreter), str(folder))
+    _uv("venv", "--clear", "--seed", "--python", str(interpreter), str(folder))
     install = ("pip", "install", "--python", str(python))
     _uv(*install, "--require-hashes", "--requirement", ".ci/requirements.txt")
     _uv(*install, "--no-deps", "--no-build-isolation", "--editable", ".")
