@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
@@ -24,6 +25,10 @@ from receiver.store import schema as migrate
 
 hypothesis_settings.register_profile("suite", deadline=None, print_blob=True, max_examples=30)
 hypothesis_settings.load_profile("suite")
+
+# A shell without job control starts what runs in its background with SIGINT ignored, every process that the tests start
+# inherits that, and none of them could be interrupted.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _numbers = count()
 
