@@ -13,9 +13,10 @@ from typing import Any
 import asyncpg
 import pytest
 from hypothesis import settings as hypothesis_settings
-from support import postgresql
+from support import postgresql, preloaded
 from support import service as services
 from support.databases import Copies, administrate, with_database
+from support.preloaded import Commands
 from support.service import Service
 
 from receiver import embedded
@@ -133,3 +134,10 @@ def make_settings(database: str, tmp_path: Path) -> Callable[..., Settings]:
 async def service(make_settings: Callable[..., Settings]) -> AsyncIterator[Service]:
     async with services.running(make_settings()) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+async def commands() -> AsyncIterator[Commands]:
+    """Runs of `receiver`, one at a time."""
+    async with preloaded.commands() as ready:
+        yield ready

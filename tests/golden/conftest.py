@@ -3,14 +3,14 @@
 import socket
 import ssl
 import stat
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 import pytest
 import trustme
-from support import certificates, preloaded, process, tencent_api
+from support import certificates, process, tencent_api
 from support.golden import BODIES, FORM, SUBMITTED
 from support.preloaded import Commands
 from support.tencent_api import REPLIES
@@ -46,12 +46,6 @@ def nowhere() -> Iterator[str]:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"postgresql://nobody@127.0.0.1:{taken.getsockname()[1]}/none"
-
-
-@pytest.fixture(scope="session")
-async def commands() -> AsyncIterator[Commands]:
-    async with preloaded.commands() as ready:
-        yield ready
 
 
 @pytest.fixture(scope="session")

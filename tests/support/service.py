@@ -12,6 +12,7 @@ from yarl import URL
 
 from receiver import service as lifecycle
 from receiver.settings import Settings
+from support.dialects import stored
 
 
 async def answer_of(response: aiohttp.ClientResponse) -> Any:
@@ -40,6 +41,17 @@ class Service:
 
     async def rows(self, query: str, *arguments: object) -> list[dict[str, Any]]:
         return [dict(row) for row in await self.sql.fetch(query, *arguments)]
+
+    async def count(self, path: str, name: str) -> int:
+        """How often the good body of that name is stored."""
+        (row,) = await self.rows(*stored(path, name))
+        return int(row["n"])
+
+    async def metric(self, beginning: str) -> float:
+        """The sum of the samples whose lines begin like this."""
+        async with self.client.get(f"{self.ops_url}/metrics") as response:
+            lines = (await response.text()).splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith(beginning))
 
 
 @asynccontextmanager
