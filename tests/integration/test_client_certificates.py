@@ -15,7 +15,9 @@ from support.service import Service
 from support.shared import shared_service
 
 CLOUDSMS, TENCENT, HUAWEI = "cloudsms/report", "tencent/reports", "huawei/report"
-VERSIONS = ["TLSv1_2", "TLSv1_3"]
+TOKEN = "a-token-of-16-characters"
+every_version = pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+REJECTED = "SELECT count(*) FROM sms.rejected_payload"
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class World:
             "tls_certificate": str(server.certificate),
             "tls_key": str(server.key),
             "tls_client_ca": ",".join(f"{name}={path}" for name, path in authorities.items()),
+            "callback_tokens": TOKEN,
         }
 
     def client(self, authority: trustme.CA | None, *, version: str = "", days: int = 30) -> ssl.SSLContext:
@@ -54,103 +57,71 @@ async def service(cluster: str, template: str, world: World) -> AsyncIterator[Se
         yield service
 
 
-async def call(service: Service, path: str, context: ssl.SSLContext, session: ssl.SSLSession | None = None) -> Reply:
-    reply = await post(service.url, path, good_body(path, "mutual"), context, session)
-    if reply.status == 200:
-        assert_good(path, reply.answer)
-    else:
-        assert reply.status == 403
-        assert_bad(path, reply.answer)
+async def call(url: str, path: str, context: ssl.SSLContext, session: ssl.SSLSession | None = None) -> Reply:
+    reply = await post(url, f"{path}/{TOKEN}", good_body(path, "mutual"), context, session)
+    assert reply.status in (200, 403)
+    (assert_good if reply.status == 200 else assert_bad)(path, reply.answer)
     return reply
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+async def statuses(url: str, context: ssl.SSLContext, session: ssl.SSLSession | None = None) -> list[int]:
+    """For CloudSMS, Tencent and Huawei."""
+    replies = [await call(url, path, context, session) for path in (CLOUDSMS, TENCENT, HUAWEI)]
+    assert session is None or all(reply.resumed for reply in replies)
+    return [reply.status for reply in replies]
+
+
+@every_version
 async def test_a_certificate_opens_its_own_platforms_urls_alone(service: Service, world: World, version: str) -> None:
-    for authority, allowed in ((world.cloudsms, CLOUDSMS), (world.tencent, TENCENT)):
+    before = await service.sql.fetchval(REJECTED)
+    assert await statuses(service.url, world.client(world.cloudsms, version=version)) == [200, 403, 200]
+    assert await statuses(service.url, world.client(world.tencent, version=version)) == [403, 200, 200]
+    assert await statuses(service.url, world.client(None, version=version)) == [403, 403, 200]
+    assert await service.sql.fetchval(REJECTED) == before
+
+
+async def resumed_is_as_good_as_the_first(url: str, world: World, version: str) -> None:
+    for authority, allowed in ((world.cloudsms, [200, 403, 200]), (None, [403, 403, 200])):
         context = world.client(authority, version=version)
-        for path in (CLOUDSMS, TENCENT):
-            assert (await call(service, path, context)).status == (200 if path == allowed else 403)
+        first = await call(url, HUAWEI, context)
+        assert await statuses(url, context, first.session) == allowed
 
 
-async def test_who_has_no_certificate_calls_for_the_platforms_that_need_none(service: Service, world: World) -> None:
-    context = world.client(None)
-    assert (await call(service, HUAWEI, context)).status == 200
-    for path in (CLOUDSMS, TENCENT):
-        assert (await call(service, path, context)).status == 403
-    before = await service.rows("SELECT count(*) AS n FROM sms.rejected_payload")
-    await call(service, CLOUDSMS, context)
-    assert await service.rows("SELECT count(*) AS n FROM sms.rejected_payload") == before
-
-
-@pytest.mark.parametrize("version", VERSIONS)
+@every_version
 async def test_a_resumed_session_is_as_good_as_the_first_and_no_better(
     service: Service, world: World, version: str
 ) -> None:
     """OpenSSL keeps the certificate of a session, not the chain behind it."""
-    context = world.client(world.cloudsms, version=version)
-    first = await call(service, HUAWEI, context)
-    for path, status in ((CLOUDSMS, 200), (TENCENT, 403), (HUAWEI, 200)):
-        again = await call(service, path, context, first.session)
-        assert again.resumed
-        assert again.status == status
-    nobody = world.client(None, version=version)
-    first = await call(service, HUAWEI, nobody)
-    again = await call(service, CLOUDSMS, nobody, first.session)
-    assert (again.resumed, again.status) == (True, 403)
+    await resumed_is_as_good_as_the_first(service.url, world, version)
 
 
-async def test_an_intermediate_authority_is_fine(service: Service, world: World) -> None:
-    context = world.client(world.cloudsms.create_child_ca())
-    assert (await call(service, CLOUDSMS, context)).status == 200
-    assert (await call(service, TENCENT, context)).status == 403
-
-
-async def test_an_intermediate_that_takes_anothers_name_opens_nothing_of_the_others(
-    service: Service, world: World
-) -> None:
-    """One platform's authority could else speak for another's."""
+async def test_an_intermediate_authority_speaks_for_its_own_platform_alone(service: Service, world: World) -> None:
+    """One that takes the name of another platform's authority opens nothing of that platform either."""
     impostor = trustme.CA(world.cloudsms, organization_name="Another platform", organization_unit_name="Root")
-    context = world.client(impostor)
-    assert (await call(service, TENCENT, context)).status == 403
-    assert (await call(service, CLOUDSMS, context)).status == 200
+    for authority in (world.cloudsms.create_child_ca(), impostor):
+        assert await statuses(service.url, world.client(authority)) == [200, 403, 200]
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@every_version
 async def test_a_strangers_certificate_or_an_expired_one_ends_the_handshake(
     service: Service, world: World, version: str
 ) -> None:
     namesake = trustme.CA(organization_name="Another platform", organization_unit_name="Root")
-    for context in (
-        world.client(trustme.CA(), version=version),
-        world.client(namesake, version=version),
-        world.client(world.cloudsms, version=version, days=-1),
-    ):
+    for authority, days in ((trustme.CA(), 30), (namesake, 30), (world.cloudsms, -1)):
         with pytest.raises((OSError, IndexError)):  # TLS 1.3: the client hears of it where the answer should be
-            await call(service, HUAWEI, context)
+            await call(service.url, HUAWEI, world.client(authority, version=version, days=days))
 
 
-async def test_the_wrong_certificate_tells_nothing_of_tokens(cluster: str, template: str, world: World) -> None:
-    token = "a-token-of-16-characters"
-    async with shared_service(cluster, template, **world.settings(), callback_tokens=token) as service:
-        context = world.client(None)
-        for path, status in ((CLOUDSMS, 404), (f"{CLOUDSMS}/{token}", 403), (f"{HUAWEI}/{token}", 200)):
-            body = good_body("/".join(path.split("/")[:2]), "token")
-            assert (await post(service.url, path, body, context)).status == status
+async def test_the_wrong_certificate_tells_nothing_of_tokens(service: Service, world: World) -> None:
+    assert (await post(service.url, CLOUDSMS, good_body(CLOUDSMS, "token"), world.client(None))).status == 404
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-async def test_it_is_the_same_in_a_process_of_its_own(
-    database: str, world: World, tmp_path: Path, version: str
-) -> None:
+async def test_it_is_the_same_in_a_process_of_its_own(database: str, world: World, tmp_path: Path) -> None:
     """Whose event loop has a TLS of its own."""
     async with process.running(tmp_path, database_url=database, **world.settings()) as service:
-        context = world.client(world.cloudsms, version=version)
-        first = await call(service, CLOUDSMS, context)
-        again = await call(service, CLOUDSMS, context, first.session)
-        assert (first.status, again.status, again.resumed) == (200, 200, True)
-        assert (await call(service, TENCENT, context)).status == 403
-        assert (await call(service, CLOUDSMS, world.client(None, version=version))).status == 403
-        with pytest.raises((OSError, IndexError)):
-            await call(service, HUAWEI, world.client(trustme.CA(), version=version))
+        for version in ("TLSv1_2", "TLSv1_3"):
+            await resumed_is_as_good_as_the_first(service.url, world, version)
+            with pytest.raises((OSError, IndexError)):
+                await call(service.url, HUAWEI, world.client(trustme.CA(), version=version))
         assert await service.terminate() == 0
         assert service.noise() == []

@@ -38,7 +38,7 @@ FOLLOWS = {
     "integration/test_fixtures_over_http.py": "test_every_fixture_is_answered_and_stored_as_it_says",
     "integration/test_http_contract.py": "",
     "integration/test_hostile_input.py": "",
-    "integration/test_addresses.py": "test_a_listed_address_may_call",
+    "integration/test_addresses.py": "test_each_platform_may_be_called_from_its_list_alone",
     "integration/test_tokens.py": "test_without_a_valid_token_there_is_nothing",
     "integration/test_limits.py": "test_more_requests_than_can_be_worked_on_are_told_to_come_again",
     "integration/test_log_lines.py": "test_a_line_of_json_says_what_became_of_every_report_and_no_more",
