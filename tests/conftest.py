@@ -15,7 +15,7 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 from support import postgresql, preloaded
 from support import service as services
-from support.databases import Copies, administrate, with_database
+from support.databases import Copies, administrate, migrated_copy, with_database
 from support.preloaded import Commands
 from support.service import Service
 
@@ -103,6 +103,13 @@ async def database(cluster: str, copies: Copies) -> AsyncIterator[str]:
     name = await copies.take()
     yield with_database(cluster, name)
     copies.drop(name)
+
+
+@pytest.fixture(scope="module")
+async def shared_database(cluster: str, template: str) -> AsyncIterator[str]:
+    """URL of a migrated database for all tests of a file that do not disturb each other."""
+    async with migrated_copy(cluster, template) as url:
+        yield url
 
 
 @pytest.fixture

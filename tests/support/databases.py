@@ -75,3 +75,14 @@ async def connected(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Recor
         yield connection
     finally:
         connection.terminate()
+
+
+@asynccontextmanager
+async def emptied(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """A connection to a database that several tests share, without what the one before has stored."""
+    async with connected(url) as connection:
+        await connection.execute(
+            "TRUNCATE sms_data.message, sms_data.report, sms_data.submission, sms_data.reporting_window,"
+            " sms_data.reporting_lag"
+        )
+        yield connection
