@@ -2,14 +2,14 @@
 
 import os
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import pytest
 from support.databases import connected
-from support.embedded import keep_row, kept_rows, made_data_dir, open_folder, psql, renamed
+from support.embedded import keep_row, made_data_dir, open_folder, psql, renamed
 
 from receiver.embedded import (
     BinariesError,
@@ -59,8 +59,12 @@ async def test_foreign_files_are_not_overwritten(data_dir: Path) -> None:
         assert precious.exists()
 
 
-@pytest.mark.parametrize("name", ["plain", "x" * 120, "späte Daten, 100% &"], ids=["plain", "long", "odd"])
-async def test_url_suits_psql_and_asyncpg(base: Path, data_dir: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["x" * 120, "späte Daten, 100% &"], ids=["long", "odd"])
+async def test_url_suits_psql_and_asyncpg_whatever_the_shell_has_set(
+    base: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for variable, value in {"PGPORT": "6000", "PGDATA": "/nowhere", "PGDATABASE": "nothing"}.items():
+        monkeypatch.setenv(variable, value)
     with renamed(data_dir, base / name) as moved:
         sockets = Path(parse_qs(urlsplit(database_url(moved)).query)["host"][0])
         assert len(bytes(sockets / ".s.PGSQL.5432")) <= MAX_SOCKET_PATH
@@ -70,32 +74,34 @@ async def test_url_suits_psql_and_asyncpg(base: Path, data_dir: Path, name: str)
         shutil.rmtree(sockets)
 
 
-async def test_socket_folder_that_is_not_ours_is_refused(base: Path, data_dir: Path) -> None:
+def linked(sockets: Path) -> None:
+    sockets.symlink_to(sockets.parent)
+
+
+def of_another_user(sockets: Path) -> None:
+    sockets.mkdir()
+    os.chown(sockets, 12345, 12345)
+
+
+@pytest.mark.parametrize("made", [linked, pytest.param(of_another_user, marks=only_root)])
+async def test_socket_folder_that_is_not_ours_is_refused(
+    base: Path, data_dir: Path, made: Callable[[Path], None]
+) -> None:
     """Somebody who guesses the name below /tmp must not see the service's connections."""
     with renamed(data_dir, base / ("x" * 120)) as moved:
         sockets = layout_of(moved).sockets
-        sockets.symlink_to(base)
+        made(sockets)
         try:
             with pytest.raises(DataFolderError, match="not a folder of our own"):
                 async with running(moved):
                     pass
         finally:
-            sockets.unlink()
-
-
-async def test_shell_variables_change_nothing(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PGPORT", "6000")
-    monkeypatch.setenv("PGDATA", "/nowhere")
-    monkeypatch.setenv("PGDATABASE", "nothing")
-    async with running(data_dir) as server:
-        await keep_row(server.url)
-        assert psql(server.url, "SELECT id FROM kept") == "7"
+            sockets.unlink() if sockets.is_symlink() else sockets.rmdir()
 
 
 async def test_no_parameter_of_a_failed_statement_is_logged(data_dir: Path) -> None:
     async with running(data_dir) as server, connected(server.url) as connection:
-        await connection.execute("DROP TABLE IF EXISTS once")
-        await connection.execute("CREATE TABLE once (recipient text PRIMARY KEY)")
+        await connection.execute("CREATE TEMPORARY TABLE once (recipient text PRIMARY KEY)")
         await connection.execute("INSERT INTO once VALUES ($1)", "+8615500005678")
         with pytest.raises(asyncpg.UniqueViolationError):
             await connection.execute("INSERT INTO once VALUES ('+8615500005678')")
@@ -124,20 +130,6 @@ async def test_a_wheel_that_is_not_whole_says_what_to_do(data_dir: Path, monkeyp
 
 
 @only_root
-async def test_socket_folder_of_another_user_is_refused(base: Path, data_dir: Path) -> None:
-    with renamed(data_dir, base / ("x" * 120)) as moved:
-        sockets = layout_of(moved).sockets
-        sockets.mkdir()
-        os.chown(sockets, 12345, 12345)
-        try:
-            with pytest.raises(DataFolderError, match="not a folder of our own"):
-                async with running(moved):
-                    pass
-        finally:
-            sockets.rmdir()
-
-
-@only_root
 async def test_parent_closed_to_the_account_is_named(base: Path) -> None:
     closed = base / "closed"
     closed.mkdir(mode=0o700)
@@ -160,9 +152,8 @@ async def test_wheel_out_of_the_accounts_reach_is_copied_once(
     closed.mkdir(mode=0o700)
     (closed / "site").symlink_to(binaries._site_folder())
     monkeypatch.setattr(binaries, "_site_folder", lambda: closed / "site")
-    async with running(data_dir) as server:
-        await keep_row(server.url)
-    (made,) = copies(data_dir)
-    async with running(data_dir) as server:
-        assert await kept_rows(server.url) == [7]
+    async with running(data_dir):
+        (made,) = copies(data_dir)
+    async with running(data_dir):
+        pass
     assert copies(data_dir) == [made]
