@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run install dev wheel test test-unit test-integration test-faults test-matrix golden test-system soak fuzz bench lint format lock clean uninstall
+.PHONY: help run install dev wheel test test-unit test-integration test-faults test-matrix golden schema test-system soak fuzz bench lint format lock clean uninstall
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ test-matrix: dev ## run the tests on every Python from 3.11 to 3.13 that is foun
 
 golden: dev ## write the golden files of tests/golden anew, for a wanted change of what the world sees
 	UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/golden $(ARGS)
+
+schema: dev ## write migrations/schema.sql anew: the tables, functions, views and rights as the migrations leave them
+	UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/integration/test_migrations.py -k schema_sql $(ARGS)
 
 test-system: dev ## run the tests beside nginx, PgBouncer and other programs, which are fetched from Debian's packages
 	$(BIN)/python -m pytest tests/system $(ARGS)

@@ -13,12 +13,13 @@ BEGIN
             FROM pg_namespace WHERE nspname IN ('sms', 'sms_data')
             UNION ALL
             SELECT 2, relowner, format('ALTER %s %s OWNER TO sms_owner',
-                                       CASE relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, oid::regclass)
+                                       CASE relkind WHEN 'v' THEN 'VIEW' WHEN 'c' THEN 'TYPE' ELSE 'TABLE' END,
+                                       oid::regclass)
             FROM pg_class
-            WHERE relnamespace IN ('sms'::regnamespace, 'sms_data'::regnamespace) AND relkind IN ('r', 'p', 'v')
+            WHERE relnamespace IN ('sms'::regnamespace, 'sms_data'::regnamespace) AND relkind IN ('r', 'p', 'v', 'c')
             UNION ALL
             SELECT 3, proowner, format('ALTER FUNCTION %s OWNER TO sms_owner', oid::regprocedure)
-            FROM pg_proc WHERE pronamespace = 'sms_data'::regnamespace
+            FROM pg_proc WHERE pronamespace IN ('sms'::regnamespace, 'sms_data'::regnamespace)
         ) AS object
         -- A foreign table in our schema is left to its owner.
         WHERE owner <> 'sms_owner'::regrole AND pg_has_role(owner, 'USAGE')

@@ -1,13 +1,19 @@
 """Migrations of a user's own database: by `receiver migrate` alone, in one piece, by one at a time."""
 
 import asyncio
+import os
+import shutil
 from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
-from support.command import receiver
+from support.command import CHECKOUT, receiver
 from support.databases import administrate, connected, with_database
+from support.golden import UPDATE
+from support.reports import NOON, job, report
+from support.schema_text import comparable, schema_text
 
+from receiver.store import postgres, sql
 from receiver.store import schema as migrate
 from receiver.store.schema import MigrationError, SchemaBehindError
 
@@ -17,7 +23,7 @@ JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname LIKE 'sms%'
 UNION ALL
 SELECT n.nspname, p.proname, md5(p.prosrc), p.proacl::text FROM pg_proc AS p
 JOIN pg_namespace AS n ON n.oid = p.pronamespace AND n.nspname LIKE 'sms%'
-ORDER BY 1, 2
+ORDER BY 1, 2, 3
 """
 SET_REVISION = "UPDATE sms_data.alembic_version SET version_num = $1"
 
@@ -60,6 +66,54 @@ async def test_two_processes_at_the_same_time_both_succeed(empty_database, tmp_p
         assert ended.out == f"The schema is at {migrate.head()}.\n"
     async with connected(empty_database) as connection:
         assert await connection.fetchval("SELECT count(*) FROM sms.code") > 1_900
+
+
+async def test_schema_sql_is_what_the_migrations_make(template, cluster):
+    file = CHECKOUT / "migrations" / "schema.sql"
+    async with connected(with_database(cluster, template)) as connection:
+        text = await schema_text(connection)
+    if os.environ.get(UPDATE):
+        file.write_text(text, encoding="utf-8")
+    assert comparable(file.read_text(encoding="utf-8")) == comparable(text), "`make schema` writes it anew"
+
+
+LATER = """
+from receiver.store.schema import run_script
+
+revision, down_revision = "0002", "0001"
+
+
+def upgrade():
+    run_script("0002/column.sql")
+"""
+COLUMN = """
+ALTER TABLE sms_data.message ADD COLUMN campaign text;
+CREATE TABLE sms_data.campaign (name text PRIMARY KEY);
+"""
+
+
+async def test_an_upgrade_from_this_version_keeps_what_is_stored(empty_database, tmp_path, monkeypatch):
+    await migrate.upgrade(empty_database)
+    assert migrate.head() == "0001", "add what the new migration has to bring over"
+    async with connected(empty_database) as connection:
+        await connection.execute(sql.CREATE_PARTITIONS, NOON.date())
+        session = postgres.Session(connection)
+        await postgres.write(session, [job(report("ACCEPTD"), report("DELIVRD"))], 10.0)
+        before = await connection.fetch("SELECT * FROM sms.message")
+
+        later = shutil.copytree(migrate.folder(), tmp_path / "migrations")
+        (later / "versions" / "0002_later.py").write_text(LATER)
+        (later / "sql" / "0002").mkdir()
+        (later / "sql" / "0002" / "column.sql").write_text(COLUMN)
+        monkeypatch.setattr(migrate, "folder", lambda: later)
+        with pytest.raises(SchemaBehindError, match="at 0001 and this version needs 0002: run `receiver migrate`"):
+            await migrate.check(connection)
+        await migrate.upgrade(empty_database)
+        await migrate.check(connection)
+        assert await connection.fetch("SELECT * FROM sms.message") == before
+        assert not (await postgres.write(session, [job(report("DELIVRD"))], 10.0)).stored
+        owner = "SELECT relowner::regrole::text FROM pg_class WHERE relname = 'campaign'"
+        assert await connection.fetchval(owner) == "sms_owner"
 
 
 def serve(url, tmp_path):

@@ -28,7 +28,7 @@ NAMES = re.compile(rf"\b({'|'.join(provider.name for provider in PROVIDERS)})\b"
 PROVIDER_WORDS = {
     # `huawei` is a value of `reported_by`, as `platform` and `smsc` are.
     "receiver/report.py": 2,
-    "migrations/sql/0001_views.sql": 2,
+    "migrations/sql/0001/views.sql": 2,
 }
 """Files of the schema in which a provider's name may stand, and how often."""
 
@@ -44,6 +44,7 @@ SAY_SO = {"Makefile", str(Path(__file__).relative_to(ROOT))}
 
 
 LEFT_OUT = {".venv", ".matrix"}
+GENERATED = "migrations/schema.sql"
 
 
 def tracked() -> list[str]:
@@ -61,6 +62,7 @@ def tracked() -> list[str]:
 def sources(*folders: str) -> dict[str, str]:
     """The code in these folders: each file's text."""
     names = [name for name in tracked() if name.startswith(folders) and name.endswith((".py", ".sql"))]
+    names = [name for name in names if name != GENERATED]
     return {name: text(name) for name in names}
 
 

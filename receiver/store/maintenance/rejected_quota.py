@@ -1,6 +1,6 @@
 """Quota of rejected payloads, with which anybody could fill the disk: by age, and by bytes in PostgreSQL.
 
-PostgreSQL keeps them in a ring of tables (migrations/sql/0003_rejected.sql). When the current table is full, the oldest
+PostgreSQL keeps them in a ring of tables (migrations/sql/0001/rejected.sql). When the current table is full, the oldest
 is truncated and becomes the current one, so that three quarters of the quota are in use. Between two checks of the
 sizes an instance keeps at most a sixteenth of the quota, and drops the rest: four instances cannot exceed the quota at
 any rate of payloads, nor while the ring cannot move because a backup reads it.

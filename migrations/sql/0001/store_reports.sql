@@ -1,8 +1,11 @@
 -- The write path as one statement, in one round trip: the rows of concurrent callbacks, each message and report once.
 -- `messages` and `reports` are JSON arrays of objects with the columns' names. Returns the rows that were not stored:
 -- `known` is true for a duplicate, and false for a report above its message's limit.
+--
+-- The service writes states and reports by this function alone: the right to update a table includes the right to lock
+-- it, and to set any state of a message by hand.
 
-CREATE OR REPLACE FUNCTION sms_data.store_reports(
+CREATE FUNCTION sms_data.store_reports(
     messages json,
     reports json,
     given integer,
@@ -10,7 +13,8 @@ CREATE OR REPLACE FUNCTION sms_data.store_reports(
     patience_ms integer
 )
     RETURNS TABLE (row_id uuid, known boolean)
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     fresh uuid[];

@@ -2,7 +2,7 @@
 -- The lock time-out is two seconds, and the caller tries again later.
 
 CREATE TABLE sms_data.partitioned_table (name text PRIMARY KEY);
-INSERT INTO sms_data.partitioned_table VALUES ('report'), ('reply'), ('rejected_payload');
+INSERT INTO sms_data.partitioned_table VALUES ('report'), ('reply'), ('submission');
 
 -- The attached daily partitions with their days. Select by name and not by day: PostgreSQL may cast the name of any
 -- table to a date before it filters for these.
@@ -15,19 +15,33 @@ CREATE VIEW sms_data.partition AS
     JOIN sms_data.partitioned_table AS known ON known.name = parent.relname
     WHERE parent.relnamespace = 'sms_data'::regnamespace;
 
--- Creates the missing partitions of one day, and returns their number.
+-- Partitions are created under a lock on a table and not under an advisory lock, which any login may hold without a
+-- privilege. This lock needs the right to change the table, which neither sms_reader nor sms_writer has.
+
+-- Creates the missing partitions of one day, and returns their number. An impossible day of arrival is refused, or a
+-- stolen login could create partitions without end; it is refused as wrong data, so that the service isolates the one
+-- callback and goes on with the others.
 CREATE FUNCTION sms_data.create_partitions(day date) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
     SET lock_timeout = '2s'
 AS $$
 DECLARE
+    today CONSTANT date := (now() AT TIME ZONE 'UTC')::date;
+    -- A spool, an export or a rejected payload may be replayed when it is years old. No report was received before
+    -- 2020, unless the clock itself is wrong: then the days around the clock's own are accepted.
+    first CONSTANT date := least(date '2020-01-01', today - 400);
+    last  CONSTANT date := today + 400;
     parent_name text;
     child_name  text;
     created     integer := 0;
 BEGIN
+    IF (day BETWEEN first AND last) IS NOT TRUE THEN
+        RAISE EXCEPTION 'no partitions are made for %: it is not between % and %', day, first, last
+            USING ERRCODE = 'datetime_field_overflow';
+    END IF;
     -- Several services may get here at the same time.
-    PERFORM pg_advisory_xact_lock(hashtext('sms_data.create_partitions'));
+    LOCK TABLE sms_data.partitioned_table IN SHARE ROW EXCLUSIVE MODE;
     FOR parent_name IN
         SELECT known.name FROM sms_data.partitioned_table AS known
         WHERE NOT EXISTS (SELECT FROM sms_data.partition AS p

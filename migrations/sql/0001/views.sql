@@ -1,4 +1,5 @@
--- The SQL contract: views over the tables, every view and every column with a comment.
+-- The SQL contract: views over the tables, every view and every column with a comment. They show the fields of a row's
+-- envelope as if they were in the row; an envelope is looked up by its key, and only if the column is selected.
 
 CREATE VIEW sms.delivery_report AS
     SELECT report_id,
@@ -16,11 +17,16 @@ CREATE VIEW sms.delivery_report AS
            detail,
            operator_code,
            reported_by,
-           context,
+           coalesce(context, (SELECT e.context FROM sms_data.envelope AS e
+                              WHERE (e.message_id, e.provider, e.envelope_id)
+                                    = (report.message_id, report.provider, report.envelope_id))) AS context,
            happened_at,
            received_at,
            remote_addr,
-           raw
+           CASE WHEN envelope_id IS NULL THEN raw
+                ELSE coalesce((SELECT e.raw FROM sms_data.envelope AS e
+                               WHERE (e.message_id, e.provider, e.envelope_id)
+                                     = (report.message_id, report.provider, report.envelope_id)), '{}') || raw END AS raw
     FROM sms_data.report;
 
 COMMENT ON VIEW sms.delivery_report IS
@@ -72,14 +78,19 @@ CREATE VIEW sms.message AS
            code,
            segments,
            segments_reported,
-           context::jsonb AS context,
+           coalesce(context::jsonb, (SELECT e.context FROM sms_data.envelope AS e
+                                     WHERE (e.message_id, e.provider, e.envelope_id)
+                                           = (message.message_id, message.provider, message.envelope_id))) AS context,
            happened_at,
            first_received_at,
-           last_received_at
+           last_received_at,
+           submitted_at,
+           CASE WHEN status = 'delivered' THEN extract(epoch FROM happened_at - submitted_at)::double precision END
+               AS delivery_s
     FROM sms_data.message;
 
 COMMENT ON VIEW sms.message IS
-    'What became of each message: one row a message, its state merged from all its reports, in any order.';
+    'What became of each message: one row a message, its state merged from its submission and all its reports, in any order.';
 COMMENT ON COLUMN sms.message.provider IS 'Short name of the platform that carries the message.';
 COMMENT ON COLUMN sms.message.message_id IS 'The platform''s id of the message, verbatim.';
 COMMENT ON COLUMN sms.message.recipient IS
@@ -102,91 +113,70 @@ COMMENT ON COLUMN sms.message.context IS
     'The sender''s own correlation data, under the platform''s name for it (extend, CUSTOMER_BODY, ext).';
 COMMENT ON COLUMN sms.message.happened_at IS
     'When the state came about, by the platform''s clock; null where that is unknown.';
-COMMENT ON COLUMN sms.message.first_received_at IS 'When the first report about the message arrived here.';
+COMMENT ON COLUMN sms.message.first_received_at IS
+    'When the first report about the message, or its submission, arrived here.';
 COMMENT ON COLUMN sms.message.last_received_at IS 'When the last report that was not a repetition arrived here.';
+COMMENT ON COLUMN sms.message.submitted_at IS
+    'When the message was handed to the platform; null for a message whose submission nobody told us.';
+COMMENT ON COLUMN sms.message.delivery_s IS
+    'Seconds from submission to delivery; null until delivered, or where one of the two is unknown.';
 
-CREATE VIEW sms.reply AS
-    SELECT reply_id,
+CREATE VIEW sms.submission AS
+    SELECT submission_id,
            provider,
            message_id,
-           sender,
            recipient,
-           body,
-           sign,
-           extend,
-           sent_at,
-           received_at,
-           raw,
-           remote_addr
-    FROM sms_data.reply;
-
-COMMENT ON VIEW sms.reply IS
-    'Mobile-originated messages: what subscribers sent to us.';
-COMMENT ON COLUMN sms.reply.reply_id IS
-    'Identity of the reply: the same reply, sent again, has the same id.';
-COMMENT ON COLUMN sms.reply.provider IS 'Short name of the platform that passed the reply on.';
-COMMENT ON COLUMN sms.reply.message_id IS
-    'The platform''s id of the reply, where it has one; it has no link to a message that was sent.';
-COMMENT ON COLUMN sms.reply.sender IS
-    'The subscriber who wrote, in E.164 with +; null where the platform does not say enough.';
-COMMENT ON COLUMN sms.reply.recipient IS 'The channel number that was written to, with its extension.';
-COMMENT ON COLUMN sms.reply.body IS 'The text of the reply.';
-COMMENT ON COLUMN sms.reply.sign IS
-    'The SMS signature that the reply belongs to, where the platform says so.';
-COMMENT ON COLUMN sms.reply.extend IS
-    'The extension of the channel number, where the platform says so apart.';
-COMMENT ON COLUMN sms.reply.sent_at IS
-    'When the subscriber sent it, by the platform''s clock; null where that is unknown.';
-COMMENT ON COLUMN sms.reply.received_at IS 'When the reply arrived here, by our own clock.';
-COMMENT ON COLUMN sms.reply.raw IS
-    'The reply as it came: every field, also those that nobody knows.';
-COMMENT ON COLUMN sms.reply.remote_addr IS 'Address of the client that passed the reply on.';
-
-CREATE VIEW sms.rejected_payload AS
-    SELECT rejected_id,
-           provider,
-           path,
-           received_at,
-           error,
-           content_type,
-           body,
-           remote_addr,
-           replayed_at
-    FROM sms_data.rejected_payload;
-
-COMMENT ON VIEW sms.rejected_payload IS
-    'Bodies that could not be understood, in whole or in part: kept as they came, with the reason.';
-COMMENT ON COLUMN sms.rejected_payload.rejected_id IS 'Identity of the rejected payload.';
-COMMENT ON COLUMN sms.rejected_payload.provider IS 'Short name of the platform whose URL was called.';
-COMMENT ON COLUMN sms.rejected_payload.path IS 'The callback URL''s path, without a token.';
-COMMENT ON COLUMN sms.rejected_payload.received_at IS 'When the body arrived here, by our own clock.';
-COMMENT ON COLUMN sms.rejected_payload.error IS
-    'What could not be understood, item by item in a batch; the understood items were stored.';
-COMMENT ON COLUMN sms.rejected_payload.content_type IS
-    'The Content-Type header of the request; null where there was none.';
-COMMENT ON COLUMN sms.rejected_payload.body IS 'The bytes of the body, as they came.';
-COMMENT ON COLUMN sms.rejected_payload.remote_addr IS 'Address of the client that sent the body.';
-COMMENT ON COLUMN sms.rejected_payload.replayed_at IS
-    'When the body was read again and understood; null until then.';
-
-CREATE VIEW sms.code AS
-    SELECT provider,
-           code,
+           country,
+           sender,
+           segments,
+           fee,
            status,
            reason,
-           final,
-           meaning,
-           advice
-    FROM sms_data.code;
+           code,
+           detail,
+           correlation,
+           context,
+           submitted_at,
+           received_at,
+           remote_addr,
+           raw
+    FROM sms_data.submission;
 
-COMMENT ON VIEW sms.code IS
-    'What each platform''s status codes mean. A code that ends in * is a pattern.';
-COMMENT ON COLUMN sms.code.provider IS
-    'Short name of the platform; the same code means different things at different platforms.';
-COMMENT ON COLUMN sms.code.code IS 'The code, verbatim, or a pattern such as MA:*.';
-COMMENT ON COLUMN sms.code.status IS 'The SMPP message state that the code stands for.';
-COMMENT ON COLUMN sms.code.reason IS
-    'Why a message with this code did not arrive; null for delivered messages and for those under way.';
-COMMENT ON COLUMN sms.code.final IS 'Whether no other state follows.';
-COMMENT ON COLUMN sms.code.meaning IS 'What the code says, in a sentence.';
-COMMENT ON COLUMN sms.code.advice IS 'What to do about it.';
+COMMENT ON VIEW sms.submission IS
+    'What a platform answered when a message was handed to it, as the sending application told us.';
+COMMENT ON COLUMN sms.submission.submission_id IS
+    'Identity of the submission: the same answer, handed over again, has the same id.';
+COMMENT ON COLUMN sms.submission.provider IS
+    'Short name of the platform.';
+COMMENT ON COLUMN sms.submission.message_id IS
+    'The platform''s id of the message, verbatim; made up (refused-…) where it refused the message without one.';
+COMMENT ON COLUMN sms.submission.recipient IS
+    'The subscriber the message was sent to, in E.164 with +; null where the answer does not say enough.';
+COMMENT ON COLUMN sms.submission.country IS
+    'Country of the recipient''s number, ISO 3166 alpha-2; null where unknown.';
+COMMENT ON COLUMN sms.submission.sender IS
+    'Sender id or number of the message, where the answer repeats it.';
+COMMENT ON COLUMN sms.submission.segments IS
+    'Number of segments the message was split into; null where the answer does not say.';
+COMMENT ON COLUMN sms.submission.fee IS
+    'Number of segments that are charged for; 0 for a refused message.';
+COMMENT ON COLUMN sms.submission.status IS
+    'enroute for a message that the platform took, rejected for one that it refused.';
+COMMENT ON COLUMN sms.submission.reason IS
+    'Why the platform refused the message; null for one that it took.';
+COMMENT ON COLUMN sms.submission.code IS
+    'The platform''s own result code, verbatim; sms.code explains it.';
+COMMENT ON COLUMN sms.submission.detail IS
+    'The platform''s own text about the result, if it sent one.';
+COMMENT ON COLUMN sms.submission.correlation IS
+    'The sending application''s own value for this request, if it gave one.';
+COMMENT ON COLUMN sms.submission.context IS
+    'The sender''s own correlation data as the platform repeats it.';
+COMMENT ON COLUMN sms.submission.submitted_at IS
+    'When the platform took or refused the message; where its answer names no time, when it was handed over to us.';
+COMMENT ON COLUMN sms.submission.received_at IS
+    'When the submission was handed over to us, by our own clock.';
+COMMENT ON COLUMN sms.submission.remote_addr IS
+    'Address of the client that handed it over.';
+COMMENT ON COLUMN sms.submission.raw IS
+    'The platform''s answer about this message as it came: every field.';

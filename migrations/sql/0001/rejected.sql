@@ -1,10 +1,6 @@
 -- Rejected payloads in a ring of eight tables. Anybody can fill them, so the oldest must be removable at once, on any
 -- day and without dead rows: the next table of the ring is truncated and becomes the current one.
 
-ALTER TABLE sms_data.rejected_payload RENAME TO rejected_payload_by_day;
-ALTER INDEX sms_data.rejected_payload_pkey RENAME TO rejected_payload_by_day_pkey;
-ALTER INDEX sms_data.rejected_payload_received_at RENAME TO rejected_payload_by_day_received_at;
-
 -- The current table of the ring.
 CREATE TABLE sms_data.rejected_ring (
     single_row boolean  PRIMARY KEY DEFAULT true CHECK (single_row),
@@ -44,18 +40,6 @@ BEGIN
     END LOOP;
 END
 $$;
-
-INSERT INTO sms_data.rejected_payload
-    (rejected_id, provider, path, received_at, error, content_type, body, remote_addr, replayed_at)
-SELECT rejected_id, provider, path, received_at, error, content_type, body, remote_addr, replayed_at
-FROM sms_data.rejected_payload_by_day;
-
-CREATE OR REPLACE VIEW sms.rejected_payload AS
-    SELECT rejected_id, provider, path, received_at, error, content_type, body, remote_addr, replayed_at
-    FROM sms_data.rejected_payload;
-
-DELETE FROM sms_data.partitioned_table WHERE name = 'rejected_payload';
-DROP TABLE sms_data.rejected_payload_by_day;
 
 -- Bytes on the disk: tables, indexes and TOAST.
 CREATE FUNCTION sms_data.rejected_bytes() RETURNS bigint

@@ -1,5 +1,7 @@
 -- The rule of receiver/state.py, applied by the database to a message that already has reports.
--- A part is the JSON array [rank, happened_at or "", code, status, reason or ""], and the greater part wins.
+-- A part is the JSON array [rank, happened_at or "", code, status, reason or ""], and the greater part wins. Its time may
+-- be followed by the position of its code in the platform's own order of states: `2026-03-01T12:00:00+00:00#0002`, or
+-- `#0002` without a time. "#" sorts before every digit and after the empty text.
 
 CREATE FUNCTION sms_data.merge_parts(a jsonb, b jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -17,6 +19,8 @@ AS $$
     ) AS greatest_part
 $$;
 
+-- "0" is a report about the whole message, which applies to every segment; so does the platform's answer to the
+-- submission, "-1", which is no report.
 CREATE FUNCTION sms_data.message_state(
     parts jsonb,
     said_segments integer,
@@ -37,7 +41,7 @@ AS $$
         SELECT number, (value ->> 0)::int AS rank, value ->> 1 AS at, value ->> 2 AS code,
                value ->> 3 AS status, value ->> 4 AS reason
         FROM total, generate_series(1, total.n) AS number,
-             LATERAL (VALUES (parts -> number::text), (parts -> '0')) AS candidate (value)
+             LATERAL (VALUES (parts -> number::text), (parts -> '0'), (parts -> '-1')) AS candidate (value)
         WHERE value IS NOT NULL
     ),
     segment AS (
@@ -48,8 +52,7 @@ AS $$
     ),
     verdict AS (
         SELECT bool_or(rank IN (3, 4)) AS failed,
-               bool_and(rank = 5) AND count(*) = (SELECT n FROM total) AS delivered,
-               count(*) AS reported
+               bool_and(rank = 5) AND count(*) = (SELECT n FROM total) AS delivered
         FROM segment
     ),
     -- Until every segment is delivered, a delivered one counts as under way.
@@ -61,10 +64,15 @@ AS $$
             FROM segment, verdict
             WHERE NOT verdict.failed OR rank IN (3, 4)
         ) AS candidate
+    ),
+    reported AS (
+        SELECT count(*) AS n
+        FROM total, generate_series(1, total.n) AS number
+        WHERE parts ? '0' OR parts ? number::text
     )
-    SELECT counted.status, nullif(counted.reason, ''), counted.code, nullif(counted.at, '')::timestamptz,
-           total.n::smallint, verdict.reported::smallint
-    FROM counted, total, verdict
+    SELECT counted.status, nullif(counted.reason, ''), counted.code, nullif(split_part(counted.at, '#', 1), '')::timestamptz,
+           total.n::smallint, reported.n::smallint
+    FROM counted, total, reported
     ORDER BY counted.rank DESC, counted.at COLLATE "C" DESC, counted.code COLLATE "C" DESC,
              counted.status COLLATE "C" DESC, counted.reason COLLATE "C" DESC
     LIMIT 1

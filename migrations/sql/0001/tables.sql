@@ -1,4 +1,4 @@
--- Tables live in sms_data and may change; the contract is the views in sms (0001_views.sql).
+-- Tables live in sms_data and may change; the contract is the views in sms (views.sql).
 -- Texts that are compared byte by byte, as in Python, have the collation "C".
 
 CREATE SCHEMA IF NOT EXISTS sms_data;
@@ -22,17 +22,26 @@ CREATE TABLE sms_data.message (
     context           text        COLLATE "C",
     first_received_at timestamptz NOT NULL,
     last_received_at  timestamptz NOT NULL,
-    -- The greatest report by segment number ("0": reports without one): [rank, happened_at, code, status, reason].
+    -- The greatest report by segment number: [rank, happened_at, code, status, reason] (state.sql).
     parts             jsonb       NOT NULL,
     -- The ids of all reports in this state; the first `seen_before` were there before the last write.
     seen              uuid[]      NOT NULL,
     seen_before       integer     NOT NULL DEFAULT 0,
+    submitted_at      timestamptz,
+    -- A submitted message is awaited until its state is final. Null for every other message, so that the index holds the
+    -- awaited ones alone, and reports about messages without a submission never touch it.
+    awaited_since     timestamptz,
+    envelope_id       uuid,
     PRIMARY KEY (message_id, provider, recipient_key)
 ) WITH (fillfactor = 90);
 
 -- Rows arrive in order of time, so a block range index suffices to find the last hours, and costs next to nothing.
 CREATE INDEX message_first_received_at ON sms_data.message USING brin (first_received_at) WITH (pages_per_range = 32);
+CREATE INDEX message_awaited_since ON sms_data.message (awaited_since) WHERE awaited_since IS NOT NULL;
 
+-- A report or a submission is unique by its message's row (`seen`), in the same transaction, so a primary key is not
+-- needed: with message ids as random as UUIDs, each new row would change another page of it. A hash index finds the
+-- reports of a message as well, in a third of the space.
 CREATE TABLE sms_data.report (
     report_id     uuid        NOT NULL,
     message_id    text        COLLATE "C" NOT NULL,
@@ -53,10 +62,51 @@ CREATE TABLE sms_data.report (
     received_at   timestamptz NOT NULL,
     remote_addr   inet,
     raw           jsonb       NOT NULL,
-    PRIMARY KEY (message_id, received_at, report_id)
+    envelope_id   uuid
 ) PARTITION BY RANGE (received_at);
 
+CREATE INDEX report_message_id ON sms_data.report USING hash (message_id);
 CREATE INDEX report_received_at ON sms_data.report USING brin (received_at) WITH (pages_per_range = 32);
+
+-- The shared fields of one packet's results (a sender's CUSTOMER_BODY over a thousand recipients) are stored once and
+-- referenced by the rows of its reports and messages. Small ones are copied into each row, as before.
+CREATE TABLE sms_data.envelope (
+    message_id  text        COLLATE "C" NOT NULL,
+    provider    text        COLLATE "C" NOT NULL,
+    envelope_id uuid        NOT NULL,
+    received_at timestamptz NOT NULL,
+    context     jsonb,
+    raw         jsonb       NOT NULL,
+    PRIMARY KEY (message_id, provider, envelope_id)
+);
+
+CREATE INDEX envelope_received_at ON sms_data.envelope USING brin (received_at) WITH (pages_per_range = 32);
+
+-- The platform's answers to submissions, posted by the sending application. A message exists from its submission on.
+
+CREATE TABLE sms_data.submission (
+    submission_id uuid        NOT NULL,
+    message_id    text        COLLATE "C" NOT NULL,
+    provider      text        COLLATE "C" NOT NULL,
+    recipient     text        COLLATE "C",
+    country       text        COLLATE "C",
+    sender        text        COLLATE "C",
+    segments      smallint,
+    fee           integer,
+    status        text        COLLATE "C" NOT NULL,
+    reason        text        COLLATE "C",
+    code          text        COLLATE "C" NOT NULL,
+    detail        text,
+    correlation   text,
+    context       jsonb,
+    submitted_at  timestamptz NOT NULL,
+    received_at   timestamptz NOT NULL,
+    remote_addr   inet,
+    raw           jsonb       NOT NULL
+) PARTITION BY RANGE (received_at);
+
+CREATE INDEX submission_message_id ON sms_data.submission USING hash (message_id);
+CREATE INDEX submission_received_at ON sms_data.submission USING brin (received_at) WITH (pages_per_range = 32);
 
 -- Unique ids of replies, across the partitions of sms_data.reply.
 CREATE TABLE sms_data.reply_key (
@@ -81,21 +131,6 @@ CREATE TABLE sms_data.reply (
 ) PARTITION BY RANGE (received_at);
 
 CREATE INDEX reply_sender ON sms_data.reply (sender, received_at);
-
-CREATE TABLE sms_data.rejected_payload (
-    rejected_id  uuid        NOT NULL,
-    provider     text        COLLATE "C" NOT NULL,
-    path         text        NOT NULL,
-    received_at  timestamptz NOT NULL,
-    error        text        NOT NULL,
-    content_type text,
-    body         bytea       NOT NULL,
-    remote_addr  inet,
-    replayed_at  timestamptz,
-    PRIMARY KEY (rejected_id, received_at)
-) PARTITION BY RANGE (received_at);
-
-CREATE INDEX rejected_payload_received_at ON sms_data.rejected_payload (received_at);
 
 CREATE TABLE sms_data.code (
     provider text    COLLATE "C" NOT NULL,

@@ -1,0 +1,927 @@
+-- The schema as the migrations leave it, to be read; `make schema` writes it. `receiver migrate` makes it.
+-- Everything belongs to sms_owner. The partitions of a day are left out.
+
+CREATE SCHEMA sms;
+CREATE SCHEMA sms_data;
+
+CREATE TABLE sms_data.catalogue (
+    single_row boolean NOT NULL DEFAULT true,
+    fingerprint text NOT NULL,
+    CONSTRAINT catalogue_pkey PRIMARY KEY (single_row),
+    CONSTRAINT catalogue_single_row_check CHECK (single_row)
+);
+
+CREATE TABLE sms_data.code (
+    provider text COLLATE "C" NOT NULL,
+    code text COLLATE "C" NOT NULL,
+    status text COLLATE "C" NOT NULL,
+    reason text COLLATE "C",
+    final boolean NOT NULL,
+    meaning text NOT NULL,
+    advice text NOT NULL,
+    CONSTRAINT code_pkey PRIMARY KEY (provider, code)
+);
+
+CREATE TABLE sms_data.delivery_time_count (
+    hour timestamp with time zone NOT NULL,
+    provider text COLLATE "C" NOT NULL,
+    country text COLLATE "C" NOT NULL,
+    bucket smallint NOT NULL,
+    messages bigint NOT NULL,
+    CONSTRAINT delivery_time_count_pkey PRIMARY KEY (hour, provider, country, bucket)
+);
+
+CREATE TABLE sms_data.delivery_time_delta (
+    hour timestamp with time zone NOT NULL,
+    provider text COLLATE "C" NOT NULL,
+    country text COLLATE "C" NOT NULL,
+    bucket smallint NOT NULL,
+    messages bigint NOT NULL
+);
+
+CREATE TABLE sms_data.envelope (
+    message_id text COLLATE "C" NOT NULL,
+    provider text COLLATE "C" NOT NULL,
+    envelope_id uuid NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    context jsonb,
+    raw jsonb NOT NULL,
+    CONSTRAINT envelope_pkey PRIMARY KEY (message_id, provider, envelope_id)
+);
+
+CREATE TABLE sms_data.failure_class (
+    reason text COLLATE "C" NOT NULL,
+    class text COLLATE "C" NOT NULL,
+    CONSTRAINT failure_class_class_check CHECK ((class = ANY (ARRAY['internal_error'::text, 'invalid_number'::text, 'shutdown'::text, 'black_list'::text, 'frequency_limit'::text, 'other'::text]))),
+    CONSTRAINT failure_class_pkey PRIMARY KEY (reason)
+);
+
+CREATE TABLE sms_data.message (
+    message_id text COLLATE "C" NOT NULL,
+    provider text COLLATE "C" NOT NULL,
+    recipient_key text COLLATE "C" NOT NULL,
+    recipient text COLLATE "C",
+    country text COLLATE "C",
+    sender text COLLATE "C",
+    status text COLLATE "C" NOT NULL,
+    reason text COLLATE "C",
+    code text COLLATE "C",
+    happened_at timestamp with time zone,
+    segments smallint NOT NULL,
+    segments_reported smallint NOT NULL,
+    context text COLLATE "C",
+    first_received_at timestamp with time zone NOT NULL,
+    last_received_at timestamp with time zone NOT NULL,
+    parts jsonb NOT NULL,
+    seen uuid[] NOT NULL,
+    seen_before integer NOT NULL DEFAULT 0,
+    submitted_at timestamp with time zone,
+    awaited_since timestamp with time zone,
+    envelope_id uuid,
+    CONSTRAINT message_pkey PRIMARY KEY (message_id, provider, recipient_key)
+) WITH (fillfactor=90);
+
+CREATE TABLE sms_data.message_count (
+    hour timestamp with time zone NOT NULL,
+    submitted_hour timestamp with time zone NOT NULL,
+    provider text COLLATE "C" NOT NULL,
+    country text COLLATE "C" NOT NULL,
+    status text COLLATE "C" NOT NULL,
+    reason text COLLATE "C" NOT NULL,
+    code text COLLATE "C" NOT NULL,
+    accepted boolean NOT NULL,
+    reported boolean NOT NULL,
+    messages bigint NOT NULL,
+    reports bigint NOT NULL,
+    segments bigint NOT NULL,
+    fees bigint NOT NULL,
+    CONSTRAINT message_count_pkey PRIMARY KEY (hour, submitted_hour, provider, country, status, reason, code, accepted, reported)
+);
+
+CREATE TABLE sms_data.message_delta (
+    hour timestamp with time zone NOT NULL,
+    submitted_hour timestamp with time zone NOT NULL,
+    provider text COLLATE "C" NOT NULL,
+    country text COLLATE "C" NOT NULL,
+    status text COLLATE "C" NOT NULL,
+    reason text COLLATE "C" NOT NULL,
+    code text COLLATE "C" NOT NULL,
+    accepted boolean NOT NULL,
+    reported boolean NOT NULL,
+    messages bigint NOT NULL,
+    reports bigint NOT NULL,
+    segments bigint NOT NULL,
+    fees bigint NOT NULL
+);
+
+CREATE TABLE sms_data.partitioned_table (
+    name text NOT NULL,
+    CONSTRAINT partitioned_table_pkey PRIMARY KEY (name)
+);
+
+CREATE TABLE sms_data.probe (
+    probed_at timestamp with time zone NOT NULL DEFAULT now()
+);
+
+CREATE TABLE sms_data.rejected_payload (
+    rejected_id uuid NOT NULL,
+    provider text COLLATE "C" NOT NULL,
+    path text NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    error text NOT NULL,
+    content_type text,
+    body bytea NOT NULL,
+    remote_addr inet,
+    replayed_at timestamp with time zone,
+    correlation text,
+    slot smallint NOT NULL DEFAULT sms_data.rejected_slot(),
+    CONSTRAINT rejected_payload_pkey PRIMARY KEY (rejected_id, received_at, slot)
+) PARTITION BY LIST (slot);
+
+CREATE TABLE sms_data.rejected_payload_slot_0 PARTITION OF sms_data.rejected_payload FOR VALUES IN ('0');
+
+CREATE TABLE sms_data.rejected_payload_slot_1 PARTITION OF sms_data.rejected_payload FOR VALUES IN ('1');
+
+CREATE TABLE sms_data.rejected_payload_slot_2 PARTITION OF sms_data.rejected_payload FOR VALUES IN ('2');
+
+CREATE TABLE sms_data.rejected_payload_slot_3 PARTITION OF sms_data.rejected_payload FOR VALUES IN ('3');
+
+CREATE TABLE sms_data.rejected_payload_slot_4 PARTITION OF sms_data.rejected_payload FOR VALUES IN ('4');
+
+CREATE TABLE sms_data.rejected_payload_slot_5 PARTITION OF sms_data.rejected_payload FOR VALUES IN ('5');
+
+CREATE TABLE sms_data.rejected_payload_slot_6 PARTITION OF sms_data.rejected_payload FOR VALUES IN ('6');
+
+CREATE TABLE sms_data.rejected_payload_slot_7 PARTITION OF sms_data.rejected_payload FOR VALUES IN ('7');
+
+CREATE TABLE sms_data.rejected_ring (
+    single_row boolean NOT NULL DEFAULT true,
+    slot smallint NOT NULL DEFAULT 0,
+    CONSTRAINT rejected_ring_pkey PRIMARY KEY (single_row),
+    CONSTRAINT rejected_ring_single_row_check CHECK (single_row),
+    CONSTRAINT rejected_ring_slot_check CHECK (((slot >= 0) AND (slot <= 7)))
+);
+
+CREATE TABLE sms_data.reply (
+    reply_id uuid NOT NULL,
+    provider text COLLATE "C" NOT NULL,
+    message_id text COLLATE "C",
+    sender text COLLATE "C",
+    recipient text COLLATE "C",
+    body text NOT NULL,
+    sign text,
+    extend text,
+    sent_at timestamp with time zone,
+    received_at timestamp with time zone NOT NULL,
+    remote_addr inet,
+    raw jsonb NOT NULL,
+    CONSTRAINT reply_pkey PRIMARY KEY (reply_id, received_at)
+) PARTITION BY RANGE (received_at);
+
+CREATE TABLE sms_data.reply_key (
+    reply_id uuid NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    CONSTRAINT reply_key_pkey PRIMARY KEY (reply_id)
+);
+
+CREATE TABLE sms_data.report (
+    report_id uuid NOT NULL,
+    message_id text COLLATE "C" NOT NULL,
+    provider text COLLATE "C" NOT NULL,
+    recipient text COLLATE "C",
+    country text COLLATE "C",
+    sender text COLLATE "C",
+    segment smallint,
+    segments smallint,
+    status text COLLATE "C" NOT NULL,
+    reason text COLLATE "C",
+    code text COLLATE "C" NOT NULL,
+    detail text,
+    operator_code text COLLATE "C",
+    reported_by text COLLATE "C",
+    context jsonb,
+    happened_at timestamp with time zone,
+    received_at timestamp with time zone NOT NULL,
+    remote_addr inet,
+    raw jsonb NOT NULL,
+    envelope_id uuid
+) PARTITION BY RANGE (received_at);
+
+CREATE TABLE sms_data.report_lag_count (
+    hour timestamp with time zone NOT NULL,
+    provider text COLLATE "C" NOT NULL,
+    country text COLLATE "C" NOT NULL,
+    bucket smallint NOT NULL,
+    messages bigint NOT NULL,
+    CONSTRAINT report_lag_count_pkey PRIMARY KEY (hour, provider, country, bucket)
+);
+
+CREATE TABLE sms_data.report_lag_delta (
+    hour timestamp with time zone NOT NULL,
+    provider text COLLATE "C" NOT NULL,
+    country text COLLATE "C" NOT NULL,
+    bucket smallint NOT NULL,
+    messages bigint NOT NULL
+);
+
+CREATE TABLE sms_data.reporting_lag (
+    provider text COLLATE "C" NOT NULL,
+    country text COLLATE "C" NOT NULL,
+    p99_s double precision NOT NULL,
+    messages bigint NOT NULL,
+    computed_at timestamp with time zone NOT NULL,
+    CONSTRAINT reporting_lag_pkey PRIMARY KEY (provider, country)
+);
+
+CREATE TABLE sms_data.reporting_window (
+    provider text COLLATE "C" NOT NULL,
+    hours integer NOT NULL,
+    CONSTRAINT reporting_window_hours_check CHECK ((hours > 0)),
+    CONSTRAINT reporting_window_pkey PRIMARY KEY (provider)
+);
+
+CREATE TABLE sms_data.submission (
+    submission_id uuid NOT NULL,
+    message_id text COLLATE "C" NOT NULL,
+    provider text COLLATE "C" NOT NULL,
+    recipient text COLLATE "C",
+    country text COLLATE "C",
+    sender text COLLATE "C",
+    segments smallint,
+    fee integer,
+    status text COLLATE "C" NOT NULL,
+    reason text COLLATE "C",
+    code text COLLATE "C" NOT NULL,
+    detail text,
+    correlation text,
+    context jsonb,
+    submitted_at timestamp with time zone NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    remote_addr inet,
+    raw jsonb NOT NULL
+) PARTITION BY RANGE (received_at);
+
+CREATE OR REPLACE FUNCTION sms_data.bucket_seconds(bucket smallint)
+ RETURNS double precision
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$ SELECT power(1.1::double precision, bucket - 0.5::double precision) $function$
+;
+
+CREATE OR REPLACE FUNCTION sms_data.create_partitions(day date)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET lock_timeout TO '2s'
+AS $function$
+DECLARE
+    today CONSTANT date := (now() AT TIME ZONE 'UTC')::date;
+    -- A spool, an export or a rejected payload may be replayed when it is years old. No report was received before
+    -- 2020, unless the clock itself is wrong: then the days around the clock's own are accepted.
+    first CONSTANT date := least(date '2020-01-01', today - 400);
+    last  CONSTANT date := today + 400;
+    parent_name text;
+    child_name  text;
+    created     integer := 0;
+BEGIN
+    IF (day BETWEEN first AND last) IS NOT TRUE THEN
+        RAISE EXCEPTION 'no partitions are made for %: it is not between % and %', day, first, last
+            USING ERRCODE = 'datetime_field_overflow';
+    END IF;
+    -- Several services may get here at the same time.
+    LOCK TABLE sms_data.partitioned_table IN SHARE ROW EXCLUSIVE MODE;
+    FOR parent_name IN
+        SELECT known.name FROM sms_data.partitioned_table AS known
+        WHERE NOT EXISTS (SELECT FROM sms_data.partition AS p
+                          WHERE p.parent = known.name
+                                AND p.name = format('%s_%s', known.name, to_char(create_partitions.day, 'YYYYMMDD')))
+        ORDER BY known.name
+    LOOP
+        child_name := format('%s_%s', parent_name, to_char(day, 'YYYYMMDD'));
+        -- A table that exists unattached was left by an interrupted detachment.
+        EXECUTE format('CREATE TABLE IF NOT EXISTS sms_data.%I'
+                       ' (LIKE sms_data.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)',
+                       child_name, parent_name);
+        EXECUTE format('ALTER TABLE sms_data.%I ATTACH PARTITION sms_data.%I FOR VALUES FROM (%L) TO (%L)',
+                       parent_name, child_name,
+                       day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC');
+        created := created + 1;
+    END LOOP;
+    RETURN created;
+END
+$function$
+;
+
+CREATE OR REPLACE FUNCTION sms_data.make_room_for_rejected(max_bytes bigint, OUT room bigint, OUT dropped bigint)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET lock_timeout TO '2s'
+AS $function$
+DECLARE
+    share CONSTANT bigint := max_bytes / 32 * 3;
+    current_slot   integer;
+    next_slot      integer;
+    next_name      text;
+BEGIN
+    dropped := 0;
+    -- Several services may get here at the same time: the second one finds the ring advanced. Not an advisory lock,
+    -- which any login may hold; no other role may change this table.
+    LOCK TABLE sms_data.rejected_ring IN SHARE ROW EXCLUSIVE MODE;
+    SELECT slot INTO current_slot FROM sms_data.rejected_ring;
+    IF pg_total_relation_size(format('sms_data.rejected_payload_slot_%s', current_slot)::regclass) >= share
+       OR sms_data.rejected_bytes() > 8 * share
+    THEN
+        next_slot := (current_slot + 1) % 8;
+        next_name := format('rejected_payload_slot_%s', next_slot);
+        EXECUTE format('LOCK TABLE sms_data.%I IN ACCESS EXCLUSIVE MODE', next_name);
+        EXECUTE format('SELECT count(*) FROM sms_data.%I', next_name) INTO dropped;
+        EXECUTE format('TRUNCATE sms_data.%I', next_name);
+        UPDATE sms_data.rejected_ring SET slot = next_slot;
+    END IF;
+    room := max_bytes - sms_data.rejected_bytes();
+END
+$function$
+;
+
+CREATE OR REPLACE FUNCTION sms_data.merge_parts(a jsonb, b jsonb)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+    SELECT jsonb_object_agg(key, value)
+    FROM (
+        SELECT DISTINCT ON (key) key, value
+        FROM (SELECT * FROM jsonb_each(a) UNION ALL SELECT * FROM jsonb_each(b)) AS part
+        ORDER BY key,
+                 (value ->> 0)::int DESC,
+                 (value ->> 1) COLLATE "C" DESC,
+                 (value ->> 2) COLLATE "C" DESC,
+                 (value ->> 3) COLLATE "C" DESC,
+                 (value ->> 4) COLLATE "C" DESC
+    ) AS greatest_part
+$function$
+;
+
+CREATE OR REPLACE FUNCTION sms_data.message_state(parts jsonb, said_segments integer, OUT status text, OUT reason text, OUT code text, OUT happened_at timestamp with time zone, OUT segments smallint, OUT segments_reported smallint)
+ RETURNS record
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+AS $function$
+    WITH total AS (
+        SELECT least(greatest(said_segments, 1, max(key::int)), 255) AS n
+        FROM jsonb_object_keys(parts) AS key
+    ),
+    known AS (
+        SELECT number, (value ->> 0)::int AS rank, value ->> 1 AS at, value ->> 2 AS code,
+               value ->> 3 AS status, value ->> 4 AS reason
+        FROM total, generate_series(1, total.n) AS number,
+             LATERAL (VALUES (parts -> number::text), (parts -> '0'), (parts -> '-1')) AS candidate (value)
+        WHERE value IS NOT NULL
+    ),
+    segment AS (
+        SELECT DISTINCT ON (number) *
+        FROM known
+        ORDER BY number, rank DESC, at COLLATE "C" DESC, code COLLATE "C" DESC,
+                 status COLLATE "C" DESC, reason COLLATE "C" DESC
+    ),
+    verdict AS (
+        SELECT bool_or(rank IN (3, 4)) AS failed,
+               bool_and(rank = 5) AND count(*) = (SELECT n FROM total) AS delivered
+        FROM segment
+    ),
+    -- Until every segment is delivered, a delivered one counts as under way.
+    counted AS (
+        SELECT CASE WHEN demoted THEN 1 ELSE rank END AS rank, at, code,
+               CASE WHEN demoted THEN 'enroute' ELSE status END AS status, reason
+        FROM (
+            SELECT segment.*, rank = 5 AND NOT verdict.delivered AS demoted
+            FROM segment, verdict
+            WHERE NOT verdict.failed OR rank IN (3, 4)
+        ) AS candidate
+    ),
+    reported AS (
+        SELECT count(*) AS n
+        FROM total, generate_series(1, total.n) AS number
+        WHERE parts ? '0' OR parts ? number::text
+    )
+    SELECT counted.status, nullif(counted.reason, ''), counted.code, nullif(split_part(counted.at, '#', 1), '')::timestamptz,
+           total.n::smallint, reported.n::smallint
+    FROM counted, total, reported
+    ORDER BY counted.rank DESC, counted.at COLLATE "C" DESC, counted.code COLLATE "C" DESC,
+             counted.status COLLATE "C" DESC, counted.reason COLLATE "C" DESC
+    LIMIT 1
+$function$
+;
+
+CREATE OR REPLACE FUNCTION sms_data.probe()
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+    DELETE FROM sms_data.probe
+    WHERE ctid IN (SELECT ctid FROM sms_data.probe
+                   WHERE probed_at < now() - interval '1 hour'
+                   LIMIT 100 FOR UPDATE SKIP LOCKED);
+    INSERT INTO sms_data.probe DEFAULT VALUES;
+$function$
+;
+
+CREATE OR REPLACE FUNCTION sms_data.rejected_bytes()
+ RETURNS bigint
+ LANGUAGE sql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+    SELECT sum(pg_total_relation_size(inhrelid))::bigint
+    FROM pg_inherits WHERE inhparent = 'sms_data.rejected_payload'::regclass
+$function$
+;
+
+CREATE OR REPLACE FUNCTION sms_data.rejected_slot()
+ RETURNS smallint
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$ SELECT slot FROM sms_data.rejected_ring $function$
+;
+
+CREATE OR REPLACE FUNCTION sms_data.store_reports(messages json, reports json, given integer, most_reports integer, patience_ms integer)
+ RETURNS TABLE(row_id uuid, known boolean)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+    fresh uuid[];
+BEGIN
+    PERFORM set_config('lock_timeout', patience_ms::text, true);
+    IF current_setting('synchronous_commit') IN ('off', 'local') THEN
+        PERFORM set_config('synchronous_commit', 'on', true);
+    END IF;
+
+    -- Sorted, because concurrent upserts of several rows in different orders deadlock.
+    WITH written AS (
+        INSERT INTO sms_data.message AS m (
+            message_id, provider, recipient_key, recipient, country, sender, status, reason, code, happened_at,
+            segments, segments_reported, context, first_received_at, last_received_at, submitted_at,
+            awaited_since, parts, seen, envelope_id)
+        SELECT new.message_id, new.provider, new.recipient_key, new.recipient, new.country, new.sender, new.status,
+               new.reason, new.code, new.happened_at, new.segments, new.segments_reported, new.context,
+               new.first_received_at, new.last_received_at, new.submitted_at,
+               CASE WHEN new.status IN ('unknown', 'enroute', 'accepted') THEN new.submitted_at END,
+               new.parts, new.seen, new.envelope_id
+        FROM json_to_recordset(messages) AS new (
+            message_id text, provider text, recipient_key text, recipient text, country text, sender text,
+            status text, reason text, code text, happened_at timestamptz, segments smallint,
+            segments_reported smallint, context text, first_received_at timestamptz, last_received_at timestamptz,
+            submitted_at timestamptz, parts jsonb, seen uuid[], envelope_id uuid)
+        ORDER BY new.message_id COLLATE "C", new.provider COLLATE "C", new.recipient_key COLLATE "C"
+        ON CONFLICT (message_id, provider, recipient_key) DO UPDATE SET
+            (status, reason, code, happened_at, segments, segments_reported, awaited_since) = (
+                SELECT s.status, s.reason, s.code, s.happened_at, s.segments, s.segments_reported,
+                       CASE WHEN s.status IN ('unknown', 'enroute', 'accepted')
+                            THEN least(m.submitted_at, excluded.submitted_at) END
+                FROM sms_data.message_state(
+                    sms_data.merge_parts(m.parts, excluded.parts), greatest(m.segments, excluded.segments)) AS s),
+            parts = sms_data.merge_parts(m.parts, excluded.parts),
+            recipient = greatest(m.recipient, excluded.recipient),
+            country = greatest(m.country, excluded.country),
+            sender = greatest(m.sender, excluded.sender),
+            context = greatest(m.context, excluded.context),
+            envelope_id = greatest(m.envelope_id, excluded.envelope_id),
+            submitted_at = least(m.submitted_at, excluded.submitted_at),
+            first_received_at = least(m.first_received_at, excluded.first_received_at),
+            last_received_at = greatest(m.last_received_at, excluded.last_received_at),
+            seen_before = cardinality(m.seen),
+            seen = m.seen || sms_data.unseen(m.seen, excluded.seen)
+        WHERE NOT excluded.seen <@ m.seen AND cardinality(m.seen) < most_reports
+        RETURNING m.seen[m.seen_before + 1:] AS ids
+    )
+    SELECT array_agg(id) INTO fresh FROM written, unnest(written.ids) AS id;
+
+    INSERT INTO sms_data.report (
+        report_id, message_id, provider, recipient, country, sender, segment, segments, status, reason, code, detail,
+        operator_code, reported_by, context, happened_at, received_at, remote_addr, raw, envelope_id)
+    SELECT new.*
+    FROM json_to_recordset(reports) AS new (
+        report_id uuid, message_id text, provider text, recipient text, country text, sender text, segment smallint,
+        segments smallint, status text, reason text, code text, detail text, operator_code text, reported_by text,
+        context jsonb, happened_at timestamptz, received_at timestamptz, remote_addr inet, raw jsonb,
+        envelope_id uuid)
+    JOIN unnest(fresh) AS id ON id = new.report_id;
+
+    IF coalesce(cardinality(fresh), 0) < given THEN
+        -- One look-up by the key for each message, with any statistics: a plain join that is planned before the table
+        -- is analysed would read the whole table for one duplicate, and the session would keep that plan.
+        RETURN QUERY
+            SELECT id, id = ANY (m.seen)
+            FROM json_to_recordset(messages) AS new (message_id text, provider text, recipient_key text, seen uuid[])
+            CROSS JOIN LATERAL (
+                SELECT known.seen
+                FROM sms_data.message AS known
+                WHERE known.message_id = new.message_id AND known.provider = new.provider
+                      AND known.recipient_key = new.recipient_key
+                OFFSET 0) AS m
+            CROSS JOIN unnest(new.seen) AS id
+            WHERE id <> ALL (coalesce(fresh, '{}'));
+    END IF;
+END
+$function$
+;
+
+CREATE OR REPLACE FUNCTION sms_data.time_bucket(seconds double precision)
+ RETURNS smallint
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+    SELECT CASE WHEN seconds > 1 THEN ceil(ln(seconds) / ln(1.1::double precision))::smallint
+                WHEN seconds <= 1 THEN 0::smallint END
+$function$
+;
+
+CREATE OR REPLACE FUNCTION sms_data.unseen(a uuid[], b uuid[])
+ RETURNS uuid[]
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+    SELECT coalesce(array_agg(id ORDER BY position), '{}')
+    FROM unnest(b) WITH ORDINALITY AS given (id, position)
+    WHERE NOT id = ANY (a)
+$function$
+;
+
+CREATE VIEW sms.code AS
+ SELECT provider,
+    code,
+    status,
+    reason,
+    final,
+    meaning,
+    advice
+   FROM sms_data.code;
+
+CREATE VIEW sms.delivery_report AS
+ SELECT report_id,
+    provider,
+    message_id,
+    recipient,
+    country,
+    sender,
+    segment,
+    segments,
+    status,
+    reason,
+    (status = ANY (ARRAY['expired'::text, 'deleted'::text, 'undeliverable'::text, 'rejected'::text, 'delivered'::text])) AS final,
+    code,
+    detail,
+    operator_code,
+    reported_by,
+    COALESCE(context, ( SELECT e.context
+           FROM sms_data.envelope e
+          WHERE ((e.message_id = report.message_id) AND (e.provider = report.provider) AND (e.envelope_id = report.envelope_id)))) AS context,
+    happened_at,
+    received_at,
+    remote_addr,
+        CASE
+            WHEN (envelope_id IS NULL) THEN raw
+            ELSE (COALESCE(( SELECT e.raw
+               FROM sms_data.envelope e
+              WHERE ((e.message_id = report.message_id) AND (e.provider = report.provider) AND (e.envelope_id = report.envelope_id))), '{}'::jsonb) || raw)
+        END AS raw
+   FROM sms_data.report;
+
+CREATE VIEW sms.message AS
+ SELECT provider,
+    message_id,
+    recipient,
+    country,
+    sender,
+    status,
+    reason,
+    (status = ANY (ARRAY['expired'::text, 'deleted'::text, 'undeliverable'::text, 'rejected'::text, 'delivered'::text])) AS final,
+    code,
+    segments,
+    segments_reported,
+    COALESCE((context)::jsonb, ( SELECT e.context
+           FROM sms_data.envelope e
+          WHERE ((e.message_id = message.message_id) AND (e.provider = message.provider) AND (e.envelope_id = message.envelope_id)))) AS context,
+    happened_at,
+    first_received_at,
+    last_received_at,
+    submitted_at,
+        CASE
+            WHEN (status = 'delivered'::text) THEN (EXTRACT(epoch FROM (happened_at - submitted_at)))::double precision
+            ELSE NULL::double precision
+        END AS delivery_s
+   FROM sms_data.message;
+
+CREATE VIEW sms.overdue_message AS
+ SELECT message.provider,
+    message.message_id,
+    message.recipient,
+    message.country,
+    message.sender,
+    message.status,
+    message.submitted_at,
+    (EXTRACT(epoch FROM (now() - message.awaited_since)))::double precision AS waiting_s,
+    LEAST(reporting_lag.p99_s, (((reporting_window.hours)::numeric * 3600.0))::double precision) AS expected_s,
+        CASE
+            WHEN (message.awaited_since < (now() - make_interval(hours => reporting_window.hours))) THEN 'window'::text
+            ELSE 'lag'::text
+        END AS rule
+   FROM ((sms_data.message
+     JOIN sms_data.reporting_window USING (provider))
+     LEFT JOIN sms_data.reporting_lag ON (((reporting_lag.provider = message.provider) AND (reporting_lag.country = COALESCE(message.country, ''::text)))))
+  WHERE ((message.awaited_since IS NOT NULL) AND (message.awaited_since < (now() - make_interval(secs => LEAST(reporting_lag.p99_s, (((reporting_window.hours)::numeric * 3600.0))::double precision)))));
+
+CREATE VIEW sms.receipt_statistics AS
+ SELECT hour,
+    provider,
+    count(*) FILTER (WHERE accepted) AS request_success_count,
+    count(*) FILTER (WHERE reported) AS callback_count,
+    count(*) FILTER (WHERE (reported AND (status = 'delivered'::text))) AS callback_success_count,
+    count(*) FILTER (WHERE (reported AND (status <> 'delivered'::text))) AS callback_fail_count,
+    count(*) FILTER (WHERE (reported AND (class = 'internal_error'::text))) AS internal_error_count,
+    count(*) FILTER (WHERE (reported AND (class = 'invalid_number'::text))) AS invalid_number_count,
+    count(*) FILTER (WHERE (reported AND (class = 'shutdown'::text))) AS shutdown_error_count,
+    count(*) FILTER (WHERE (reported AND (class = 'black_list'::text))) AS black_list_count,
+    count(*) FILTER (WHERE (reported AND (class = 'frequency_limit'::text))) AS frequency_limit_count,
+    count(*) FILTER (WHERE (reported AND (class = 'other'::text))) AS other_failure_count
+   FROM ( SELECT date_trunc('hour'::text, COALESCE(message_1.submitted_at, message_1.first_received_at)) AS hour,
+            message_1.provider,
+            message_1.status,
+            ((message_1.parts #>> '{-1,3}'::text[]) = 'enroute'::text) AS accepted,
+            ((message_1.status = ANY (ARRAY['expired'::text, 'deleted'::text, 'undeliverable'::text, 'rejected'::text, 'delivered'::text])) AND ((message_1.parts - '-1'::text) <> '{}'::jsonb)) AS reported,
+                CASE
+                    WHEN (message_1.status <> 'delivered'::text) THEN COALESCE(failure_class.class, 'other'::text)
+                    ELSE NULL::text
+                END AS class
+           FROM (sms_data.message message_1
+             LEFT JOIN sms_data.failure_class ON ((failure_class.reason = message_1.reason)))) message
+  GROUP BY hour, provider;
+
+CREATE VIEW sms.rejected_payload AS
+ SELECT rejected_id,
+    provider,
+    path,
+    received_at,
+    error,
+    content_type,
+    body,
+    remote_addr,
+    replayed_at
+   FROM sms_data.rejected_payload;
+
+CREATE VIEW sms.reply AS
+ SELECT reply_id,
+    provider,
+    message_id,
+    sender,
+    recipient,
+    body,
+    sign,
+    extend,
+    sent_at,
+    received_at,
+    raw,
+    remote_addr
+   FROM sms_data.reply;
+
+CREATE VIEW sms.send_statistics AS
+ SELECT date_trunc('hour'::text, submitted_at) AS hour,
+    provider,
+    sum(fee) AS fee_count,
+    count(*) AS request_count,
+    count(*) FILTER (WHERE (status = 'enroute'::text)) AS request_success_count
+   FROM sms_data.submission
+  GROUP BY (date_trunc('hour'::text, submitted_at)), provider;
+
+CREATE VIEW sms.submission AS
+ SELECT submission_id,
+    provider,
+    message_id,
+    recipient,
+    country,
+    sender,
+    segments,
+    fee,
+    status,
+    reason,
+    code,
+    detail,
+    correlation,
+    context,
+    submitted_at,
+    received_at,
+    remote_addr,
+    raw
+   FROM sms_data.submission;
+
+CREATE VIEW sms_data.partition AS
+ SELECT (parent.relname)::text AS parent,
+    (child.relname)::text AS name,
+        CASE
+            WHEN (child.relname ~ '_[0-9]{8}$'::text) THEN to_date("right"((child.relname)::text, 8), 'YYYYMMDD'::text)
+            ELSE NULL::date
+        END AS day
+   FROM (((pg_inherits
+     JOIN pg_class child ON ((child.oid = pg_inherits.inhrelid)))
+     JOIN pg_class parent ON ((parent.oid = pg_inherits.inhparent)))
+     JOIN sms_data.partitioned_table known ON ((known.name = parent.relname)))
+  WHERE (parent.relnamespace = ('sms_data'::regnamespace)::oid);
+
+CREATE INDEX envelope_received_at ON sms_data.envelope USING brin (received_at) WITH (pages_per_range='32');
+CREATE INDEX message_awaited_since ON sms_data.message USING btree (awaited_since) WHERE (awaited_since IS NOT NULL);
+CREATE INDEX message_first_received_at ON sms_data.message USING brin (first_received_at) WITH (pages_per_range='32');
+CREATE INDEX rejected_payload_received_at ON ONLY sms_data.rejected_payload USING btree (received_at);
+CREATE INDEX reply_sender ON ONLY sms_data.reply USING btree (sender, received_at);
+CREATE INDEX report_message_id ON ONLY sms_data.report USING hash (message_id);
+CREATE INDEX report_received_at ON ONLY sms_data.report USING brin (received_at) WITH (pages_per_range='32');
+CREATE INDEX submission_message_id ON ONLY sms_data.submission USING hash (message_id);
+CREATE INDEX submission_received_at ON ONLY sms_data.submission USING brin (received_at) WITH (pages_per_range='32');
+
+COMMENT ON VIEW sms.code IS 'What each platform''s status codes mean. A code that ends in * is a pattern.';
+COMMENT ON COLUMN sms.code.provider IS 'Short name of the platform; the same code means different things at different platforms.';
+COMMENT ON COLUMN sms.code.code IS 'The code, verbatim, or a pattern such as MA:*.';
+COMMENT ON COLUMN sms.code.status IS 'The SMPP message state that the code stands for.';
+COMMENT ON COLUMN sms.code.reason IS 'Why a message with this code did not arrive; null for delivered messages and for those under way.';
+COMMENT ON COLUMN sms.code.final IS 'Whether no other state follows.';
+COMMENT ON COLUMN sms.code.meaning IS 'What the code says, in a sentence.';
+COMMENT ON COLUMN sms.code.advice IS 'What to do about it.';
+COMMENT ON VIEW sms.delivery_report IS 'Every delivery report as it was received and normalised: one row a report, resent ones once.';
+COMMENT ON COLUMN sms.delivery_report.report_id IS 'Identity of the report: the same report has the same id, however often and by whichever way it comes.';
+COMMENT ON COLUMN sms.delivery_report.provider IS 'Short name of the platform that reported.';
+COMMENT ON COLUMN sms.delivery_report.message_id IS 'The platform''s id of the message, verbatim.';
+COMMENT ON COLUMN sms.delivery_report.recipient IS 'The subscriber the message was sent to, in E.164 with +; null where the platform does not say enough.';
+COMMENT ON COLUMN sms.delivery_report.country IS 'Country of the recipient''s number, ISO 3166 alpha-2; null where unknown.';
+COMMENT ON COLUMN sms.delivery_report.sender IS 'Sender id or number of the message, where the platform repeats it.';
+COMMENT ON COLUMN sms.delivery_report.segment IS 'Number of the segment of a long message that this report is about, from 1; null where the platform does not say.';
+COMMENT ON COLUMN sms.delivery_report.segments IS 'Number of segments of the message; null where the platform does not say.';
+COMMENT ON COLUMN sms.delivery_report.status IS 'SMPP message state in lower case: unknown, enroute, accepted, expired, deleted, undeliverable, rejected or delivered.';
+COMMENT ON COLUMN sms.delivery_report.reason IS 'Why the message did not arrive; null for delivered messages and for those under way.';
+COMMENT ON COLUMN sms.delivery_report.final IS 'Whether no other state follows this status.';
+COMMENT ON COLUMN sms.delivery_report.code IS 'The platform''s own status code, verbatim; sms.code explains it.';
+COMMENT ON COLUMN sms.delivery_report.detail IS 'The platform''s own text about the status, if it sent one.';
+COMMENT ON COLUMN sms.delivery_report.operator_code IS 'Code of the network element behind the platform, passed through (Huawei orgCode).';
+COMMENT ON COLUMN sms.delivery_report.reported_by IS 'Who made the report: platform, smsc or huawei; null where the platform does not say.';
+COMMENT ON COLUMN sms.delivery_report.context IS 'The sender''s own correlation data, under the platform''s name for it (extend, CUSTOMER_BODY, ext).';
+COMMENT ON COLUMN sms.delivery_report.happened_at IS 'When it happened, by the platform''s clock; null where the platform''s time is missing or malformed.';
+COMMENT ON COLUMN sms.delivery_report.received_at IS 'When the report arrived here, by our own clock.';
+COMMENT ON COLUMN sms.delivery_report.remote_addr IS 'Address of the client that sent the report.';
+COMMENT ON COLUMN sms.delivery_report.raw IS 'The report as it came: every field, also those that nobody knows.';
+COMMENT ON VIEW sms.message IS 'What became of each message: one row a message, its state merged from its submission and all its reports, in any order.';
+COMMENT ON COLUMN sms.message.provider IS 'Short name of the platform that carries the message.';
+COMMENT ON COLUMN sms.message.message_id IS 'The platform''s id of the message, verbatim.';
+COMMENT ON COLUMN sms.message.recipient IS 'The subscriber the message was sent to, in E.164 with +; null where the platform does not say enough.';
+COMMENT ON COLUMN sms.message.country IS 'Country of the recipient''s number, ISO 3166 alpha-2; null where unknown.';
+COMMENT ON COLUMN sms.message.sender IS 'Sender id or number of the message, where the platform repeats it.';
+COMMENT ON COLUMN sms.message.status IS 'SMPP message state: failed as soon as one segment failed for good, delivered once every segment is, under way until then.';
+COMMENT ON COLUMN sms.message.reason IS 'Why the message did not arrive; null for delivered messages and for those under way.';
+COMMENT ON COLUMN sms.message.final IS 'Whether no other state follows this status, save that a delivery outranks a failure.';
+COMMENT ON COLUMN sms.message.code IS 'The platform''s own code of the report that decided the state, verbatim; sms.code explains it.';
+COMMENT ON COLUMN sms.message.segments IS 'Number of segments, as far as any report has told.';
+COMMENT ON COLUMN sms.message.segments_reported IS 'Of how many segments there is at least one report.';
+COMMENT ON COLUMN sms.message.context IS 'The sender''s own correlation data, under the platform''s name for it (extend, CUSTOMER_BODY, ext).';
+COMMENT ON COLUMN sms.message.happened_at IS 'When the state came about, by the platform''s clock; null where that is unknown.';
+COMMENT ON COLUMN sms.message.first_received_at IS 'When the first report about the message, or its submission, arrived here.';
+COMMENT ON COLUMN sms.message.last_received_at IS 'When the last report that was not a repetition arrived here.';
+COMMENT ON COLUMN sms.message.submitted_at IS 'When the message was handed to the platform; null for a message whose submission nobody told us.';
+COMMENT ON COLUMN sms.message.delivery_s IS 'Seconds from submission to delivery; null until delivered, or where one of the two is unknown.';
+COMMENT ON VIEW sms.overdue_message IS 'Messages that a platform took and has not told the end of, although it should have by now.';
+COMMENT ON COLUMN sms.overdue_message.provider IS 'Short name of the platform.';
+COMMENT ON COLUMN sms.overdue_message.message_id IS 'The platform''s id of the message, verbatim.';
+COMMENT ON COLUMN sms.overdue_message.recipient IS 'The subscriber the message was sent to, in E.164 with +; null where unknown.';
+COMMENT ON COLUMN sms.overdue_message.country IS 'Country of the recipient''s number, ISO 3166 alpha-2; null where unknown.';
+COMMENT ON COLUMN sms.overdue_message.sender IS 'Sender id or number of the message, where the platform repeats it.';
+COMMENT ON COLUMN sms.overdue_message.status IS 'The state that the message is known to be in; not a final one.';
+COMMENT ON COLUMN sms.overdue_message.submitted_at IS 'When the message was handed to the platform.';
+COMMENT ON COLUMN sms.overdue_message.waiting_s IS 'Seconds since then.';
+COMMENT ON COLUMN sms.overdue_message.expected_s IS 'Seconds within which the end should have been told.';
+COMMENT ON COLUMN sms.overdue_message.rule IS 'window: the platform''s reporting window is over, no report will come. lag: 99 of 100 messages of this platform to this country were faster of late.';
+COMMENT ON VIEW sms.receipt_statistics IS 'Receipts (messages with a final report) by the hour of submission, in the terms of the platforms'' own statistics; each failed receipt is in one class.';
+COMMENT ON COLUMN sms.receipt_statistics.hour IS 'Hour in which the messages were submitted; where that is unknown, in which their first report arrived.';
+COMMENT ON COLUMN sms.receipt_statistics.provider IS 'Short name of the platform.';
+COMMENT ON COLUMN sms.receipt_statistics.request_success_count IS 'Messages that the platform took, as far as their submission was handed over.';
+COMMENT ON COLUMN sms.receipt_statistics.callback_count IS 'Messages with a receipt.';
+COMMENT ON COLUMN sms.receipt_statistics.callback_success_count IS 'Receipts that say delivered.';
+COMMENT ON COLUMN sms.receipt_statistics.callback_fail_count IS 'Receipts that say anything else that is final.';
+COMMENT ON COLUMN sms.receipt_statistics.internal_error_count IS 'Failed receipts because a network element of the carrier''s failed or never told the outcome.';
+COMMENT ON COLUMN sms.receipt_statistics.invalid_number_count IS 'Failed receipts because the number is malformed or nobody''s.';
+COMMENT ON COLUMN sms.receipt_statistics.shutdown_error_count IS 'Failed receipts because the phone is off, out of coverage, suspended or faulty.';
+COMMENT ON COLUMN sms.receipt_statistics.black_list_count IS 'Failed receipts because the recipient is on a blocklist or has unsubscribed.';
+COMMENT ON COLUMN sms.receipt_statistics.frequency_limit_count IS 'Failed receipts because of a limit on how often one may send.';
+COMMENT ON COLUMN sms.receipt_statistics.other_failure_count IS 'Failed receipts that fit none of the five classes: content, permission, balance, a cause that nobody stated.';
+COMMENT ON VIEW sms.rejected_payload IS 'Bodies that could not be understood, in whole or in part: kept as they came, with the reason.';
+COMMENT ON COLUMN sms.rejected_payload.rejected_id IS 'Identity of the rejected payload.';
+COMMENT ON COLUMN sms.rejected_payload.provider IS 'Short name of the platform whose URL was called.';
+COMMENT ON COLUMN sms.rejected_payload.path IS 'The callback URL''s path, without a token.';
+COMMENT ON COLUMN sms.rejected_payload.received_at IS 'When the body arrived here, by our own clock.';
+COMMENT ON COLUMN sms.rejected_payload.error IS 'What could not be understood, item by item in a batch; the understood items were stored.';
+COMMENT ON COLUMN sms.rejected_payload.content_type IS 'The Content-Type header of the request; null where there was none.';
+COMMENT ON COLUMN sms.rejected_payload.body IS 'The bytes of the body, as they came.';
+COMMENT ON COLUMN sms.rejected_payload.remote_addr IS 'Address of the client that sent the body.';
+COMMENT ON COLUMN sms.rejected_payload.replayed_at IS 'When the body was read again and understood; null until then.';
+COMMENT ON VIEW sms.reply IS 'Mobile-originated messages: what subscribers sent to us.';
+COMMENT ON COLUMN sms.reply.reply_id IS 'Identity of the reply: the same reply, sent again, has the same id.';
+COMMENT ON COLUMN sms.reply.provider IS 'Short name of the platform that passed the reply on.';
+COMMENT ON COLUMN sms.reply.message_id IS 'The platform''s id of the reply, where it has one; it has no link to a message that was sent.';
+COMMENT ON COLUMN sms.reply.sender IS 'The subscriber who wrote, in E.164 with +; null where the platform does not say enough.';
+COMMENT ON COLUMN sms.reply.recipient IS 'The channel number that was written to, with its extension.';
+COMMENT ON COLUMN sms.reply.body IS 'The text of the reply.';
+COMMENT ON COLUMN sms.reply.sign IS 'The SMS signature that the reply belongs to, where the platform says so.';
+COMMENT ON COLUMN sms.reply.extend IS 'The extension of the channel number, where the platform says so apart.';
+COMMENT ON COLUMN sms.reply.sent_at IS 'When the subscriber sent it, by the platform''s clock; null where that is unknown.';
+COMMENT ON COLUMN sms.reply.received_at IS 'When the reply arrived here, by our own clock.';
+COMMENT ON COLUMN sms.reply.raw IS 'The reply as it came: every field, also those that nobody knows.';
+COMMENT ON COLUMN sms.reply.remote_addr IS 'Address of the client that passed the reply on.';
+COMMENT ON VIEW sms.send_statistics IS 'Submissions by hour, in the terms of the platforms'' own statistics.';
+COMMENT ON COLUMN sms.send_statistics.hour IS 'Hour of submission.';
+COMMENT ON COLUMN sms.send_statistics.provider IS 'Short name of the platform.';
+COMMENT ON COLUMN sms.send_statistics.fee_count IS 'Segments that are charged for.';
+COMMENT ON COLUMN sms.send_statistics.request_count IS 'Messages handed to the platform.';
+COMMENT ON COLUMN sms.send_statistics.request_success_count IS 'Messages that the platform took.';
+COMMENT ON VIEW sms.submission IS 'What a platform answered when a message was handed to it, as the sending application told us.';
+COMMENT ON COLUMN sms.submission.submission_id IS 'Identity of the submission: the same answer, handed over again, has the same id.';
+COMMENT ON COLUMN sms.submission.provider IS 'Short name of the platform.';
+COMMENT ON COLUMN sms.submission.message_id IS 'The platform''s id of the message, verbatim; made up (refused-…) where it refused the message without one.';
+COMMENT ON COLUMN sms.submission.recipient IS 'The subscriber the message was sent to, in E.164 with +; null where the answer does not say enough.';
+COMMENT ON COLUMN sms.submission.country IS 'Country of the recipient''s number, ISO 3166 alpha-2; null where unknown.';
+COMMENT ON COLUMN sms.submission.sender IS 'Sender id or number of the message, where the answer repeats it.';
+COMMENT ON COLUMN sms.submission.segments IS 'Number of segments the message was split into; null where the answer does not say.';
+COMMENT ON COLUMN sms.submission.fee IS 'Number of segments that are charged for; 0 for a refused message.';
+COMMENT ON COLUMN sms.submission.status IS 'enroute for a message that the platform took, rejected for one that it refused.';
+COMMENT ON COLUMN sms.submission.reason IS 'Why the platform refused the message; null for one that it took.';
+COMMENT ON COLUMN sms.submission.code IS 'The platform''s own result code, verbatim; sms.code explains it.';
+COMMENT ON COLUMN sms.submission.detail IS 'The platform''s own text about the result, if it sent one.';
+COMMENT ON COLUMN sms.submission.correlation IS 'The sending application''s own value for this request, if it gave one.';
+COMMENT ON COLUMN sms.submission.context IS 'The sender''s own correlation data as the platform repeats it.';
+COMMENT ON COLUMN sms.submission.submitted_at IS 'When the platform took or refused the message; where its answer names no time, when it was handed over to us.';
+COMMENT ON COLUMN sms.submission.received_at IS 'When the submission was handed over to us, by our own clock.';
+COMMENT ON COLUMN sms.submission.remote_addr IS 'Address of the client that handed it over.';
+COMMENT ON COLUMN sms.submission.raw IS 'The platform''s answer about this message as it came: every field.';
+
+GRANT EXECUTE ON FUNCTION sms_data.bucket_seconds(smallint) TO sms_writer;
+GRANT EXECUTE ON FUNCTION sms_data.create_partitions(date) TO sms_writer;
+GRANT EXECUTE ON FUNCTION sms_data.make_room_for_rejected(bigint) TO sms_writer;
+GRANT EXECUTE ON FUNCTION sms_data.merge_parts(jsonb,jsonb) TO sms_writer;
+GRANT EXECUTE ON FUNCTION sms_data.message_state(jsonb,integer) TO sms_writer;
+GRANT EXECUTE ON FUNCTION sms_data.probe() TO sms_writer;
+GRANT EXECUTE ON FUNCTION sms_data.rejected_bytes() TO sms_writer;
+GRANT EXECUTE ON FUNCTION sms_data.rejected_slot() TO sms_writer;
+GRANT EXECUTE ON FUNCTION sms_data.store_reports(json,json,integer,integer,integer) TO sms_writer;
+GRANT EXECUTE ON FUNCTION sms_data.time_bucket(double precision) TO sms_writer;
+GRANT EXECUTE ON FUNCTION sms_data.unseen(uuid[],uuid[]) TO sms_writer;
+GRANT USAGE ON SCHEMA sms TO sms_reader;
+GRANT USAGE ON SCHEMA sms TO sms_writer;
+GRANT USAGE ON SCHEMA sms_data TO sms_writer;
+GRANT SELECT ON TABLE sms.code TO sms_reader;
+GRANT SELECT ON TABLE sms.code TO sms_writer;
+GRANT SELECT ON TABLE sms.delivery_report TO sms_reader;
+GRANT SELECT ON TABLE sms.delivery_report TO sms_writer;
+GRANT SELECT ON TABLE sms.message TO sms_reader;
+GRANT SELECT ON TABLE sms.message TO sms_writer;
+GRANT SELECT ON TABLE sms.overdue_message TO sms_reader;
+GRANT SELECT ON TABLE sms.overdue_message TO sms_writer;
+GRANT SELECT ON TABLE sms.receipt_statistics TO sms_reader;
+GRANT SELECT ON TABLE sms.receipt_statistics TO sms_writer;
+GRANT SELECT ON TABLE sms.rejected_payload TO sms_reader;
+GRANT SELECT ON TABLE sms.rejected_payload TO sms_writer;
+GRANT SELECT ON TABLE sms.reply TO sms_reader;
+GRANT SELECT ON TABLE sms.reply TO sms_writer;
+GRANT SELECT ON TABLE sms.send_statistics TO sms_reader;
+GRANT SELECT ON TABLE sms.send_statistics TO sms_writer;
+GRANT SELECT ON TABLE sms.submission TO sms_reader;
+GRANT SELECT ON TABLE sms.submission TO sms_writer;
+GRANT DELETE, INSERT, SELECT, UPDATE ON TABLE sms_data.catalogue TO sms_writer;
+GRANT DELETE, INSERT, SELECT, UPDATE ON TABLE sms_data.code TO sms_writer;
+GRANT SELECT ON TABLE sms_data.delivery_time_count TO sms_writer;
+GRANT SELECT ON TABLE sms_data.delivery_time_delta TO sms_writer;
+GRANT INSERT, SELECT ON TABLE sms_data.envelope TO sms_writer;
+GRANT SELECT ON TABLE sms_data.failure_class TO sms_writer;
+GRANT SELECT ON TABLE sms_data.message TO sms_writer;
+GRANT SELECT ON TABLE sms_data.message_count TO sms_writer;
+GRANT SELECT ON TABLE sms_data.message_delta TO sms_writer;
+GRANT SELECT ON TABLE sms_data.partition TO sms_writer;
+GRANT SELECT ON TABLE sms_data.partitioned_table TO sms_writer;
+GRANT DELETE, INSERT, SELECT ON TABLE sms_data.rejected_payload TO sms_writer;
+GRANT UPDATE ON TABLE sms_data.rejected_payload (replayed_at) TO sms_writer;
+GRANT SELECT ON TABLE sms_data.rejected_payload_slot_0 TO sms_writer;
+GRANT SELECT ON TABLE sms_data.rejected_payload_slot_1 TO sms_writer;
+GRANT SELECT ON TABLE sms_data.rejected_payload_slot_2 TO sms_writer;
+GRANT SELECT ON TABLE sms_data.rejected_payload_slot_3 TO sms_writer;
+GRANT SELECT ON TABLE sms_data.rejected_payload_slot_4 TO sms_writer;
+GRANT SELECT ON TABLE sms_data.rejected_payload_slot_5 TO sms_writer;
+GRANT SELECT ON TABLE sms_data.rejected_payload_slot_6 TO sms_writer;
+GRANT SELECT ON TABLE sms_data.rejected_payload_slot_7 TO sms_writer;
+GRANT SELECT ON TABLE sms_data.rejected_ring TO sms_writer;
+GRANT INSERT, SELECT ON TABLE sms_data.reply TO sms_writer;
+GRANT INSERT, SELECT ON TABLE sms_data.reply_key TO sms_writer;
+GRANT SELECT ON TABLE sms_data.report TO sms_writer;
+GRANT SELECT ON TABLE sms_data.report_lag_count TO sms_writer;
+GRANT SELECT ON TABLE sms_data.report_lag_delta TO sms_writer;
+GRANT DELETE, INSERT, SELECT, UPDATE ON TABLE sms_data.reporting_lag TO sms_writer;
+GRANT DELETE, INSERT, SELECT, UPDATE ON TABLE sms_data.reporting_window TO sms_writer;
+GRANT INSERT, SELECT ON TABLE sms_data.submission TO sms_writer;

@@ -1,0 +1,56 @@
+-- Counts by the hour, exact at any moment: a transaction that changes messages adds signed rows to a delta table,
+-- maintenance folds these into the counts, and the views add up both. Counts outlive the messages: retention that deletes
+-- messages changes none.
+
+-- `hour` is that of the first arrival and `submitted_hour` that of the submission, or else of the first arrival. Unknown
+-- texts are empty. `accepted`: the submission's answer took the message. `reported`: there is at least one report.
+-- `reports` and `fees` are sums over these messages: stored reports, and fees of submissions.
+CREATE TABLE sms_data.message_count (
+    hour           timestamptz NOT NULL,
+    submitted_hour timestamptz NOT NULL,
+    provider       text        COLLATE "C" NOT NULL,
+    country        text        COLLATE "C" NOT NULL,
+    status         text        COLLATE "C" NOT NULL,
+    reason         text        COLLATE "C" NOT NULL,
+    code           text        COLLATE "C" NOT NULL,
+    accepted       boolean     NOT NULL,
+    reported       boolean     NOT NULL,
+    messages       bigint      NOT NULL,
+    reports        bigint      NOT NULL,
+    segments       bigint      NOT NULL,
+    fees           bigint      NOT NULL,
+    PRIMARY KEY (hour, submitted_hour, provider, country, status, reason, code, accepted, reported)
+);
+
+CREATE TABLE sms_data.message_delta (LIKE sms_data.message_count);
+
+-- Histograms by the hour of submission. Delivery: from submission to delivery, of delivered messages.
+CREATE TABLE sms_data.delivery_time_count (
+    hour     timestamptz NOT NULL,
+    provider text        COLLATE "C" NOT NULL,
+    country  text        COLLATE "C" NOT NULL,
+    bucket   smallint    NOT NULL,
+    messages bigint      NOT NULL,
+    PRIMARY KEY (hour, provider, country, bucket)
+);
+
+CREATE TABLE sms_data.delivery_time_delta (LIKE sms_data.delivery_time_count);
+
+-- Lag: from submission to the arrival of the last report, of reported messages that are no longer awaited.
+CREATE TABLE sms_data.report_lag_count (LIKE sms_data.delivery_time_count,
+                                        PRIMARY KEY (hour, provider, country, bucket));
+
+CREATE TABLE sms_data.report_lag_delta (LIKE sms_data.report_lag_count);
+
+-- Buckets grow by a factor of 1.1, so that their middle is within 5 % of any time in them. 0: at most a second.
+CREATE FUNCTION sms_data.time_bucket(seconds double precision) RETURNS smallint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    SELECT CASE WHEN seconds > 1 THEN ceil(ln(seconds) / ln(1.1::double precision))::smallint
+                WHEN seconds <= 1 THEN 0::smallint END
+$$;
+
+-- The geometric middle of a bucket.
+CREATE FUNCTION sms_data.bucket_seconds(bucket smallint) RETURNS double precision
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$ SELECT power(1.1::double precision, bucket - 0.5::double precision) $$;
