@@ -11,7 +11,7 @@ from support import process
 from support.certificates import client, issue
 
 SEED = 20_261_120
-SECONDS = 3.0
+SECONDS = 1.5
 
 
 async def test_no_mutated_payload_surprises_an_adapter() -> None:

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from itertools import count
 
 import pytest
 from support.capture import Captured, captured_log
-from support.dialects import assert_good, good_body, stored
+from support.dialects import assert_good, good_body
 from support.https import client_hello
 from support.service import Service
 from support.shared import shared_service
@@ -39,8 +40,7 @@ async def honest_request(service: Service) -> None:
     status, answer = await service.post(URL, good_body(PATH, name))
     assert status == 200
     assert_good(PATH, answer)
-    (row,) = await service.rows(*stored(PATH, name))
-    assert row["n"] == 1
+    assert await service.count(PATH, name) == 1
 
 
 def rest_of(headers: str) -> bytes:
@@ -90,26 +90,22 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("name", GARBAGE)
-@pytest.mark.parametrize("first", [True, False], ids=["at once", "behind a request"])
-async def test_garbage_on_the_line_harms_nobody(service: Service, log: Captured, name: str, first: bool) -> None:  # noqa: FBT001
+async def test_garbage_on_the_line_harms_nobody(service: Service, log: Captured, name: str) -> None:
     """aiohttp takes what is wrong with a connection's first request for a stranger's probe, and the rest for faults."""
-    async with wire(service.url) as connection:
-        if not first:
-            await connection.send(head(URL, method="HEAD"))
-            assert (await connection.answer(without_body=True)).status == 200
-        await connection.send(GARBAGE[name])
-        connection.writer.write_eof()
-        said = await connection.rest()
-    assert b"HTTP/1.1 5" not in said
-    assert b"HTTP/1.0 5" not in said
-    assert VERSIONS.findall(said) == []
+    for is_first in (True, False):
+        async with wire(service.url) as connection:
+            if not is_first:
+                await connection.send(head(URL, method="HEAD"))
+                assert (await connection.answer(without_body=True)).status == 200
+            await connection.send(GARBAGE[name])
+            connection.writer.write_eof()
+            said = await connection.rest()
+        assert not re.search(rb"HTTP/1\.[01] 5", said)
+        assert VERSIONS.findall(said) == []
     await honest_request(service)
-    assert "Traceback" not in log.text
-    assert SECRET not in log.text
-    assert "13912345678" not in log.text
+    assert not re.search(f"Traceback|{SECRET}|13912345678", log.text)
     assert [line for line in log.lines if line["level"] in {"error", "critical"}] == []
-    (row,) = await service.rows("SELECT count(*) AS n FROM sms.delivery_report WHERE message_id LIKE $1", f"%{SECRET}%")
-    assert row["n"] == 0
+    assert not await service.rows("SELECT FROM sms.delivery_report WHERE message_id LIKE $1", f"%{SECRET}%")
 
 
 ANSWERED = {
@@ -124,14 +120,14 @@ ANSWERED = {
 
 
 @pytest.mark.parametrize("name", ANSWERED)
-@pytest.mark.parametrize("listener", ["url", "ops_url"])
-async def test_no_answer_tells_which_versions_run(service: Service, name: str, listener: str) -> None:
+async def test_no_answer_tells_which_versions_run(service: Service, name: str) -> None:
     sent, status = ANSWERED[name]
-    async with wire(getattr(service, listener)) as connection:
-        await connection.send(sent.replace(b"receiver.test", b"localhost"))
-        answer = await connection.answer(without_body=name == "a HEAD")
-    assert answer.status == status or listener == "ops_url"
-    assert VERSIONS.findall(answer.headers.get("server", "").encode() + answer.body) == []
+    for url in (service.url, service.ops_url):
+        async with wire(url) as connection:
+            await connection.send(sent.replace(b"receiver.test", b"localhost"))
+            answer = await connection.answer(without_body=name == "a HEAD")
+        assert answer.status == status or url == service.ops_url
+        assert VERSIONS.findall(answer.headers.get("server", "").encode() + answer.body) == []
 
 
 async def test_an_answer_in_pieces_tells_no_versions_either(service: Service) -> None:
@@ -154,11 +150,9 @@ async def test_a_flood_of_garbage_does_not_flood_the_log(service: Service, log: 
 
 
 async def test_connections_that_say_nothing_keep_nobody_out(service: Service, log: Captured) -> None:
-    silent = [wire(service.url) for _ in range(100)]
-    for connection in silent:
-        await connection.__aenter__()
-    await honest_request(service)
-    for connection in silent:
-        await connection.__aexit__(None, None, None)
+    async with AsyncExitStack() as silent:
+        for _ in range(100):
+            await silent.enter_async_context(wire(service.url))
+        await honest_request(service)
     await honest_request(service)
     assert "Traceback" not in log.text
