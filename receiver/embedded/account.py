@@ -1,8 +1,11 @@
 """The account that runs PostgreSQL: our own user, or for root, which PostgreSQL refuses, an unprivileged one."""
 
+import ctypes
 import errno
 import os
 import pwd
+import signal
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +15,10 @@ from typing import IO, Final, NamedTuple
 from receiver.embedded.errors import DataFolderError
 
 _FALLBACK_USERS: Final = ("postgres", "nobody")
+
+_PR_SET_PDEATHSIG: Final = 1
+_prctl: Final = ctypes.CDLL(None, use_errno=True).prctl if sys.platform == "linux" else None
+"""Loaded before any fork: the child has only to call it."""
 
 
 class Account(NamedTuple):
@@ -46,6 +53,7 @@ def account_for(pgdata: Path) -> Account:
 def spawn(command: Sequence[str | Path], account: Account, output: int | IO[bytes]) -> Popen[bytes]:
     """Start a program as `account`, in its own session: no Ctrl-C may reach it before the service has drained.
 
+    On Linux it ends with us, however we end. Call it in the main thread: the kernel takes a thread's end for ours.
     Not by asyncio, as uvloop's subprocess has no `user=`. In `/`, as the account may be barred from our folder.
     """
     return Popen(  # noqa: S603 - our own programs, no shell, nothing from outside
@@ -57,10 +65,17 @@ def spawn(command: Sequence[str | Path], account: Account, output: int | IO[byte
         env=_environment(),
         umask=0o077,
         start_new_session=True,
+        preexec_fn=_end_with_parent,  # noqa: PLW1509 - it takes no lock and allocates nothing that a thread may hold
         user=account.uid if account.drop else None,
         group=account.gid if account.drop else None,
         extra_groups=[] if account.drop else None,
     )
+
+
+def _end_with_parent() -> None:
+    """In the child: have the kernel send it a SIGINT, PostgreSQL's fast shutdown, at the parent's death (prctl(2))."""
+    if _prctl is not None:
+        _prctl(_PR_SET_PDEATHSIG, int(signal.SIGINT), 0, 0, 0)
 
 
 def make_private(folder: Path, account: Account) -> None:
