@@ -6,7 +6,7 @@ from dataclasses import asdict
 import click
 
 from receiver.cli.common import quiet_settings, run, with_database
-from receiver.service import rejected_days, windows_h
+from receiver.storage import rejected_days, windows_h
 from receiver.store import catalogue_table
 from receiver.store import schema as migrations
 from receiver.store.maintenance import overdue, partitions, rejected_quota

@@ -10,8 +10,9 @@ import click
 
 from receiver.cli.common import quiet_settings, run
 from receiver.settings import Settings, variable
+from receiver.store import spool_folders
 from receiver.store.spool_errors import SpoolInUse, SpoolUnusable
-from receiver.store.spool_file import SpoolFile, as_line
+from receiver.store.spool_file import SpoolFile, as_line, total
 from receiver.store.spool_open import FILE_NAME
 
 _PAGE = 500
@@ -40,51 +41,53 @@ def spool(context: click.Context, *, as_json: bool) -> None:
 def export(output: BinaryIO) -> None:
     """Write every callback in the spool as a line of JSON.
 
-    The oldest comes first; bodies are in base64.
+    The oldest comes first, of each worker by itself; bodies are in base64.
     """
     _export(quiet_settings(), output.write)
 
 
 def _depth(settings: Settings) -> dict[str, object]:
     try:
-        file = _open(settings)
+        files = _open(settings)
     except SpoolInUse:
         return run(_ask_depth(settings))
-    if file is None:
-        return {"callbacks": 0, "oldest": None, "file_bytes": 0}
-    depth = file.depth()
-    file.close()
+    depth = total(file.depth() for file in files)
+    for file in files:
+        file.close()
     return depth.as_dict()
 
 
 def _export(settings: Settings, write: Write) -> None:
     try:
-        file = _open(settings)
+        files = _open(settings)
     except SpoolInUse:
         _note_if_empty(run(_ask_export(settings, write)))
         return
-    if file is None:
-        return
-    after = 0
-    while page := file.read(_PAGE, after):
-        for number, callback in page:
-            write(as_line(number, callback))
-            after = number
-    file.close()
-    _note_if_empty(after)
+    written = 0
+    for file in files:
+        after = 0
+        while page := file.read(_PAGE, after):
+            for number, callback in page:
+                write(as_line(number, callback))
+                after = number
+            written += len(page)
+        file.close()
+    if files:
+        _note_if_empty(written)
 
 
-def _open(settings: Settings) -> SpoolFile | None:
-    """The spool's file; None, with a note on stderr, if there is none. Raises SpoolInUse, SpoolUnusable."""
-    folder = settings.data_dir / "spool"
+def _open(settings: Settings) -> list[SpoolFile]:
+    """The spools' files; none, with a note on stderr, if there are none. Raises SpoolInUse, SpoolUnusable."""
+    folder = spool_folders.main_folder(settings.data_dir)
     try:
         (folder / FILE_NAME).stat()
     except FileNotFoundError:
         click.echo(f"There is no spool in {variable('data_dir')}={settings.data_dir}.", err=True)
-        return None
+        return []
     except OSError as error:
         raise SpoolUnusable(folder, error) from error
-    return SpoolFile(folder, settings.spool_max_bytes)
+    folders = [folder, *spool_folders.worker_folders(settings.data_dir).values()]
+    return [SpoolFile(one, settings.spool_max_bytes) for one in folders]
 
 
 def _note_if_empty(written: int) -> None:

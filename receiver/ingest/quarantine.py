@@ -19,7 +19,7 @@ from receiver.store.postgres import Connect, Database
 from receiver.store.spool import Spool, SpoolError
 from receiver.store.writer import PROBE, DatabaseUnavailable
 from receiver.telemetry.logs import get_logger
-from receiver.telemetry.metrics import Metrics, set_from
+from receiver.telemetry.metrics import Metrics
 
 _DELAYS_S: Final = (2.0, 8.0, 30.0, 120.0, 600.0)
 """Delay before each attempt; a lock on the message's row should be gone by then."""
@@ -54,7 +54,6 @@ class Quarantine:
         self._spool = spool
         self._metrics = metrics
         self._waiting: dict[int, asyncio.Task[None]] = {}
-        set_from(metrics.spool_quarantined, lambda: len(self._waiting))
 
     @property
     def numbers(self) -> Collection[int]:
@@ -73,7 +72,9 @@ class Quarantine:
     def add(self, number: int, job: Job) -> None:
         """Quarantine a callback, and schedule its attempts."""
         log.error("spool.quarantined", request_id=job.callback.request_id, provider=job.provider, rows=job.size)
-        self._waiting[number] = asyncio.create_task(self._run_attempts(number))
+        self._waiting[number] = task = asyncio.create_task(self._run_attempts(number))
+        self._metrics.spool_quarantined.inc()
+        task.add_done_callback(lambda _: self._metrics.spool_quarantined.dec())
 
     async def close(self) -> None:
         """Cancel the attempts and close the connection; the callbacks stay in the spool."""

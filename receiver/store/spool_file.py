@@ -62,6 +62,16 @@ class Depth:
         return {"callbacks": self.callbacks, "oldest": oldest, "file_bytes": self.file_bytes}
 
 
+def total(depths: Iterable[Depth]) -> Depth:
+    """The depth of several spools together."""
+    several = list(depths)
+    return Depth(
+        callbacks=sum(one.callbacks for one in several),
+        oldest=min((one.oldest for one in several if one.oldest), default=None),
+        file_bytes=sum(one.file_bytes for one in several),
+    )
+
+
 class SpoolFile:
     """`folder`, in the data folder, is created if need be. Raises SpoolInUse, SpoolUnusable."""
 

@@ -12,6 +12,7 @@ from receiver.store.spool_errors import SpoolInUse
 from receiver.telemetry.logs import get_logger
 
 FILE_NAME: Final = "spool.sqlite"
+LOCK_NAME: Final = "spool.lock"
 PAGE_BYTES: Final = 4096
 
 _SCHEMA: Final = """
@@ -35,7 +36,7 @@ log = get_logger()
 
 def lock(folder: Path) -> int:
     """Lock the folder; returns the descriptor that holds the lock. Raises SpoolInUse."""
-    descriptor = os.open(folder / "spool.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

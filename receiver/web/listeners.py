@@ -30,15 +30,15 @@ def bound_for_callbacks(settings: Settings) -> AbstractAsyncContextManager[Bound
 
 @asynccontextmanager
 async def listening_for_ops(
-    settings: Settings, sockets: BoundSockets, state: ops.Ops, ingest: Ingest | None
+    settings: Settings, sockets: BoundSockets, state: ops.Ops, metrics: Metrics, ingest: Ingest | None
 ) -> AsyncIterator[Listener]:
     """The ops listener while the block runs; with an `ingest` it takes submissions."""
     app = web.Application(middlewares=ops_token.guards(settings))
     ops.add_routes(app, state)
     if ingest is not None:
-        given = submissions.Submissions(ingest=ingest, metrics=state.metrics, limits=_body_limits(settings))
+        given = submissions.Submissions(ingest=ingest, metrics=metrics, limits=_body_limits(settings))
         submissions.add_routes(app, given)
-    listener = Listener(app, settings, ops_limiter(settings, state.metrics), sockets)
+    listener = Listener(app, settings, ops_limiter(settings, metrics), sockets)
     async with listener.open():
         yield listener
 

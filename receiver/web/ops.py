@@ -7,13 +7,11 @@ from typing import Final, Literal
 from aiohttp import web
 
 from receiver.server.protocol import SERVER
-from receiver.store.durable import DurableStore
-from receiver.store.maintenance.partitions import Maintenance
-from receiver.store.spool import Spool
-from receiver.store.spool_file import as_line
-from receiver.telemetry.metrics import CONTENT_TYPE, Metrics
+from receiver.telemetry.metrics import CONTENT_TYPE
+from receiver.web.view import Health, View
 
-_PAGE: Final = 100
+Phase = Literal["starting", "serving", "stopping"]
+
 _FEW_DAYS: Final = 2
 """Partitions for fewer days ahead are a warning (design, section 4)."""
 
@@ -25,11 +23,8 @@ class Ops:
     Readiness requires the phase `serving`: the ops listener opens before the callback listener, and closes after it.
     """
 
-    store: DurableStore
-    metrics: Metrics
-    maintenance: Maintenance
-    spool: Spool
-    phase: Literal["starting", "serving", "stopping"] = "starting"
+    view: View
+    phase: Phase = "starting"
 
 
 def add_routes(app: web.Application, ops: Ops) -> None:
@@ -39,23 +34,20 @@ def add_routes(app: web.Application, ops: Ops) -> None:
         return web.json_response({"status": "alive"})
 
     async def readyz(_request: web.Request) -> web.Response:
-        ready, report = _readiness(ops)
+        ready, report = _readiness(await ops.view.health(), ops.phase)
         return web.json_response(report, status=200 if ready else 503)
 
     async def metrics(_request: web.Request) -> web.Response:
-        return web.Response(body=ops.metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+        return web.Response(body=await ops.view.metrics(), headers={"Content-Type": CONTENT_TYPE})
 
     async def spool(_request: web.Request) -> web.Response:
-        return web.json_response(ops.spool.depth.as_dict())
+        return web.json_response((await ops.view.health()).depth.as_dict())
 
     async def spool_export(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson", "Server": SERVER})
         await response.prepare(request)
-        after = 0
-        while page := await ops.spool.oldest(_PAGE, after):
-            for number, callback in page:
-                await response.write(as_line(number, callback))
-                after = number
+        async for line in ops.view.spooled():
+            await response.write(line)
         return response
 
     app.router.add_get("/spool", spool)
@@ -65,22 +57,24 @@ def add_routes(app: web.Application, ops: Ops) -> None:
     app.router.add_get("/metrics", metrics)
 
 
-def _readiness(ops: Ops) -> tuple[bool, dict[str, object]]:
-    database, spool = ops.store.database_takes, ops.store.spool_takes
-    days_left = ops.maintenance.days_left
+def _readiness(health: Health, phase: Phase) -> tuple[bool, dict[str, object]]:
+    database, spool, days_left, workers = health.database, health.spool, health.days_left, health.workers
     warnings = []
+    if workers and workers.serving < workers.wanted:
+        warnings.append(f"{workers.serving} of {workers.wanted} workers serve")
     if not database:
         warnings.append("PostgreSQL does not take reports: they go to the spool")
     if not spool:
         warnings.append("the spool takes no reports")
     if days_left is not None and days_left < _FEW_DAYS:
         warnings.append(f"partitions are there for {days_left} days ahead: run `receiver maintain`")
-    ready = (database or spool) and ops.phase == "serving"
+    ready = (database or spool) and phase == "serving" and (workers is None or workers.serving > 0)
     return ready, {
-        "status": "ready" if ready else "not ready" if ops.phase == "serving" else ops.phase,
+        "status": "ready" if ready else "not ready" if phase == "serving" else phase,
         "database": database,
-        "spool": {"takes": spool, **ops.spool.depth.as_dict()},
+        "spool": {"takes": spool, **health.depth.as_dict()},
         "partition_days_left": days_left,
+        **({"workers": workers._asdict()} if workers else {}),
         "warnings": warnings,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }

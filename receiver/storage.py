@@ -1,0 +1,194 @@
+"""Where a process keeps reports: PostgreSQL, the spool, and the tasks between them and beside them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Container, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from receiver import embedded
+from receiver.ingest.accept import Ingest
+from receiver.ingest.drain import Drain
+from receiver.ingest.left_spools import LeftSpools
+from receiver.ingest.observe import observe
+from receiver.ingest.quarantine import Quarantine
+from receiver.providers import PROVIDERS
+from receiver.settings import Settings
+from receiver.store import schema as migrate
+from receiver.store import spool_folders
+from receiver.store.durable import DurableStore
+from receiver.store.maintenance import overdue, rejected_quota
+from receiver.store.maintenance.partitions import Maintenance, set_days_left_from
+from receiver.store.maintenance.periodic import Periodic, connected, repeat_all
+from receiver.store.maintenance.rejected_quota import RejectedQuota
+from receiver.store.readiness import is_ready, until_ready
+from receiver.store.spool import Spool
+from receiver.store.writer import Writer
+from receiver.telemetry import metrics as metric_set
+from receiver.telemetry.metrics import Metrics, set_from
+from receiver.web.view import OneProcess
+
+DISTRIBUTION: Final = "delivery-report-receiver"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """A process's part in a service; by default it is the whole service.
+
+    A worker has a `slot`. The main process has none: it maintains the database, and drains the spools of workers that
+    are not `living`, which are slots. `processes` divide the quota of rejected payloads.
+    """
+
+    slot: int | None = None
+    processes: int = 1
+    living: Callable[[], Container[int]] = tuple
+
+    def spool_folder(self, settings: Settings) -> Path:
+        """Folder of the process's own spool."""
+        if self.slot is None:
+            return spool_folders.main_folder(settings.data_dir)
+        return spool_folders.worker_folder(settings.data_dir, self.slot)
+
+
+_WHOLE: Final = Role()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storage:
+    """PostgreSQL and the spool, with the tasks between them running. `url` is the database's."""
+
+    url: str
+    store: DurableStore
+    ingest: Ingest
+    metrics: Metrics
+    maintenance: Maintenance
+    spool: Spool
+    left: LeftSpools
+
+    @property
+    def view(self) -> OneProcess:
+        """What an ops listener tells of it."""
+        return OneProcess(
+            store=self.store,
+            registered=self.metrics,
+            maintenance=self.maintenance,
+            spool=self.spool,
+            left=lambda: self.left.spools,
+        )
+
+
+@asynccontextmanager
+async def storing(settings: Settings, stop: asyncio.Event, role: Role = _WHOLE) -> AsyncIterator[Storage]:
+    """PostgreSQL, the spool, and the tasks between them, while the block runs. A task that dies sets `stop`."""
+    async with AsyncExitStack() as stack:
+        url = await _database(settings, stack)
+        # Without a database reports are spooled; to refuse the start would lose them.
+        ready = await is_ready(url, settings.database_setting)
+        metrics = metric_set.build(version(DISTRIBUTION))
+        spool = Spool(role.spool_folder(settings), settings.spool_max_bytes)
+        stack.push_async_callback(spool.close)
+        writer = Writer(
+            url,
+            metrics,
+            timeout_s=settings.database_timeout_s,
+            max_queue=settings.queue_max_reports,
+            max_flush=settings.flush_max_reports,
+        )
+        quota = RejectedQuota(metrics, settings.rejected_max_bytes)
+
+        def store_over(spool: Spool) -> DurableStore:
+            return DurableStore(writer, spool, metrics, deadline_s=settings.answer_deadline_s, rejected=quota)
+
+        @asynccontextmanager
+        async def draining(spool: Spool, store: DurableStore | None = None) -> AsyncIterator[None]:
+            store = store or store_over(spool)
+            quarantine = Quarantine(url, store, spool, metrics, timeout_s=settings.database_timeout_s)
+            try:
+                async with background(stop, Drain(store, writer, spool, metrics, quarantine).run()):
+                    yield
+            finally:
+                await quarantine.close()
+
+        store = store_over(spool)
+        left = LeftSpools(settings.data_dir, settings.spool_max_bytes, draining, role.living)
+        maintenance = Maintenance(days_ahead=settings.partition_days_ahead, retention_days=settings.retention_days)
+        metrics.spool_max_bytes.set(settings.spool_max_bytes)
+        rounds = (
+            maintenance.periodic,
+            overdue.periodic(windows_h(settings)),
+            rejected_quota.periodic(quota, rejected_days(settings)),
+        )
+        ingest = Ingest(store.keep, partial(observe, metrics=metrics))
+        storage = Storage(
+            url=url, store=store, ingest=ingest, metrics=metrics, maintenance=maintenance, spool=spool, left=left
+        )
+        _set_gauges(storage)
+        tasks = [_maintain(url, settings.database_setting, rounds, ready=ready)]
+        if role.slot is None:
+            tasks.append(left.run())
+        await stack.enter_async_context(background(stop, writer.run()))
+        await stack.enter_async_context(draining(spool, store))
+        await stack.enter_async_context(background(stop, *tasks))
+        yield storage
+
+
+@asynccontextmanager
+async def background(stop: asyncio.Event, *coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Tasks that run beside the block; the last one given is cancelled first. Raises the error of a task that died.
+
+    If it is cancelled while it waits for the tasks' end, it cancels them all and stops waiting.
+    """
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    for task in tasks:
+        task.add_done_callback(lambda _: stop.set())
+    try:
+        yield
+    finally:
+        try:
+            for task in reversed(tasks):
+                task.cancel()
+                await asyncio.wait([task])
+        except asyncio.CancelledError:
+            for task in tasks:
+                task.cancel()
+            raise
+    for task in tasks:
+        if not task.cancelled() and (error := task.exception()):
+            raise error
+
+
+async def _database(settings: Settings, stack: AsyncExitStack) -> str:
+    """The URL of the database; an embedded one is started and migrated."""
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    server = await stack.enter_async_context(embedded.running(settings.data_dir))
+    await migrate.upgrade(server.url)
+    return server.url
+
+
+async def _maintain(url: str, setting: str, rounds: Sequence[Periodic], *, ready: bool) -> None:
+    if not ready:
+        await until_ready(url, setting)
+    await repeat_all(rounds, partial(connected, url))
+
+
+def rejected_days(settings: Settings) -> int:
+    """Days that rejected payloads are kept: no longer than reports, as they may contain some."""
+    return min(settings.rejected_days, settings.retention_days or settings.rejected_days)
+
+
+def windows_h(settings: Settings) -> dict[str, int]:
+    """Hours within which each platform reports, by platform: the settings override the documented ones."""
+    known: dict[str, int] = {provider.name: provider.reporting_window_h for provider in PROVIDERS}
+    return known | settings.reporting_windows_h
+
+
+def _set_gauges(storage: Storage) -> None:
+    metrics, view = storage.metrics, storage.view
+    set_from(metrics.spool_payloads, lambda: view.depth.callbacks)
+    set_from(metrics.spool_bytes, lambda: view.depth.file_bytes)
+    set_from(metrics.spool_oldest_age_seconds, lambda: view.depth.age_s)
+    set_days_left_from(metrics, lambda: storage.maintenance.days_left)
