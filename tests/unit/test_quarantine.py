@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import asyncpg
-import pytest
 from support.capture import Captured, captured_log
 from support.fake_postgres import FakePostgres
 from support.fake_spool import FakeSpool
@@ -18,7 +17,7 @@ from support.writers import writing
 from receiver.ingest.quarantine import Quarantine
 from receiver.ingest.understand import parse_inbound
 from receiver.store.durable import DurableStore
-from receiver.telemetry.metrics import Metrics, build
+from receiver.telemetry.metrics import Metrics
 
 FOR_EVER = 1_000_000.0
 TIMEOUT_S = 0.5
@@ -27,26 +26,10 @@ ATTEMPTS_AT = (2, 10, 40, 160, 760)
 """Seconds after it was set apart, if an attempt takes no time."""
 
 
-@pytest.fixture
-def server() -> FakePostgres:
-    return FakePostgres()
-
-
-@pytest.fixture
-def spool() -> FakeSpool:
-    return FakeSpool()
-
-
-@pytest.fixture
-def metrics() -> Metrics:
-    return build("test")
-
-
 @asynccontextmanager
 async def at_work(
     server: FakePostgres, spool: FakeSpool, metrics: Metrics
 ) -> AsyncIterator[tuple[Quarantine, DurableStore, Captured]]:
-    """A quarantine without a drain."""
     with captured_log() as log:
         async with writing("", metrics, connect=server.connect) as writer:
             store = DurableStore(writer, spool, metrics, deadline_s=4.0)
@@ -58,7 +41,6 @@ async def at_work(
 
 
 async def set_apart(quarantine: Quarantine, spool: FakeSpool, *codes: str) -> int:
-    """A callback with a report of each code; its number."""
     items = [{"smsMsgId": f"m-{n}", "status": code} for n, code in enumerate(codes)]
     inbound = replace(callback(body=json.dumps({"statusReportList": items}).encode()), path="huawei/reports")
     (number,) = spool.add(inbound)

@@ -5,7 +5,7 @@ from datetime import timedelta
 import asyncpg
 import pytest
 from support.capture import captured_log
-from support.fake_postgres import FakePostgres, partition_missing, poison
+from support.fake_postgres import partition_missing, poison
 from support.reports import NOON, job, report, submission
 from support.virtual_time import in_virtual_time
 from support.writers import of, outcomes, writing
@@ -15,24 +15,21 @@ from receiver.store.job import Receipt
 from receiver.store.writer import DatabaseUnavailable
 
 
-@pytest.fixture
-def server() -> FakePostgres:
-    return FakePostgres()
+def reply(text: str) -> Reply:
+    return Reply(provider=ProviderName("tencent"), reply_id=RowId(text), body=text, raw="{}")
 
 
 @in_virtual_time
-async def test_every_kind_of_row_is_written_in_one_transaction(server: FakePostgres):
-    reply = Reply(provider=ProviderName("tencent"), reply_id=RowId("r" * 32), body="STOP", raw="{}")
-    everything = job(report(), submission(), replies=[reply], error="item 2 is odd")
+async def test_every_kind_of_row_is_written_in_one_transaction(server):
+    everything = job(report(), submission(), replies=[reply("STOP")], error="item 2 is odd")
     async with writing("", connect=server.connect) as writer:
-        receipt = await writer.write(everything)
-    assert receipt == Receipt(set(everything.ids))
+        assert await writer.write(everything) == Receipt(set(everything.ids))
     assert server.inserted == ["submissions", "replies", "rejected"]
     assert server.rejected == [(b"by hand", "item 2 is odd")]
 
 
 @in_virtual_time
-async def test_through_a_pooler_nothing_stays_prepared_and_all_is_stored(server: FakePostgres):
+async def test_through_a_pooler_nothing_stays_prepared_and_all_is_stored(server):
     server.prepares = False
     async with writing("", connect=server.connect) as writer:
         await outcomes(writer, of("a"), of("b"))
@@ -40,17 +37,16 @@ async def test_through_a_pooler_nothing_stays_prepared_and_all_is_stored(server:
 
 
 @in_virtual_time
-async def test_a_connection_that_was_closed_is_made_anew(server: FakePostgres):
+async def test_a_connection_that_was_closed_is_made_anew(server):
     async with writing("", connect=server.connect) as writer:
         await writer.write(of("a"))
         server.connections[0].terminate()
         await writer.write(of("b"))
-    assert server.messages == ["a", "b"]
-    assert len(server.connections) == 2
+    assert (server.messages, len(server.connections)) == (["a", "b"], 2)
 
 
 @in_virtual_time
-async def test_poison_is_found_by_halves_and_its_neighbours_are_stored(server: FakePostgres):
+async def test_poison_is_found_by_halves_and_its_neighbours_are_stored(server):
     server.of_code = {"POISON": poison()}
     jobs = [of(name, "POISON" if name in "cg" else "DELIVRD") for name in "abcdefgh"]
     async with writing("", connect=server.connect) as writer:
@@ -64,36 +60,32 @@ async def test_poison_is_found_by_halves_and_its_neighbours_are_stored(server: F
 
 
 @in_virtual_time
-async def test_poison_in_a_callback_leaves_its_other_rows(server: FakePostgres):
-    server.of_code = {"POISON": poison()}
-    server.of_reply = {"POISON": poison()}
-    replies = [Reply(provider=ProviderName("p"), reply_id=RowId(t), body=t, raw="{}") for t in ("STOP", "POISON")]
+async def test_poison_in_a_callback_leaves_its_other_rows(server):
+    server.of_code = server.of_reply = {"POISON": poison()}
+    replies = [reply("STOP"), reply("POISON")]
     mixed = job(report(), report("POISON"), submission(), replies=replies, error="item 9 is odd")
     async with writing("", connect=server.connect) as writer:
         receipt = await writer.write(mixed)
     refused = {mixed.reports[1].report_id, "POISON"}
-    assert receipt.refused.keys() == refused
-    assert receipt.stored == set(mixed.ids) - refused
+    assert (receipt.refused.keys(), receipt.stored) == (refused, set(mixed.ids) - refused)
     assert server.rejected == [(b"by hand", "item 9 is odd")]
 
 
 @in_virtual_time
-async def test_a_fault_of_ours_with_one_row_is_isolated_like_poison_and_told_by_its_type_alone(server: FakePostgres):
+async def test_a_fault_of_ours_with_one_row_is_isolated_like_poison_and_told_by_its_type_alone(server):
     server.of_code = {"ODD": ZeroDivisionError("quotes the row")}
     async with writing("", connect=server.connect) as writer:
         with captured_log() as log:
             good, bad = await outcomes(writer, of("a"), of("b", "ODD"))
         assert writer.available
     assert (len(good.stored), len(bad.refused)) == (1, 1)
-    assert [(line["error"], line["reports"]) for line in log.events("writer.failed")] == [
-        ("ZeroDivisionError", 2),
-        ("ZeroDivisionError", 1),
-    ]
+    told = [(line["error"], line["reports"]) for line in log.events("writer.failed")]
+    assert told == [("ZeroDivisionError", 2), ("ZeroDivisionError", 1)]
     assert "quotes" not in log.text
 
 
 @in_virtual_time
-async def test_a_body_that_not_even_the_rejected_take_is_told_of_as_lost(server: FakePostgres):
+async def test_a_body_that_not_even_the_rejected_take_is_told_of_as_lost(server):
     server.of_error = {"POISON": poison()}
     lost = job(error="POISON")
     async with writing("", connect=server.connect) as writer:
@@ -103,7 +95,7 @@ async def test_a_body_that_not_even_the_rejected_take_is_told_of_as_lost(server:
 
 
 @in_virtual_time
-async def test_an_outage_while_poison_is_looked_for_refuses_them_all(server: FakePostgres):
+async def test_an_outage_while_poison_is_looked_for_refuses_them_all(server):
     server.faults = [poison(), OSError("away")]
     async with writing("", connect=server.connect) as writer:
         assert [type(one) for one in await outcomes(writer, of("a"), of("b"))] == [DatabaseUnavailable] * 2
@@ -111,26 +103,35 @@ async def test_an_outage_while_poison_is_looked_for_refuses_them_all(server: Fak
 
 @pytest.mark.parametrize("error", [asyncpg.DeadlockDetectedError("d"), asyncpg.SerializationError("s")], ids=repr)
 @in_virtual_time
-async def test_a_deadlock_is_tried_again_at_once_on_the_same_connection(server: FakePostgres, error: Exception):
+async def test_a_deadlock_is_tried_again_at_once_on_the_same_connection(server, error):
     server.faults = [error, error]
     async with writing("", connect=server.connect) as writer:
         with captured_log() as log:
             assert (await writer.write(of("a"))).stored
-    assert len(log.events("database.retry")) == 2
-    assert len(server.connections) == 1
+    assert (len(log.events("database.retry")), len(server.connections)) == (2, 1)
 
 
+@pytest.mark.parametrize(
+    ("changes", "detail"),
+    [
+        ({"faults": [asyncpg.DeadlockDetectedError("d")] * 3}, "retries did not help"),
+        # PostgreSQL answers ROLLBACK to a COMMIT where the transaction had failed, and raises no error.
+        ({"prepares": False, "commits": False}, "the transaction was rolled back"),
+    ],
+    ids=["deadlocks without end", "a commit that rolled back"],
+)
 @in_virtual_time
-async def test_deadlocks_without_end_count_as_an_outage(server: FakePostgres):
-    server.faults = [asyncpg.DeadlockDetectedError("d") for _ in range(3)]
+async def test_what_is_not_committed_counts_as_an_outage(server, changes, detail):
+    for name, value in changes.items():
+        setattr(server, name, value)
     async with writing("", connect=server.connect) as writer:
         with captured_log() as log, pytest.raises(DatabaseUnavailable):
             await writer.write(of("a"))
-    assert [line["detail"] for line in log.events("database.unavailable")] == ["retries did not help"]
+    assert [line["detail"] for line in log.events("database.unavailable")] == [detail]
 
 
 @in_virtual_time
-async def test_a_missing_partition_is_made_for_each_day_and_the_rows_are_stored(server: FakePostgres):
+async def test_a_missing_partition_is_made_for_each_day_and_the_rows_are_stored(server):
     server.faults = [partition_missing()]
     days = [NOON - timedelta(days=3), NOON, NOON]
     async with writing("", connect=server.connect) as writer:
@@ -142,20 +143,9 @@ async def test_a_missing_partition_is_made_for_each_day_and_the_rows_are_stored(
 
 
 @in_virtual_time
-async def test_what_a_full_message_takes_no_more_is_refused_and_the_rest_stored(server: FakePostgres):
+async def test_what_a_full_message_takes_no_more_is_refused_and_the_rest_stored(server):
     server.known = lambda message: message != "full"
     async with writing("", connect=server.connect) as writer:
         full, good = await outcomes(writer, of("full"), of("a"))
     assert list(full.refused.values()) == ["more than 512 different reports about one message"]
     assert good.stored
-
-
-@in_virtual_time
-async def test_a_commit_that_rolled_back_is_an_outage_and_nothing_is_stored(server: FakePostgres):
-    """PostgreSQL answers ROLLBACK to a COMMIT where the transaction had failed, and raises no error."""
-    server.prepares = False
-    server.commits = False
-    async with writing("", connect=server.connect) as writer:
-        with captured_log() as log, pytest.raises(DatabaseUnavailable):
-            await writer.write(of("a"))
-    assert [line["detail"] for line in log.events("database.unavailable")] == ["the transaction was rolled back"]
