@@ -7,18 +7,20 @@ import logging
 import re
 import sys
 import warnings
+from contextlib import asynccontextmanager
 from datetime import datetime
 
 import phonenumbers
 import pytest
-import structlog
 from aiohttp import web
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from phonenumbers import PhoneNumberFormat
+from support.capture import captured_log
 
 from receiver.telemetry import logs
 from receiver.telemetry.masking import mask_msisdn
+from receiver.telemetry.rate_limit import LogRateLimiter
 
 TOKEN = "Zq7-callback_token.0123456789"
 REPORT = {
@@ -35,77 +37,52 @@ REPORT = {
 both_formats = pytest.mark.parametrize("style", ["json", "console"])
 
 
-@pytest.fixture(autouse=True)
-def as_before():
-    root = logging.getLogger()
-    level, handlers = root.level, list(root.handlers)
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for name in logs.LIBRARY_LEVELS:
-        logging.getLogger(name).setLevel(logging.NOTSET)
-    logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
-
-
-def configured(style="json", level="INFO"):
-    stream = io.BytesIO()
-    logs.configure(style, level, tokens=(TOKEN,), stream=stream)
-    return stream
-
-
-def lines(stream):
-    return [json.loads(line) for line in stream.getvalue().splitlines()]
-
-
 def test_a_report_is_one_line_of_json_with_its_keys_in_order():
-    stream = configured()
-    logs.get_logger().info("report.stored", **REPORT)
-    (line,) = lines(stream)
+    with captured_log() as log:
+        logs.get_logger().info("report.stored", **REPORT)
+    (line,) = log.lines
     assert list(line) == ["timestamp", "level", "event", *REPORT]
-    assert {key: line[key] for key in REPORT} == REPORT
-    assert (line["level"], line["event"]) == ("info", "report.stored")
+    assert line == {"timestamp": line["timestamp"], "level": "info", "event": "report.stored"} | REPORT
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["timestamp"])
     assert datetime.fromisoformat(line["timestamp"]).utcoffset().total_seconds() == 0
 
 
-def test_on_a_terminal_the_line_is_readable_and_coloured(monkeypatch):
+@pytest.mark.parametrize("coloured", [True, False])
+def test_on_a_terminal_the_line_is_readable_and_coloured(monkeypatch, coloured):
     class Terminal(io.BytesIO):
         def isatty(self):
             return True
 
-    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.delenv("NO_COLOR", raising=False) if coloured else monkeypatch.setenv("NO_COLOR", "1")
     stream = Terminal()
-    logs.configure(None, "INFO", stream=stream)
-    logs.get_logger().info("report.stored", **REPORT)
-    assert b"\x1b[" in stream.getvalue()
-    monkeypatch.setenv("NO_COLOR", "1")
-    plain = Terminal()
-    logs.configure(None, "INFO", stream=plain)
-    logs.get_logger().info("report.stored", **REPORT)
-    assert b"\x1b" not in plain.getvalue()
-    assert "recipient=+86155****5678" in plain.getvalue().decode()
+    with captured_log():
+        logs.configure(None, "INFO", stream=stream)
+        logs.get_logger().info("report.stored", **REPORT)
+    said = stream.getvalue().decode()
+    assert ("\x1b[" in said) is coloured
+    assert "recipient=+86155****5678" in re.sub(r"\x1b\[\d*m", "", said)
 
 
 def test_without_a_stream_lines_go_to_stdout_as_json(monkeypatch):
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), write_through=True))
-    logs.configure(None, "INFO")
-    logs.get_logger().info("hello")
+    with captured_log():
+        logs.configure(None, "INFO")
+        logs.get_logger().info("hello")
     assert json.loads(sys.stdout.buffer.getvalue())["event"] == "hello"
 
 
 def test_the_level_holds_for_events_and_libraries():
-    stream = configured(level="WARNING")
-    logs.get_logger().info("quiet")
-    logging.getLogger("asyncpg").info("quiet")
-    logs.get_logger().warning("loud")
-    logging.getLogger("asyncpg").warning("loud")
-    assert [line["event"] for line in lines(stream)] == ["loud", "loud"]
+    with captured_log(level="WARNING") as log:
+        for level in (logging.INFO, logging.WARNING):
+            logs.get_logger().log(level, f"ours {level}")
+            logging.getLogger("asyncpg").log(level, "theirs %s", level)
+    assert [line["event"] for line in log.lines] == ["ours 30", "theirs 30"]
 
 
-def example(draw):
-    region = draw(st.sampled_from(sorted(phonenumbers.SUPPORTED_REGIONS)))
-    number = phonenumbers.example_number(region)
+@st.composite
+def some_number(draw):
+    """Its digits, and as a person writes it."""
+    number = phonenumbers.example_number(draw(st.sampled_from(sorted(phonenumbers.SUPPORTED_REGIONS))))
     style = draw(st.sampled_from([PhoneNumberFormat.E164, PhoneNumberFormat.INTERNATIONAL, PhoneNumberFormat.RFC3966]))
     return f"{number.country_code}{number.national_number}", phonenumbers.format_number(number, style)
 
@@ -132,57 +109,57 @@ def say_everywhere(text):
 
 
 @both_formats
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
-@given(pair=st.composite(example)(), before=st.text(max_size=20), after=st.text(max_size=20))
+@settings(max_examples=60)
+@given(pair=some_number(), before=st.text(max_size=20), after=st.text(max_size=20))
 def test_no_number_survives_in_a_line(style, pair, before, after):
     digits, written = pair
-    stream = configured(style)
-    say_everywhere(f"{before}{written}{after}")
-    said = stream.getvalue().decode()
-    assert said.count("store.failed") >= 1
-    assert written not in said
+    with captured_log(style) as log:
+        say_everywhere(f"{before}{written}{after}")
+    assert "store.failed" in log.text
+    assert written not in log.text
     # Line by line: two numbers of one line must not meet once the blanks between them are gone.
-    assert digits not in re.sub(r"(?<=\d)[ ()./-]{1,3}(?=\d)", "", said)
+    assert digits not in re.sub(r"(?<=\d)[ ()./-]{1,3}(?=\d)", "", log.text)
 
 
 @both_formats
 def test_no_token_survives_in_a_line(style):
-    stream = configured(style)
-    say_everywhere(f"POST /callback/acme/report/{TOKEN} {TOKEN}")
-    logs.get_logger().info("request", path=f"/callback/acme/report/{TOKEN}x", token=TOKEN, Authorization="Access=abc")
-    said = stream.getvalue().decode()
-    assert not re.search(f"{re.escape(TOKEN)}|Access=abc", said)
-    assert "/callback/acme/report/***" in said
+    with captured_log(style, tokens=[TOKEN]) as log:
+        say_everywhere(f"POST /callback/acme/report/{TOKEN} {TOKEN}")
+        logs.get_logger().info("request", path=f"/callback/acme/report/{TOKEN}x", token=TOKEN, Authorization="A=abc")
+    assert TOKEN not in log.text
+    assert "A=abc" not in log.text
+    assert "/callback/acme/report/***" in log.text
 
 
 @both_formats
 def test_no_message_text_survives_in_a_line(style):
-    stream = configured(style)
-    log = logs.get_logger()
-    log.info("reply.stored", body="see you at nine", text="see you at nine", raw=b"see you at nine")
-    log.info("reply.stored", item={"Text": "see you at nine"}, bytes_in=b"see you at nine")
     quoting = "DETAIL:  Failing row contains (see you\nat nine)"
-    log.warning("failed", error=ValueError(quoting), detail=quoting)
-    logging.getLogger("asyncio").error(quoting)
-    said = stream.getvalue().decode()
-    assert "nine" not in said
-    assert said.count("reply.stored") == 2
+    with captured_log(style) as log:
+        ours = logs.get_logger()
+        ours.info("reply.stored", body="see you at nine", text="see you at nine", raw=b"see you at nine")
+        ours.info("reply.stored", item={"Text": "see you at nine"}, bytes_in=b"see you at nine")
+        ours.warning("failed", error=ValueError(quoting), detail=quoting)
+        logging.getLogger("asyncio").error(quoting)
+    assert "nine" not in log.text
+    assert log.text.count("reply.stored") == 2
 
 
 def test_large_counts_are_no_numbers_and_large_integers_may_be():
-    stream = configured()
-    logs.get_logger().info("spool", spool_bytes=10_737_418_240, mobile=8615512345678, ok=True, n=None)
-    (line,) = lines(stream)
+    with captured_log() as log:
+        logs.get_logger().info("spool", spool_bytes=10_737_418_240, mobile=8615512345678, ok=True, n=None)
+    (line,) = log.lines
     assert [line[key] for key in ("spool_bytes", "mobile", "ok", "n")] == [10_737_418_240, "861****5678", True, None]
 
 
 @both_formats
 def test_nothing_that_is_logged_can_fail(style):
-    stream = configured(style)
-    logs.get_logger().info("odd", surrogate="\ud800", huge_bytes=2**80, none=None, thing=object, code=8, status=b"x")
     record = logging.LogRecord("asyncio", logging.WARNING, "", 1, "%d numbers", ("no",), None)
-    next(handler for handler in logging.getLogger().handlers if isinstance(handler, logs._Handler)).handle(record)
-    assert len(stream.getvalue().splitlines()) == 2
+    with captured_log(style) as log:
+        logs.get_logger().info(
+            "odd", surrogate="\ud800", huge_bytes=2**80, none=None, thing=object, code=8, status=b"x"
+        )
+        next(handler for handler in logging.getLogger().handlers if isinstance(handler, logs._Handler)).handle(record)
+    assert len(log.text.splitlines()) == 2
 
 
 def test_a_full_disk_under_the_log_does_not_reach_the_caller():
@@ -190,47 +167,53 @@ def test_a_full_disk_under_the_log_does_not_reach_the_caller():
         def write(self, _line):
             raise OSError(28, "No space left on device")
 
-    logs.configure("json", "INFO", stream=Full())
-    logs.get_logger().info("report.stored")
+    with captured_log():
+        logs.configure("json", "INFO", stream=Full())
+        logs.get_logger().info("report.stored")
 
 
-def test_a_line_cannot_be_forged_nor_a_terminal_moved():
-    stream = configured("console")
-    logs.get_logger().info("report.stored", message_id="a\n2026 [error] forged", code="\x1b[2J")
-    said = stream.getvalue().decode()
-    assert len(said.splitlines()) == 1
-    assert "\x1b" not in said
-
-
-def test_warnings_and_tracebacks_of_libraries_are_lines_too():
-    stream = configured()
-    with warnings.catch_warnings():
+def test_warnings_of_libraries_are_lines_too():
+    with captured_log() as log, warnings.catch_warnings():
         warnings.simplefilter("always")
         logging.captureWarnings(capture=True)
         warnings.warn("call +8615512345678", stacklevel=1)
         logging.captureWarnings(capture=False)
-    assert lines(stream)[0]["logger"] == "py.warnings"
-    assert "+86155****5678" in lines(stream)[0]["event"]
+    (line,) = log.lines
+    assert line["logger"] == "py.warnings"
+    assert "+86155****5678" in line["event"]
 
 
 def test_configuring_again_replaces_the_first_configuration():
-    first, second = configured(), configured()
-    logging.getLogger("asyncpg").warning("once")
-    assert (first.getvalue(), len(lines(second))) == (b"", 1)
+    with captured_log() as first, captured_log() as second:
+        logging.getLogger("asyncpg").warning("once")
+    assert (first.text, len(second.lines)) == ("", 1)
 
 
-async def server(handler):
+def test_what_was_left_out_is_counted_with_the_next_line():
+    limit = LogRateLimiter(2)
+    assert [limit.admit("x", 10.0 + number / 10) for number in range(5)] == [0, 0, None, None, None]
+    assert [limit.admit(*asked) for asked in (("y", 10.5), ("x", 11.1), ("x", 12.5))] == [0, 3, 0]
+
+
+@asynccontextmanager
+async def serving(handler):
+    """The port of a server with this handler."""
     runner = web.ServerRunner(web.Server(handler), access_log=None)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    return runner, runner.addresses[0][1]
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield runner.addresses[0][1]
+    await runner.cleanup()
 
 
-async def send(port, request):
+async def read_and_answer(request):
+    await request.read()
+    return web.Response()
+
+
+async def send(port, request, *, wait=True):
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
-    answer = await reader.read()
+    answer = await reader.read() if wait else await asyncio.sleep(0.05)
     writer.close()
     await writer.wait_closed()
     return answer
@@ -240,33 +223,23 @@ BAD = b"POST /callback/acme/report/secret-of-ours HTTP/1.1\r\nHost: x\r\nContent
 
 
 async def test_malformed_requests_are_a_few_short_lines_without_their_bytes():
-    stream = configured()
-    runner, port = await server(lambda _request: web.Response())
-    answers = [await send(port, BAD) for _ in range(20)]
-    await runner.cleanup()
+    with captured_log() as log:
+        async with serving(read_and_answer) as port:
+            answers = [await send(port, BAD) for _ in range(20)]
     assert all(answer.startswith(b"HTTP/1.0 400") for answer in answers)
-    told = lines(stream)
-    assert logs.CONNECTION_LINES_PER_SECOND <= len(told) <= 3 * logs.CONNECTION_LINES_PER_SECOND
-    assert set(told[0]) == {"timestamp", "level", "event", "logger", "remote", "error"}
-    assert (told[0]["event"], told[0]["level"], told[0]["remote"]) == ("http.malformed", "warning", "127.0.0.1")
-    assert not re.search(rb"secret|Traceback", stream.getvalue())
+    assert logs.CONNECTION_LINES_PER_SECOND <= len(log.lines) <= 3 * logs.CONNECTION_LINES_PER_SECOND
+    line = log.lines[0]
+    assert set(line) == {"timestamp", "level", "event", "logger", "remote", "error"}
+    assert (line["event"], line["level"], line["remote"]) == ("http.malformed", "warning", "127.0.0.1")
+    assert not re.search("secret|Traceback", log.text)
 
 
 async def test_a_client_that_hangs_up_is_a_short_line():
-    async def handler(request):
-        await request.read()
-        return web.Response()
-
-    stream = configured()
-    runner, port = await server(handler)
-    _, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nsecret")
-    await asyncio.sleep(0.05)
-    writer.close()
-    await writer.wait_closed()
-    await asyncio.sleep(0.05)
-    await runner.cleanup()
-    (line,) = lines(stream)
+    with captured_log() as log:
+        async with serving(read_and_answer) as port:
+            await send(port, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nsecret", wait=False)
+            await asyncio.sleep(0.05)
+    (line,) = [line for line in log.lines if line["level"] != "debug"]
     assert (line["event"], line["error"]) == ("http.disconnected", "ConnectionResetError")
     assert "exception" not in line
 
@@ -275,10 +248,9 @@ async def test_a_fault_of_ours_keeps_its_traceback():
     async def handler(_request):
         raise LookupError("for +8615512345678")
 
-    stream = configured()
-    runner, port = await server(handler)
-    await send(port, b"GET / HTTP/1.0\r\n\r\n")
-    await runner.cleanup()
-    (line,) = lines(stream)
+    with captured_log() as log:
+        async with serving(handler) as port:
+            await send(port, b"GET / HTTP/1.0\r\n\r\n")
+    (line,) = log.lines
     assert line["level"] == "error"
     assert "LookupError: for +86155****5678" in line["exception"]
