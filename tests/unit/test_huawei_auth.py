@@ -1,24 +1,25 @@
 """Push authentication: who is let in, who is not, and what the reason says (tests/fixtures/signatures/README.md)."""
 
-import base64
-import hashlib
-import hmac
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from support.cases import FOLDER
 
 from receiver.providers.huawei_signature import WINDOW, SignatureError, SignedHead, verify
 from receiver.simulate.dialects import huawei_signer
 
-VECTORS = sorted((Path(__file__).parent.parent / "fixtures" / "signatures" / "huawei").glob("*.json"))
+VECTORS = {
+    file.stem: json.loads(file.read_text(encoding="utf-8"))
+    for file in (FOLDER / "signatures" / "huawei").glob("*.json")
+}
 NOW = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 HOST = "https://sms.example.com"
 OF_THE_BODY = ("does not fit", "changed on the way", "x-sdk-content-sha256")
@@ -33,21 +34,6 @@ class SignedRequest(SignedHead):
     """Head and body."""
 
     body: bytes = field(repr=False)
-
-
-def load(file: Path) -> dict[str, Any]:
-    return json.loads(file.read_text(encoding="utf-8"))
-
-
-def request_of(vector: dict[str, Any]) -> SignedRequest:
-    body = base64.b64decode(vector["body_base64"]) if "body_base64" in vector else vector["body"].encode()
-    return SignedRequest(
-        method=vector["method"],
-        raw_path=vector["path"],
-        raw_query=vector["query"],
-        headers=[(name, value) for name, value in vector["headers"]],
-        body=body,
-    )
 
 
 def reason(request: SignedRequest, keys: dict[str, str] = KEYS, now: datetime = NOW) -> str | None:
@@ -77,39 +63,23 @@ def with_header(request: SignedRequest, name: str, change: Callable[[str], str])
     return replace(request, headers=[(n, change(v) if n == name else v) for n, v in request.headers])
 
 
-def test_every_canonical_text_agrees_with_its_request() -> None:
-    canonical = [vector for file in VECTORS if "canonical" in (vector := load(file))]
-    assert canonical
-    for vector in canonical:
-        assert_agrees_with_itself(vector)
+def head_of(vector: dict[str, Any]) -> SignedHead:
+    headers = [(name, value) for name, value in vector["headers"]]
+    return SignedHead(method=vector["method"], raw_path=vector["path"], raw_query=vector["query"], headers=headers)
 
 
-def test_a_head_that_nobody_can_have_signed_is_refused_without_its_body() -> None:
-    refused = {file.stem: vector for file in VECTORS if (vector := load(file))["error"]}
+def test_a_head_that_nobody_can_have_signed_is_refused_without_its_body():
+    refused = {name: vector for name, vector in VECTORS.items() if vector["error"]}
     by_the_head = {name for name, vector in refused.items() if not vector["error"].startswith(OF_THE_BODY)}
     assert {"access-unknown", "authorization-missing", "date-too-old", "scheme-basic"} <= by_the_head
     for name, vector in refused.items():
-        try:
-            verify(request_of(vector), vector["keys"], datetime.fromisoformat(vector["now"]))
-        except SignatureError:
-            assert name in by_the_head
-        else:
-            assert name not in by_the_head
-
-
-def assert_agrees_with_itself(vector: dict[str, Any]) -> None:
-    """So that a vector that somebody edits by hand does not test a typing mistake."""
-    headers = {name.lower(): value.strip() for name, value in vector["headers"]}
-    digest = hashlib.sha256("\n".join(vector["canonical"]).encode()).hexdigest()
-    text = f"SDK-HMAC-SHA256\n{headers['x-sdk-date']}\n{digest}"
-    signatures = {hmac.new(s.encode(), text.encode(), hashlib.sha256).hexdigest() for s in vector["keys"].values()}
-    assert any(signature in headers["authorization"].lower() for signature in signatures)
+        with pytest.raises(SignatureError) if name in by_the_head else nullcontext():
+            verify(head_of(vector), vector["keys"], datetime.fromisoformat(vector["now"]))
 
 
 @pytest.mark.parametrize("name", ["published-guide-example", "single-report", "batch", "query-sorted-and-encoded"])
-def test_signer_makes_the_signature_of_the_vector(name: str) -> None:
-    """The signer too is held to signatures that it has not made."""
-    vector = load(next(file for file in VECTORS if file.stem == name))
+def test_signer_makes_the_signature_of_the_vector(name):
+    vector = VECTORS[name]
     given_headers = dict(vector["headers"])
     authorization = given_headers.pop("Authorization")
     names = authorization.partition("SignedHeaders=")[2].partition(",")[0].split(";")
@@ -141,20 +111,16 @@ def test_push_headers_are_those_of_the_platforms_sample() -> None:
 def test_signer_keeps_a_host_and_a_port_of_its_own_and_replaces_an_old_signature() -> None:
     stale = {"authorization": "old", "x-sdk-date": "20200101T000000Z", "host": "behind.example.com:8443"}
     sent = huawei_signer.sign("GET", f"{HOST}:9443/x", stale, b"", access="a", secret="s", at=NOW)
-    assert {name.lower() for name in sent} == {"host", "x-sdk-date", "authorization"}
-    assert len(sent) == 3
+    assert sorted(name.lower() for name in sent) == ["authorization", "host", "x-sdk-date"]
     assert sent["host"] == "behind.example.com:8443"
-    assert huawei_signer.sign("GET", f"{HOST}:9443/x", {}, b"", access="a", secret="s", at=NOW)["Host"].endswith(
-        ":9443"
-    )
+    other = huawei_signer.sign("GET", f"{HOST}:9443/x", {}, b"", access="a", secret="s", at=NOW)
+    assert other["Host"].endswith(":9443")
 
 
 def test_window_is_inclusive_to_the_microsecond_and_knows_zones() -> None:
     push = signed()
-    beijing = datetime.fromisoformat("2026-11-20T17:45:00+08:00")
-    assert reason(push, now=NOW + WINDOW) is None
-    assert reason(push, now=beijing) is None
-    assert reason(push, now=NOW - WINDOW) is None
+    for now in (NOW + WINDOW, NOW - WINDOW, datetime.fromisoformat("2026-11-20T17:45:00+08:00")):
+        assert reason(push, now=now) is None
     for late in (NOW + WINDOW + timedelta(microseconds=1), NOW - WINDOW - timedelta(microseconds=1)):
         assert "15 minutes" in (reason(push, now=late) or "")
 
@@ -205,9 +171,7 @@ def test_what_the_signer_signs_is_genuine(path: str, query: str, body: bytes, tr
 
 
 @given(path=paths, query=queries, body=bodies, trace=values, order=st.randoms(use_true_random=False))
-def test_order_case_and_blanks_of_headers_do_not_matter(
-    path: str, query: str, body: bytes, trace: str, order: Any
-) -> None:
+def test_order_case_and_blanks_of_headers_do_not_matter(path, query, body, trace, order):
     push = signed(path, query, body, x_trace=trace)
     headers = [(order.choice((str.upper, str.lower, str.title))(n), f" {v}\t") for n, v in push.headers]
     order.shuffle(headers)
@@ -218,34 +182,36 @@ def test_order_case_and_blanks_of_headers_do_not_matter(
 
 
 @given(body=bodies, other=bodies)
-def test_another_body_is_refused(body: bytes, other: bytes) -> None:
+def test_another_body_is_refused(body, other):
     assume(body != other)
     assert reason(replace(signed(body=body), body=other)) is not None
 
 
 @given(path=paths, other=paths)
-def test_another_path_is_refused(path: str, other: str) -> None:
+def test_another_path_is_refused(path, other):
     assume(unquote(path).rstrip("/") != unquote(other).rstrip("/"))
     assert reason(replace(signed(path), raw_path=other)) is not None
 
 
-@given(query=queries, other=queries)
-def test_another_query_is_refused(query: str, other: str) -> None:
-    def meaning(text: str) -> list[tuple[str, str]]:
-        pieces = (piece.partition("=") for piece in text.split("&") if piece)
-        return sorted((unquote(name), unquote(value)) for name, _, value in pieces)
+def meaning(query: str) -> list[tuple[str, str]]:
+    pieces = (piece.partition("=") for piece in query.split("&") if piece)
+    return sorted((unquote(name), unquote(value)) for name, _, value in pieces)
 
+
+@given(query=queries, other=queries)
+def test_another_query_is_refused(query, other):
     assume(meaning(query) != meaning(other))
     assert reason(replace(signed(query=query), raw_query=other)) is not None
 
 
-@given(method=st.sampled_from(["GET", "PUT", "HEAD", "post", "POST "]))
-def test_another_method_is_refused(method: str) -> None:
+@pytest.mark.parametrize("method", ["GET", "PUT", "HEAD", "post", "POST "])
+def test_another_method_is_refused(method):
     assert reason(replace(signed(), method=method)) is not None
 
 
-@given(name=st.sampled_from(["Connection", "Content-Length", "Content-Type", "Host", "X-Sdk-Date"]), other=values)
-def test_another_value_of_a_signed_header_is_refused(name: str, other: str) -> None:
+@pytest.mark.parametrize("name", ["Connection", "Content-Length", "Content-Type", "Host", "X-Sdk-Date"])
+@given(other=values)
+def test_another_value_of_a_signed_header_is_refused_and_none_too(name, other):
     push = signed()
     assume(dict(push.headers)[name] != other.strip(" "))
     assert reason(with_header(push, name, lambda _: other)) is not None
@@ -253,7 +219,7 @@ def test_another_value_of_a_signed_header_is_refused(name: str, other: str) -> N
 
 
 @given(secret=st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
-def test_another_secret_is_refused(secret: str) -> None:
+def test_another_secret_is_refused(secret):
     assume(secret != KEYS["an-access-key"])
     assert reason(signed(), {**KEYS, "an-access-key": secret}) is not None
 
@@ -284,9 +250,7 @@ wire_text = st.binary(max_size=60).map(lambda raw: raw.decode(errors="surrogatee
     tail=wire_text,
     body=bodies,
 )
-def test_whatever_a_stranger_sends_gets_a_reason_and_no_crash(
-    method: str, path: str, query: str, headers: list[tuple[str, str]], tail: str, body: bytes
-) -> None:
+def test_whatever_a_stranger_sends_gets_a_reason_and_no_crash(method, path, query, headers, tail, body):
     """Every byte may stand on the wire: what is no UTF-8 arrives as surrogates, as aiohttp decodes it."""
     for extra in ([], [("Authorization", f"SDK-HMAC-SHA256 {tail}")]):
         request = SignedRequest(method=method, raw_path=path, raw_query=query, headers=[*headers, *extra], body=body)
