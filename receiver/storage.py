@@ -192,3 +192,4 @@ def _set_gauges(storage: Storage) -> None:
     set_from(metrics.spool_bytes, lambda: view.depth.file_bytes)
     set_from(metrics.spool_oldest_age_seconds, lambda: view.depth.age_s)
     set_days_left_from(metrics, lambda: storage.maintenance.days_left)
+    set_from(metrics.partitions_overdue, lambda: storage.maintenance.overdue)

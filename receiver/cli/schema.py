@@ -6,6 +6,7 @@ from dataclasses import asdict
 import click
 
 from receiver.cli.common import quiet_settings, run, with_database
+from receiver.errors import OperatorError
 from receiver.storage import rejected_days, windows_h
 from receiver.store import catalogue_table
 from receiver.store import schema as migrations
@@ -28,18 +29,25 @@ async def _migrate(url: str) -> None:
 
 
 @click.command()
+@click.option(
+    "--patience", "patience_s", default=600.0, metavar="SECONDS", show_default=True, help="For partitions in use."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def maintain(*, as_json: bool) -> None:
+def maintain(*, patience_s: float, as_json: bool) -> None:
     """Create the coming days' partitions and drop what is older than RECEIVER_RETENTION_DAYS.
 
-    To drop takes a member of sms_owner. Rejected payloads are brought within RECEIVER_REJECTED_DAYS and
+    To drop takes a member of sms_owner. A partition that a query reads is tried again until the patience ends; then the
+    exit code is 1, and everything else is done. Rejected payloads are brought within RECEIVER_REJECTED_DAYS and
     RECEIVER_REJECTED_MAX_BYTES.
     """
     settings = quiet_settings()
 
     async def work(url: str) -> tuple[partitions.MaintenanceResult, int]:
         done = await partitions.maintain(
-            url, days_ahead=settings.partition_days_ahead, retention_days=settings.retention_days
+            url,
+            days_ahead=settings.partition_days_ahead,
+            retention_days=settings.retention_days,
+            patience_s=patience_s,
         )
         async with connected(url) as connection:
             await overdue.refresh(connection, windows_h(settings))
@@ -56,3 +64,5 @@ def maintain(*, as_json: bool) -> None:
             f"{done.deleted_messages} old messages deleted, "
             f"{rejected} rejected payloads dropped; partitions reach {done.days_left} days ahead."
         )
+    if done.left:
+        raise OperatorError(f"{partitions.still_read(done.left)}: end it, or run `receiver maintain` again later")

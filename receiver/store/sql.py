@@ -101,26 +101,3 @@ COMPLETE_DAYS: Final = """
 SELECT day FROM sms_data.partition
 GROUP BY day HAVING count(*) = (SELECT count(*) FROM sms_data.partitioned_table)
 """
-
-DELETE_OLD_MESSAGES: Final = """
-DELETE FROM sms_data.message
-WHERE (message_id, provider, recipient_key) IN (
-    SELECT message_id, provider, recipient_key FROM sms_data.message
-    WHERE first_received_at < $1 AND last_received_at < $1
-    LIMIT $2)
-"""
-
-DELETE_OLD_ENVELOPES: Final = """
-DELETE FROM sms_data.envelope WHERE (message_id, provider, envelope_id) IN (
-    SELECT message_id, provider, envelope_id FROM sms_data.envelope AS e
-    WHERE received_at < $1
-          AND NOT EXISTS (SELECT FROM sms_data.message AS m
-                          WHERE m.message_id = e.message_id AND m.provider = e.provider)
-    LIMIT $2)
-"""
-"""To run after DELETE_OLD_MESSAGES: an envelope is kept as long as its message, which later reports may keep alive."""
-
-DELETE_OLD_REPLY_KEYS: Final = """
-DELETE FROM sms_data.reply_key
-WHERE reply_id IN (SELECT reply_id FROM sms_data.reply_key WHERE received_at < $1 LIMIT $2)
-"""

@@ -120,6 +120,7 @@ class Metrics:
     spool_drained: Counter
     breaker: Enum
     partitions_left_days: Gauge
+    partitions_overdue: Gauge
     tls_certificate_expires_seconds: Gauge
     last_report: LastReport = field(default_factory=LastReport)
 
@@ -235,6 +236,7 @@ def build(version: str) -> Metrics:
             registry=registry,
         ),
         partitions_left_days=gauge("partitions_left_days", "Days ahead for which partitions exist."),
+        partitions_overdue=gauge("partitions_overdue", "Partitions that the retention should have dropped."),
         tls_certificate_expires_seconds=gauge(
             "tls_certificate_expires_seconds", "When the certificate expires, in Unix seconds.", "certificate"
         ),

@@ -92,11 +92,15 @@ async def test_migrate_then_maintain_on_a_users_own_database(empty_database: str
         parents = await connection.fetchval("SELECT count(*) FROM sms_data.partitioned_table")
         assert await connection.fetchval("SELECT count(*) FROM sms.code") == len(entries())
         await connection.execute("SELECT sms_data.create_partitions('2020-01-01')")
+        await connection.execute("BEGIN; SELECT FROM sms_data.reply_20200101")
+        held_up = await commands.run("maintain", "--patience", "0", **ours, retention_days=30)
+    assert f"{parents - 1} dropped" in held_up.out
+    assert held_up.complaint.startswith("reply_20200101 cannot be dropped while a query reads the table")
     assert first.json["created"] == 3 * parents
     assert again.json["created"] in (0, parents), "one day more if it is midnight"
     told = await commands.run("maintain", **ours, retention_days=30)
     assert told.code == 0
-    assert f"{parents} dropped" in told.out
+    assert "1 dropped" in told.out
 
 
 async def test_the_embedded_database_is_started_for_a_command_that_needs_it(

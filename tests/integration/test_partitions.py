@@ -13,7 +13,7 @@ from support.writers import writing
 
 from receiver.report import Envelope, ProviderName, Reply, content_id
 from receiver.store.job import Job
-from receiver.store.maintenance import partitions, periodic
+from receiver.store.maintenance import partitions, periodic, retention
 from receiver.store.maintenance.partitions import Maintenance, MaintenanceResult, set_days_left_from
 from receiver.store.maintenance.periodic import attempt
 from receiver.telemetry.metrics import build
@@ -66,10 +66,10 @@ def names(*days: date) -> set[str]:
 
 async def test_today_and_the_days_ahead_are_made_once_and_a_gap_ends_them(database, sql):
     done = await partitions.maintain(database, days_ahead=4, retention_days=None)
-    assert done == MaintenanceResult(created=5 * len(PARENTS), dropped=[], deleted_messages=0, days_left=4)
+    assert done == MaintenanceResult(created=5 * len(PARENTS), dropped=[], deleted_messages=0, days_left=4, left=[])
     assert await attached(sql) == names(*AHEAD)
     again = await partitions.maintain(database, days_ahead=4, retention_days=None)
-    assert again == MaintenanceResult(created=0, dropped=[], deleted_messages=0, days_left=4)
+    assert again == MaintenanceResult(created=0, dropped=[], deleted_messages=0, days_left=4, left=[])
     await sql.execute("DROP TABLE sms_data.reply_20260303")
     assert await partitions._days_left(sql) == 1
     await sql.execute("DROP TABLE sms_data.reply_20260301")
@@ -106,7 +106,7 @@ async def test_what_is_older_than_the_retention_goes_and_nothing_else(database, 
 
     A message lives as long as its youngest report: else a repetition of that would be stored a second time.
     """
-    monkeypatch.setattr(partitions, "_DELETE_BATCH", 10)
+    monkeypatch.setattr(retention, "_DELETE_BATCH", 10)
     cutoff, second = noon(before(30)).replace(hour=0), timedelta(seconds=1)
     again = report("DELIVRD", message_id="twice", envelope=Envelope('{"a":1}', None))
     late = report(message_id="late", envelope=Envelope('{"a":1}', None))
@@ -164,28 +164,42 @@ async def test_other_tables_in_the_schema_are_nobodys_partitions(database, sql):
     assert await tables(sql) == {"report_backup_20200101", "report_99999999"} | names(*AHEAD[:2])
 
 
-async def test_an_interrupted_detachment_is_finished_by_the_next_round(database, sql, monkeypatch):
-    """A dashboard reads the partition for longer than the lock may be waited for."""
-    monkeypatch.setattr(partitions, "_DROP_LOCK_TIMEOUT", "100ms")
-    old, rest = before(40), {"report_20260120", "submission_20260120"}
-    await sql.execute("SELECT sms_data.create_partitions($1)", old)
-    async with connected(database) as dashboard:
+@pytest.fixture
+def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "_LOCK_TIMEOUT", "100ms")
+    monkeypatch.setattr(retention, "_ATTEMPT_EVERY_S", 0.05)
+
+
+@pytest.mark.usefixtures("_hurried")
+async def test_a_long_query_holds_up_its_own_table_alone_and_no_writer(database, sql):
+    """A dashboard that reads all reports for longer than anybody waits."""
+    old = [before(40), before(41)]
+    names_old = {f"report_{day:%Y%m%d}" for day in old}
+    async with writing(database, timeout_s=1.0) as writer, connected(database) as dashboard:
+        for day in old:
+            await writer.write(everything(day, f"m-{day}"))
         await dashboard.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
-        await dashboard.fetch("SELECT count(*) FROM sms.delivery_report")
-        with pytest.raises(asyncpg.LockNotAvailableError):
-            await partitions.maintain(database, days_ahead=2, retention_days=30)
-        assert await tables(sql) == rest | names(*AHEAD[:3])
-        pending = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhdetachpending"
-        assert await sql.fetchval(pending) == "sms_data.report_20260120"
-    # An older day comes late from a spool meanwhile: its turn is after the unfinished one's.
-    await sql.execute("SELECT sms_data.create_partitions($1)", before(41))
-    done = await partitions.maintain(database, days_ahead=2, retention_days=30)
-    assert set(done.dropped) == rest | names(before(41))
+        assert await dashboard.fetchval("SELECT count(*) FROM sms.delivery_report") == 2
+        done = await partitions.maintain(database, days_ahead=2, retention_days=30)
+        assert set(done.left) == names_old
+        assert set(done.dropped) == names(*old) - names_old
+        assert (done.deleted_messages, done.days_left) == (4, 2)
+        # A spooled callback of another old day comes while the detachment waits: it is written, and has its turn.
+        trying = asyncio.create_task(partitions.maintain(database, days_ahead=2, retention_days=30, patience_s=60))
+        for number, day in enumerate((TODAY, before(42), TODAY)):
+            assert len((await writer.write(everything(day, f"late-{number}"))).stored) == 2
+        assert not trying.done()
+        assert await dashboard.fetchval("SELECT count(*) FROM sms.delivery_report") == 2, "in its own transaction"
+        await dashboard.execute("COMMIT")
+        done = await trying
+    assert done.left == []
+    assert names_old <= set(done.dropped)
+    await partitions.maintain(database, days_ahead=2, retention_days=30)
     assert await tables(sql) == names(*AHEAD[:3])
 
 
-async def test_the_gauge_tells_the_days_left_even_where_dropping_fails(database, sql, monkeypatch):
-    monkeypatch.setattr(partitions, "_DROP_LOCK_TIMEOUT", "100ms")
+@pytest.mark.usefixtures("_hurried")
+async def test_the_gauges_tell_the_days_left_and_what_could_not_be_dropped(database, sql, monkeypatch):
     await sql.execute("SELECT sms_data.create_partitions('2026-01-01')")
     metrics = build("test")
     maintenance = Maintenance(days_ahead=4, retention_days=30)
@@ -196,9 +210,9 @@ async def test_the_gauge_tells_the_days_left_even_where_dropping_fails(database,
         await dashboard.execute("BEGIN")
         await dashboard.execute("LOCK TABLE sms_data.report_20260101 IN ACCESS SHARE MODE")
         assert not await attempt(maintenance.periodic, partial(periodic.connected, database))
-    assert metrics.registry.get_sample_value(GAUGE) == 4
+    assert (metrics.registry.get_sample_value(GAUGE), maintenance.overdue) == (4, 1)
     assert await attempt(maintenance.periodic, partial(periodic.connected, database))
-    assert await tables(sql) == names(*AHEAD)
+    assert (await tables(sql), maintenance.overdue) == (names(*AHEAD), 0)
     monkeypatch.setattr(partitions, "today", lambda: TODAY + timedelta(days=3))
     assert metrics.registry.get_sample_value(GAUGE) == 1
 

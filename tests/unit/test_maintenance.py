@@ -159,6 +159,10 @@ def partition(name: str, *, attached: bool = True, detaching: bool = False) -> d
     return {"parent": name[:-9], "name": name, "attached": attached, "detaching": detaching}
 
 
+def gone(rows: int) -> list[tuple[int, int, None]]:
+    return [(rows, rows, None)]
+
+
 def server(**changes: list[Any]) -> Connection:
     """Three days are there, nothing is old, and the role is the owner's."""
     given = {
@@ -169,7 +173,7 @@ def server(**changes: list[Any]) -> Connection:
         "lock": [None],
         "alter": [None],
         "drop": [None],
-        "delete": ["DELETE 0"],
+        "delete": [gone(0)],
     } | changes
     statements = (
         sql.CREATE_PARTITIONS,
@@ -179,7 +183,7 @@ def server(**changes: list[Any]) -> Connection:
         sql.SET_LOCK_TIMEOUT,
         "ALTER TABLE",
         "DROP TABLE",
-        "DELETE FROM",
+        "WITH old",
     )
     return Connection(dict(zip(statements, given.values(), strict=True)))
 
@@ -225,10 +229,10 @@ async def test_the_owner_detaches_drops_and_finishes_what_was_begun():
         partition("report_20260102"),
         partition("reply_20260102", attached=False),
     ]
-    connection = server(create=[0], old=[old], delete=["DELETE 5000", "DELETE 7", "DELETE 1", "DELETE 0"])
+    connection = server(create=[0], old=[old], delete=[gone(1000), gone(7), gone(1), gone(0)])
     (line,) = await round_of(Maintenance(days_ahead=0, retention_days=30), connection)
     assert line["dropped"] == [one["name"] for one in old]
-    assert line["deleted"] == 5_008
+    assert line["deleted"] == 1_008
     assert [text.split()[-1] for text in connection.asked if text.startswith("ALTER")] == ["FINALIZE", "CONCURRENTLY"]
 
 
@@ -242,9 +246,9 @@ async def test_what_another_instance_has_dropped_is_passed_over():
 async def test_what_somebody_reads_waits_for_the_next_round_and_the_days_left_are_known():
     connection = server(old=[[partition("report_20260101")]], alter=[asyncpg.LockNotAvailableError("held")])
     maintenance = Maintenance(days_ahead=2, retention_days=30)
-    with pytest.raises(asyncpg.LockNotAvailableError):
+    with pytest.raises(asyncpg.LockNotAvailableError, match="report_20260101 cannot be dropped while a query reads"):
         await maintenance.round(connection)
-    assert maintenance.days_left == 2
+    assert (maintenance.days_left, maintenance.overdue) == (2, 1)
 
 
 @pytest.mark.parametrize(

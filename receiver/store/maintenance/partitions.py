@@ -1,31 +1,26 @@
-"""Daily partitions: created ahead, and dropped after the retention."""
+"""The service's and the owner's rounds over daily partitions: created ahead, and dropped after the retention."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 import asyncpg
 
 from receiver.errors import OperatorError
 from receiver.store import sql
+from receiver.store.maintenance import retention
 from receiver.store.maintenance.periodic import Periodic, connected
+from receiver.store.maintenance.retention import Retired
 from receiver.store.schema import check
 from receiver.telemetry.logs import get_logger
 from receiver.telemetry.metrics import Metrics
 
-_DROP_LOCK_TIMEOUT: Final = "2s"
-_DELETE_BATCH: Final = 5_000
-
-_CONCURRENTLY_DETACHED: Final = (
-    asyncpg.UndefinedTableError,
-    asyncpg.ObjectNotInPrerequisiteStateError,
-    asyncpg.DeadlockDetectedError,
-)
-"""Errors for a partition that another instance has detached or is detaching."""
-
 _OWNER_GRACE: Final = timedelta(days=1)
 """The owner's daily `receiver maintain` may be late by this much before the service warns."""
+
+_CREATION_DEADLINE_S: Final = 60.0
 
 _ADVICE: Final = "run `receiver maintain` daily as a member of sms_owner"
 
@@ -34,6 +29,10 @@ log = get_logger()
 
 class NotRetired(OperatorError):
     """There are partitions beyond the retention, and the current user may not drop them."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(f"{len(names)} partitions are to be dropped, which takes a member of sms_owner")
+        self.names = names
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +43,8 @@ class MaintenanceResult:
     dropped: list[str]
     deleted_messages: int
     days_left: int
+    left: list[str]
+    """Partitions beyond the retention that are still there, because they are being read."""
 
 
 def today() -> date:
@@ -51,16 +52,18 @@ def today() -> date:
     return datetime.now(UTC).date()
 
 
-async def maintain(url: str, *, days_ahead: int, retention_days: int | None) -> MaintenanceResult:
+async def maintain(
+    url: str, *, days_ahead: int, retention_days: int | None, patience_s: float = 0.0
+) -> MaintenanceResult:
     """Create today's and the coming days' missing partitions, and drop those older than the retention.
 
-    Raises SchemaBehindError, NotRetired.
+    Tries for `patience_s` to drop what is being read. Raises SchemaBehindError, NotRetired.
     """
     async with connected(url) as connection:
         await check(connection)
         created, days_left = await _create(connection, days_ahead)
-        dropped, deleted = await _retire(connection, retention_days)
-        return MaintenanceResult(created, dropped, deleted, days_left)
+        gone = await _retire(connection, retention_days, patience_s)
+        return MaintenanceResult(created, gone.dropped, gone.deleted, days_left, gone.left)
 
 
 async def _create(connection: "asyncpg.Connection[asyncpg.Record]", days_ahead: int) -> tuple[int, int]:
@@ -72,57 +75,24 @@ async def _create(connection: "asyncpg.Connection[asyncpg.Record]", days_ahead: 
 
 
 async def _retire(
-    connection: "asyncpg.Connection[asyncpg.Record]", retention_days: int | None, grace: timedelta = timedelta(0)
-) -> tuple[list[str], int]:
-    """Drop old partitions and delete old messages' states. Returns the partitions' names and the number of states.
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    retention_days: int | None,
+    patience_s: float,
+    grace: timedelta = timedelta(0),
+) -> Retired:
+    """Drop and delete what is beyond the retention.
 
     Needs the owner's rights. Raises NotRetired without them, if a partition is overdue by more than `grace`.
     """
     if retention_days is None:
-        return [], 0
+        return Retired()
     cutoff = today() - timedelta(days=retention_days)
-    if not await connection.fetchval(sql.IS_OWNER):
-        await _check_retired(connection, cutoff - grace)
-        return [], 0
-    return await _drop(connection, cutoff), await _delete_messages(connection, cutoff)
-
-
-async def _check_retired(connection: "asyncpg.Connection[asyncpg.Record]", cutoff: date) -> None:
-    """Raise NotRetired if old partitions exist: only the owner may drop them, and not the service (least privilege)."""
-    if overdue := await connection.fetch(sql.OLD_PARTITIONS, cutoff):
-        raise NotRetired(f"{len(overdue)} partitions are to be dropped, which takes a member of sms_owner")
-
-
-async def _drop(connection: "asyncpg.Connection[asyncpg.Record]", cutoff: date) -> list[str]:
-    """Detach without a long lock, then drop; also finishes what an interrupted round left detached."""
-    dropped = []
-    await connection.execute(sql.SET_LOCK_TIMEOUT, _DROP_LOCK_TIMEOUT)
-    for row in await connection.fetch(sql.OLD_PARTITIONS, cutoff):
-        parent, name = row["parent"], row["name"]
-        try:
-            if row["attached"]:
-                finish = "FINALIZE" if row["detaching"] else "CONCURRENTLY"
-                await connection.execute(f'ALTER TABLE sms_data."{parent}" DETACH PARTITION sms_data."{name}" {finish}')
-            await connection.execute(f'DROP TABLE sms_data."{name}"')
-        except asyncpg.LockNotAvailableError:
-            raise
-        except _CONCURRENTLY_DETACHED:
-            continue
-        dropped.append(name)
-    return dropped
-
-
-async def _delete_messages(connection: "asyncpg.Connection[asyncpg.Record]", cutoff: date) -> int:
-    """Delete the states of messages without reports, in small transactions; these tables have no daily partitions."""
-    deleted = 0
-    midnight = datetime.combine(cutoff, time.min, UTC)  # asyncpg takes a bare date as midnight in the local time zone
-    for statement in (sql.DELETE_OLD_MESSAGES, sql.DELETE_OLD_ENVELOPES, sql.DELETE_OLD_REPLY_KEYS):
-        while True:
-            count = int((await connection.execute(statement, midnight, _DELETE_BATCH)).split()[-1])
-            deleted += count
-            if count < _DELETE_BATCH:
-                break
-    return deleted
+    if await connection.fetchval(sql.IS_OWNER):
+        return await retention.retire(connection, cutoff, patience_s)
+    # Only the owner may drop them, and not the service (least privilege).
+    if overdue := await connection.fetch(sql.OLD_PARTITIONS, cutoff - grace):
+        raise NotRetired([row["name"] for row in overdue])
+    return Retired()
 
 
 async def _days_left(connection: "asyncpg.Connection[asyncpg.Record]") -> int:
@@ -141,6 +111,8 @@ class Maintenance:
         self._days_ahead = days_ahead
         self._retention_days = retention_days
         self._known_until: date | None = None
+        self.overdue = 0
+        """Partitions that should have been dropped, as of the last round."""
 
     @property
     def days_left(self) -> int | None:
@@ -155,22 +127,42 @@ class Maintenance:
             failed_event="partitions.maintenance_failed",
             interval_s=3600.0,
             retry_s=30.0,
-            deadline_s=60.0,
+            deadline_s=600.0,
             jitter=0.1,
         )
 
     async def round(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-        """Create missing partitions, and drop old ones if this role may."""
+        """Create missing partitions, and drop old ones if this role may.
+
+        Raises LockNotAvailableError once everything else is done, if a partition is being read: to be tried again soon.
+        """
         try:
-            created, days_left = await _create(connection, self._days_ahead)
+            async with asyncio.timeout(_CREATION_DEADLINE_S):
+                created, days_left = await _create(connection, self._days_ahead)
             # Set before old partitions are dropped: a failure there says nothing about the coming days.
             self._known_until = today() + timedelta(days=days_left)
-            dropped, deleted = await _retire(connection, self._retention_days, _OWNER_GRACE)
+            gone = await _retire(connection, self._retention_days, 0.0, _OWNER_GRACE)
         except (NotRetired, asyncpg.InsufficientPrivilegeError) as error:
+            self.overdue = len(error.names) if isinstance(error, NotRetired) else 0
             log.warning("partitions.not_permitted", detail=str(error)[:200], advice=_ADVICE)
             return
-        if created or dropped or deleted:
-            log.info("partitions.maintained", created=created, dropped=dropped, deleted=deleted, days_left=days_left)
+        self.overdue = len(gone.left)
+        if created or gone.dropped or gone.deleted:
+            log.info(
+                "partitions.maintained",
+                created=created,
+                dropped=gone.dropped,
+                deleted=gone.deleted,
+                days_left=days_left,
+            )
+        if gone.left:
+            raise asyncpg.LockNotAvailableError(still_read(gone.left))
+
+
+def still_read(names: Sequence[str]) -> str:
+    """A sentence about partitions that could not be dropped."""
+    others = f" and {len(names) - 1} others" if names[1:] else ""
+    return f"{names[0]}{others} cannot be dropped while a query reads the table"
 
 
 def set_days_left_from(metrics: Metrics, days_left: Callable[[], int | None]) -> None:
