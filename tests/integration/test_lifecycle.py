@@ -6,7 +6,8 @@ Real processes in real terminals, each with an embedded PostgreSQL of its own.
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from support.command import receiver
 from support.databases import connected
 from support.dialects import good_body
 from support.embedded import open_folder
+from support.preloaded import Commands
 from support.pulling import PullProcess, ids, stored
 from support.tencent_api import Api, report
 from support.terminal import CTRL_C, InTerminal
@@ -32,10 +34,26 @@ COMMANDS = {"serve": ("serve",), "pull": ("pull", "tencent")}
 Make = Callable[..., InTerminal]
 
 
+@pytest.fixture(scope="module")
+async def prepared(commands: Commands) -> AsyncIterator[Path]:
+    """A data folder with the schema, to be copied: most of what a first start takes."""
+    with open_folder() as folder:
+        migrated = await commands.run("migrate", data_dir=folder / "data")
+        assert migrated.code == 0, migrated
+        yield folder / "data"
+
+
 @pytest.fixture
-def base() -> AsyncIterator[Path]:
+def base() -> Iterator[Path]:
     with open_folder() as folder:
         yield folder
+
+
+def copied(prepared: Path, folder: Path) -> Path:
+    """The data folder of a service whose folder this is; its files keep their owner."""
+    folder.mkdir()
+    subprocess.run(["cp", "--archive", prepared, folder], check=True)
+    return folder / prepared.name
 
 
 @pytest.fixture
@@ -45,11 +63,13 @@ async def api() -> AsyncIterator[Api]:
 
 
 @pytest.fixture
-async def make(base: Path, api: Api) -> AsyncIterator[Make]:
+async def make(base: Path, prepared: Path, api: Api) -> AsyncIterator[Make]:
     """A command in a terminal of its own. It is gone after the test."""
     async with AsyncExitStack() as stack:
 
-        def one(name: str, **settings: object) -> InTerminal:
+        def one(name: str, *, fresh: bool = False, **settings: object) -> InTerminal:
+            if not fresh:
+                copied(prepared, base / name)
             pulled = api.settings | {"database_timeout_s": 20} if name == "pull" else {}
             terminal = InTerminal(base / name, *COMMANDS[name], **(pulled | {"drain_delay_s": 0.1} | settings))
             stack.push_async_callback(terminal.gone)
@@ -149,7 +169,7 @@ class TestCtrlC:
         assert not postgres(terminal)
 
     async def test_while_it_starts_ends_the_start(self, make: Make) -> None:
-        terminal = make("serve")
+        terminal = make("serve", fresh=True)
         terminal.start()
         await eventually(lambda: list(terminal.data_dir.glob("postgresql.init-*")))
         terminal.type(CTRL_C)
@@ -169,7 +189,7 @@ class TestCtrlC:
         await eventually(api.handed)
         terminal.type(CTRL_C)
         await terminal.told("service.stopping")
-        await asyncio.sleep(1)  # or it would count as the first one, come twice
+        await asyncio.sleep(0.5)  # or it would count as the first one, come twice
         terminal.type(CTRL_C)
         assert await terminal.ended() == 130
         assert "service.hurried" in terminal.output
@@ -193,12 +213,12 @@ class TestWithoutATerminal:
             await process.gone()
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-    async def test_a_command_that_is_ended_takes_its_database_with_it(self, base: Path, api: Api, number: int) -> None:
+    async def test_a_command_that_is_ended_takes_its_database_with_it(
+        self, base: Path, prepared: Path, api: Api, number: int
+    ) -> None:
         api.gate.clear()
-        data_dir = base / "data"
+        data_dir = copied(prepared, base / "command")
         asked = ("pull", "tencent", "--number", report(1)["PhoneNumber"])
-        migrated = await receiver("migrate", folder=base, data_dir=data_dir)
-        assert migrated.code == 0, migrated
         command = asyncio.create_task(receiver(*asked, folder=base, data_dir=data_dir, **api.settings))
         await eventually(lambda: api.calls)
         pgdata = layout_of(data_dir).pgdata

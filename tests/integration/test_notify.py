@@ -3,7 +3,8 @@
 import asyncio
 import signal
 import socket
-from contextlib import closing
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import aiohttp
@@ -16,27 +17,33 @@ from support.waiting import DEADLINE_S
 from receiver.notify import notify
 
 
-@pytest.mark.parametrize("abstract", [False, True])
-async def test_the_manager_hears_of_both(
-    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, abstract: bool
-) -> None:
+@asynccontextmanager
+async def managed(path: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[[], Awaitable[bytes]]]:
+    """How the manager hears what it is told; at an abstract address of the kernel's choice where there is no path."""
     with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as manager:
-        # An empty address is an abstract one of the kernel's choice.
-        manager.bind("" if abstract else str(tmp_path / "notify"))
+        manager.bind(path)
         manager.settimeout(DEADLINE_S)
         name = manager.getsockname()
-        monkeypatch.setenv("NOTIFY_SOCKET", f"@{name[1:].decode()}" if abstract else name)
+        monkeypatch.setenv("NOTIFY_SOCKET", name if path else f"@{name[1:].decode()}")
+        yield lambda: asyncio.to_thread(manager.recv, 100)
+
+
+async def answers(url: str) -> bool:
+    async with aiohttp.ClientSession() as client, client.head(url) as answer:
+        return answer.status == 200
+
+
+async def test_the_manager_of_a_service_hears_of_both(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with managed(str(tmp_path / "notify"), monkeypatch) as heard:
         service = ServiceProcess(tmp_path / "service", database_url=database)
         service.launch()
         try:
-            assert await asyncio.to_thread(manager.recv, 100) == b"READY=1"
-            async with (
-                aiohttp.ClientSession() as client,
-                client.head(f"{service.url}/callback/huawei/report") as answer,
-            ):
-                assert answer.status == 200, "it is ready when it says so"
+            assert await heard() == b"READY=1"
+            assert await answers(f"{service.url}/callback/huawei/report"), "it is ready when it says so"
             assert await service.terminate() == 0
-            assert await asyncio.to_thread(manager.recv, 100) == b"STOPPING=1"
+            assert await heard() == b"STOPPING=1"
         finally:
             if service.alive:
                 await service.kill()
@@ -46,25 +53,23 @@ async def test_the_manager_of_a_pull_hears_of_both(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or a unit of `Type=notify` is killed in the midst of a read that nobody repeats."""
-    async with tencent_api.running() as api:
-        with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as manager:
-            manager.bind(str(tmp_path / "notify"))
-            manager.settimeout(DEADLINE_S)
-            monkeypatch.setenv("NOTIFY_SOCKET", manager.getsockname())
-            process = PullProcess(tmp_path / "pull", database_url=database, **api.settings)
-            await process.start()
-            try:
-                assert await asyncio.to_thread(manager.recv, 100) == b"READY=1"
-                async with (
-                    aiohttp.ClientSession() as client,
-                    client.get(f"http://127.0.0.1:{process.ops_port}/readyz") as answer,
-                ):
-                    assert answer.status == 200, "it is ready when it says so"
-                await process.signal(signal.SIGTERM)
-                assert await asyncio.to_thread(manager.recv, 100) == b"STOPPING=1"
-                assert await process.ended() == 0
-            finally:
-                await process.gone()
+    async with tencent_api.running() as api, managed(str(tmp_path / "notify"), monkeypatch) as heard:
+        process = PullProcess(tmp_path / "pull", database_url=database, **api.settings)
+        await process.start()
+        try:
+            assert await heard() == b"READY=1"
+            assert await answers(f"http://127.0.0.1:{process.ops_port}/readyz"), "it is ready when it says so"
+            await process.signal(signal.SIGTERM)
+            assert await heard() == b"STOPPING=1"
+            assert await process.ended() == 0
+        finally:
+            await process.gone()
+
+
+async def test_an_abstract_address_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with managed("", monkeypatch) as heard:
+        notify("READY=1")
+        assert await heard() == b"READY=1"
 
 
 @pytest.mark.parametrize("address", ["", "vsock:2:1234", "/nowhere/at/all", "@nobody-listens-here"])
