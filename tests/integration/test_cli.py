@@ -140,10 +140,3 @@ def test_a_wrong_setting_is_one_line_that_names_the_variable_and_no_secret(
         assert err.startswith(f"Error: RECEIVER_{name.upper()}")
         assert err.count("\n") == 1
         assert SECRET not in err
-
-
-async def test_a_database_that_is_not_there_is_one_line(commands: Commands) -> None:
-    for command in ("migrate", "maintain"):
-        ended = await commands.run(command, database_url=f"postgresql://sms:{SECRET}@127.0.0.1:1/sms")
-        assert "refused" in ended.complaint
-        assert SECRET not in ended.err

