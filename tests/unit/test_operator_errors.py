@@ -7,7 +7,6 @@ import asyncpg
 import pytest
 
 from receiver.errors import OperatorError
-from receiver.settings import SettingsError, load
 from receiver.store.database_error import as_operator_error, explained, place
 
 PASSWORD = "p@ss/w0rd"
@@ -41,9 +40,7 @@ def test_each_names_the_setting_and_what_to_do(error: Exception, told: str) -> N
     said = str(caught.value)
     assert said.startswith("RECEIVER_DATABASE_URL: ")
     assert told in said
-    assert PASSWORD not in said
-    assert "p%40ss" not in said
-    assert "\n" not in said
+    assert [secret for secret in (PASSWORD, "p%40ss", "\n") if secret in said] == []
 
 
 def test_what_is_no_state_of_a_database_stays_what_it_is() -> None:
@@ -63,40 +60,3 @@ def test_what_is_no_state_of_a_database_stays_what_it_is() -> None:
 def test_the_server_is_named_without_user_and_password(url: str, told: str) -> None:
     assert place(url) == told
     assert told in str(as_operator_error(ConnectionRefusedError(), url, "RECEIVER_DATABASE_URL"))
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "told"),
-    [
-        ("RECEIVER_PORT", "seventy", "'seventy'"),
-        ("RECEIVER_RETENTION_DAYS", "-1", "'-1'"),
-        ("RECEIVER_LOG_FORMAT", "xml", "'xml'"),
-        ("RECEIVER_TRUSTED_PROXIES", "10.0.0.0/99", "10.0.0.0/99 is no address"),
-        ("RECEIVER_SPOOL_MAX_BYTES", "much", "'much'"),
-    ],
-)
-def test_a_wrong_value_is_told(monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str) -> None:
-    monkeypatch.setenv(name, value)
-    with pytest.raises(SettingsError) as caught:
-        load()
-    assert str(caught.value).startswith(f"{name}: ")
-    assert str(caught.value).count(told) == 1
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("RECEIVER_DATABASE_URL", "mysql://sms:hunter2@db/sms"),
-        ("RECEIVER_OPS_TOKEN", "hunter2"),
-        ("RECEIVER_CALLBACK_TOKENS", "hunter2"),
-        ("RECEIVER_PUSH_KEYS", "hunter2:hunter2"),
-        ("RECEIVER_PUBLIC_URL", "sms:hunter2@sms.example.com"),
-        ("RECEIVER_PUBLIC_URL", "sms.example.com/callback/huawei/report/hunter2"),
-    ],
-)
-def test_a_wrong_secret_is_not(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-    monkeypatch.setenv(name, value)
-    with pytest.raises(SettingsError) as caught:
-        load()
-    assert str(caught.value).startswith(f"{name}: ")
-    assert "hunter2" not in str(caught.value)
