@@ -5,12 +5,24 @@ from datetime import UTC, timedelta
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from support.reports import ANSWERS, NOON, parts_of, report, some_report, some_reports, some_rows, state_of, submission
+from support.reports import (
+    ANSWERS,
+    NOON,
+    Row,
+    parts_of,
+    report,
+    some_report,
+    some_reports,
+    some_rows,
+    state_of,
+    submission,
+)
 
-from receiver.report import FINAL, RANK, Reason, Status
+from receiver.report import FINAL, RANK, DeliveryReport, Reason, Status
 from receiver.state import WHOLE_MESSAGE, merge_parts, message_state, segment_state
 
 LATER = NOON + timedelta(minutes=1)
+SOON = NOON + timedelta(microseconds=1)
 
 
 @given(some_rows, st.data())
@@ -72,35 +84,138 @@ def test_the_time_survives_in_utc(one):
     assert one.happened_at is None or state_of([one]).happened_at.tzinfo is UTC
 
 
-def test_a_late_sent_does_not_overwrite_delivered():
-    state = state_of([report("DELIVRD", happened_at=NOON), report("ACCEPTD", happened_at=LATER)])
-    assert (state.status, state.code, state.happened_at) == (Status.DELIVERED, "DELIVRD", NOON)
+def seg(code: str, segment: int, segments: int | None = 2, **changes: object) -> DeliveryReport:
+    return report(code, segment=segment, segments=segments, **changes)
 
 
-def test_a_late_expiry_by_the_platform_does_not_overwrite_delivered():
-    state = state_of([report("DELIVRD", happened_at=NOON), report("EXPIRED", happened_at=LATER)])
-    assert state.status is Status.DELIVERED
+def enroute(code: str, sequence: int, **changes: object) -> DeliveryReport:
+    """A state whose order its platform declares."""
+    return report(code, status=Status.ENROUTE, sequence=sequence, **changes)
 
 
-def test_states_without_a_time_are_in_the_order_that_their_platform_declares():
-    """The spelling of the code decided: a message that was `sent` stayed `waiting` for ever."""
-    order = [report(code, status=Status.ENROUTE, sequence=n) for n, code in enumerate(("waiting", "sent", "buffered"))]
-    for known in ([order[0], order[1]], [order[1], order[0]]):
-        assert state_of(known).code == "sent"
-    assert state_of(order).code == "buffered"
-    assert state_of(order).happened_at is None
+SENT, REFUSED, TAKEN_LATER = submission(), submission("E200028"), submission(submitted_at=LATER)
+EXPIRED_BY_PLATFORM = report("EXPIRED", reported_by="platform")
+"""It has no sequence and no time (vendor notes): no report came from the carrier within 72 hours."""
+
+STORIES: dict[str, tuple[list[Row], dict[str, object]]] = {
+    "a late `sent` does not overwrite delivered": (
+        [report("DELIVRD", happened_at=NOON), report("ACCEPTD", happened_at=LATER)],
+        {"status": Status.DELIVERED, "code": "DELIVRD", "happened_at": NOON},
+    ),
+    "nor a late expiry by the platform": (
+        [report("DELIVRD", happened_at=NOON), report("EXPIRED", happened_at=LATER)],
+        {"status": Status.DELIVERED},
+    ),
+    # The spelling of the code decided: a message that was `sent` stayed `waiting` for ever.
+    "states without a time are in their platform's order": (
+        [enroute("waiting", 0), enroute("sent", 1)],
+        {"code": "sent", "happened_at": None},
+    ),
+    "all of them": ([enroute("waiting", 0), enroute("sent", 1), enroute("buffered", 2)], {"code": "buffered"}),
+    "a sequence decides within the same time": (
+        [enroute("b", 1, happened_at=NOON), enroute("a", 2, happened_at=NOON)],
+        {"code": "a", "happened_at": NOON},
+    ),
+    "and no later": ([enroute("b", 2, happened_at=NOON), enroute("a", 1, happened_at=SOON)], {"code": "a"}),
+    "no time is before every time": ([enroute("later", 9_999), enroute("b", 1, happened_at=NOON)], {"code": "b"}),
+    "ten comes after nine": ([enroute("b", 9), enroute("a", 10)], {"code": "a"}),
+    "the failure of one segment is the message's": (
+        [seg("UNDELIV", 1, happened_at=NOON), seg("DELIVRD", 2, happened_at=LATER)],
+        {"status": Status.UNDELIVERABLE, "reason": Reason.UNREACHABLE, "code": "UNDELIV", "segments_reported": 2},
+    ),
+    "one segment of three": ([seg("DELIVRD", 3, 3)], {"status": Status.ENROUTE, "segments_reported": 1}),
+    "two of three": ([seg("DELIVRD", n, 3) for n in (3, 1)], {"status": Status.ENROUTE, "segments_reported": 2}),
+    "all three": ([seg("DELIVRD", n, 3) for n in (3, 1, 2)], {"status": Status.DELIVERED, "segments_reported": 3}),
+    "a failed segment that is delivered after all": (
+        [seg("DELIVRD", 1), seg("UNDELIV", 2, happened_at=LATER), seg("DELIVRD", 2, happened_at=NOON)],
+        {"status": Status.DELIVERED},
+    ),
+    "an expiry that the platform made up": ([EXPIRED_BY_PLATFORM], {"status": Status.EXPIRED}),
+    "it speaks for segments that nobody reported": (
+        [seg("DELIVRD", 1, happened_at=NOON), EXPIRED_BY_PLATFORM],
+        {"status": Status.EXPIRED, "happened_at": None},
+    ),
+    "and for no others": (
+        [seg("DELIVRD", 1, happened_at=NOON), EXPIRED_BY_PLATFORM, seg("DELIVRD", 2, happened_at=NOON)],
+        {"status": Status.DELIVERED},
+    ),
+    "a delivery without a sequence speaks for every segment": (
+        [report("DELIVRD"), seg("ACCEPTD", 2, 3)],
+        {"status": Status.DELIVERED, "segments": 3, "segments_reported": 3},
+    ),
+    "of two failures the later decides": (
+        [report("REJECTD"), report("UNDELIV", happened_at=NOON), report("MK:0001", happened_at=LATER)],
+        {"code": "MK:0001"},
+    ),
+    "one without a time least": ([report("REJECTD"), report("UNDELIV", happened_at=NOON)], {"code": "UNDELIV"}),
+    "at the same time the code": ([report(code) for code in ("REJECTD", "UNDELIV", "MK:0001")], {"code": "UNDELIV"}),
+    "fractions of a second": ([report("a", happened_at=NOON), report("B", happened_at=SOON)], {"code": "B"}),
+    "unknown is unknown": ([report("NEVER-SEEN", happened_at=LATER)], {"status": Status.UNKNOWN, "code": "NEVER-SEEN"}),
+    "until somebody says more": (
+        [report("NEVER-SEEN", happened_at=LATER), report("ENROUTE", happened_at=NOON)],
+        {"status": Status.ENROUTE},
+    ),
+    "a segment that nobody understood keeps it from being delivered": (
+        [seg("DELIVRD", 1), seg("NEVER-SEEN", 2)],
+        {"status": Status.ENROUTE},
+    ),
+    "accepted is accepted": ([report("ACCEPTD", happened_at=NOON)], {"status": Status.ACCEPTED}),
+    "and not the end": (
+        [report("ACCEPTD", happened_at=NOON), report("UNDELIV", happened_at=LATER)],
+        {"status": Status.UNDELIVERABLE},
+    ),
+    "the greatest number of segments that a segment has": ([seg("DELIVRD", 1), seg("DELIVRD", 3)], {"segments": 3}),
+    "or that anybody named": ([seg("DELIVRD", 1, 5), seg("DELIVRD", 2)], {"segments": 5}),
+    "a message that was taken is under way and nobody has reported it": (
+        [submission(segments=2)],
+        {"status": Status.ENROUTE, "reason": None, "code": "000000", "happened_at": NOON, "segments": 2}
+        | {"segments_reported": 0},
+    ),
+    "one that was refused is rejected for the platform's reason": (
+        [submission("E200041")],
+        {"status": Status.REJECTED, "reason": Reason.DUPLICATE_RECIPIENT, "segments_reported": 0},
+    ),
+    "a submission says how many segments must be delivered": (
+        [submission(segments=2), seg("DELIVRD", 1, None, happened_at=NOON)],
+        {"status": Status.ENROUTE},
+    ),
+    "and all are": (
+        [submission(segments=2), *(seg("DELIVRD", n, None, happened_at=NOON) for n in (1, 2))],
+        {"status": Status.DELIVERED},
+    ),
+    "a report that nobody understands does not undo a submission": (
+        [SENT, report("NEVER-SEEN", happened_at=LATER)],
+        {"status": Status.ENROUTE, "code": "000000", "segments_reported": 1},
+    ),
+    "a report goes before what was said at the submission": ([SENT, report("UNDELIV")], {"code": "UNDELIV"}),
+    "a delivery before a refusal": ([REFUSED, report("DELIVRD")], {"status": Status.DELIVERED}),
+    "refused first and taken later has failed": ([REFUSED, TAKEN_LATER], {"status": Status.REJECTED}),
+    "until it is delivered": ([REFUSED, TAKEN_LATER, report("DELIVRD")], {"status": Status.DELIVERED}),
+}
 
 
-def test_a_sequence_decides_within_the_same_time_alone():
-    first, second = report("b", sequence=1, happened_at=NOON), report("a", sequence=2, happened_at=NOON)
-    soon = report("c", happened_at=NOON + timedelta(microseconds=1))
-    assert (state_of([second, first]).code, state_of([second, first]).happened_at) == ("a", NOON)
-    assert state_of([second, first, soon]).code == "c"
-    assert state_of([report("later", sequence=9_999), first]).code == "b", "no time is before every time"
+@pytest.mark.parametrize("story", STORIES)
+def test_the_state_is_the_one_of_the_story_in_whatever_order(story):
+    rows, expected = STORIES[story]
+    for order in (rows, rows[::-1]):
+        state = state_of(order)
+        assert {name: getattr(state, name) for name in expected} == expected
 
 
-def test_ten_comes_after_nine():
-    assert state_of([report("b", sequence=9), report("a", sequence=10)]).code == "a"
+def test_of_two_reports_about_one_segment_the_rank_decides():
+    for lower, higher in ((a, b) for a in Status for b in Status if RANK[a] < RANK[b]):
+        reports = [report("1", status=lower, happened_at=LATER), report("2", status=higher, happened_at=NOON)]
+        assert state_of(reports).status is state_of(reports[::-1]).status is higher, (lower, higher)
+
+
+def test_what_is_not_final():
+    assert {Status.ACCEPTED, Status.UNKNOWN, Status.ENROUTE} & FINAL == set()
+    assert segment_state(EXPIRED_BY_PLATFORM)[0] == WHOLE_MESSAGE
+
+
+@pytest.mark.parametrize(("said", "segments"), [(None, 1), (40_000, 255)])
+def test_the_number_of_segments_is_bounded(said, segments):
+    assert message_state(parts_of([report()]), said).segments == segments
 
 
 @pytest.mark.parametrize("sequence", [-1, 10_000])
@@ -111,130 +226,3 @@ def test_a_sequence_that_would_not_sort_is_refused(sequence):
 
 def test_a_sequence_is_no_part_of_a_report_s_identity():
     assert report(sequence=3).report_id == report().report_id
-
-
-def test_success_of_segment_2_does_not_hide_the_failure_of_segment_1():
-    failed = report("UNDELIV", segment=1, segments=2, happened_at=NOON)
-    delivered = report("DELIVRD", segment=2, segments=2, happened_at=LATER)
-    for order in ([failed, delivered], [delivered, failed]):
-        state = state_of(order)
-        assert (state.status, state.reason, state.code) == (Status.UNDELIVERABLE, Reason.UNREACHABLE, "UNDELIV")
-        assert (state.segments, state.segments_reported) == (2, 2)
-
-
-def test_delivered_only_once_every_segment_is():
-    segments = [report("DELIVRD", segment=number, segments=3) for number in (3, 1, 2)]
-    counted = [(state_of(segments[:n]).status, state_of(segments[:n]).segments_reported) for n in (1, 2, 3)]
-    assert counted == [(Status.ENROUTE, 1), (Status.ENROUTE, 2), (Status.DELIVERED, 3)]
-
-
-def test_a_failed_segment_that_is_delivered_after_all_counts_as_delivered():
-    reports = [
-        report("DELIVRD", segment=1, segments=2),
-        report("UNDELIV", segment=2, segments=2, happened_at=LATER),
-        report("DELIVRD", segment=2, segments=2, happened_at=NOON),
-    ]
-    assert state_of(reports).status is Status.DELIVERED
-
-
-def test_an_expiry_that_the_platform_made_up_speaks_for_the_segments_that_nobody_reported():
-    """It has no sequence and no time (vendor notes): no report came from the carrier within 72 hours."""
-    expired = report("EXPIRED", reported_by="platform")
-    first, second = (report("DELIVRD", segment=number, segments=2, happened_at=NOON) for number in (1, 2))
-    assert segment_state(expired)[0] == WHOLE_MESSAGE
-    assert state_of([expired]).status is Status.EXPIRED
-    assert state_of([first, expired]).status is Status.EXPIRED
-    assert state_of([first, expired]).happened_at is None
-    assert state_of([first, expired, second]).status is Status.DELIVERED
-
-
-def test_a_delivery_without_a_sequence_speaks_for_every_segment():
-    state = state_of([report("DELIVRD"), report("ACCEPTD", segment=2, segments=3)])
-    assert (state.status, state.segments, state.segments_reported) == (Status.DELIVERED, 3, 3)
-
-
-def test_of_two_reports_about_one_segment_the_rank_decides():
-    for lower, higher in ((a, b) for a in Status for b in Status if RANK[a] < RANK[b]):
-        reports = [report("1", status=lower, happened_at=LATER), report("2", status=higher, happened_at=NOON)]
-        assert state_of(reports).status is state_of(reports[::-1]).status is higher, (lower, higher)
-
-
-def test_of_two_failures_the_later_decides_and_one_without_a_time_least():
-    timeless, early, late = (
-        report("REJECTD"),
-        report("UNDELIV", happened_at=NOON),
-        report("MK:0001", happened_at=LATER),
-    )
-    assert state_of([late, early, timeless]).code == "MK:0001"
-    assert state_of([timeless, early]).code == "UNDELIV"
-
-
-def test_of_two_failures_at_the_same_time_the_code_decides():
-    assert state_of([report("REJECTD"), report("UNDELIV"), report("MK:0001")]).code == "UNDELIV"
-
-
-def test_fractions_of_a_second_are_told_apart():
-    early, late = report("a", happened_at=NOON), report("B", happened_at=NOON + timedelta(microseconds=1))
-    assert state_of([late, early]).code == "B"
-
-
-def test_unknown_stays_unknown_until_somebody_says_more():
-    unknown = report("NEVER-SEEN", happened_at=LATER)
-    assert (state_of([unknown]).status, state_of([unknown]).code) == (Status.UNKNOWN, "NEVER-SEEN")
-    assert state_of([unknown]).status not in FINAL
-    assert state_of([unknown, report("ENROUTE", happened_at=NOON)]).status is Status.ENROUTE
-
-
-def test_a_segment_that_nobody_understood_keeps_the_message_from_being_delivered():
-    reports = [report("DELIVRD", segment=1, segments=2), report("NEVER-SEEN", segment=2, segments=2)]
-    assert state_of(reports).status is Status.ENROUTE
-
-
-def test_acceptd_is_not_the_end():
-    accepted = report("ACCEPTD", happened_at=NOON)
-    assert state_of([accepted]).status is Status.ACCEPTED
-    assert Status.ACCEPTED not in FINAL
-    assert state_of([accepted, report("DELIVRD", happened_at=LATER)]).status is Status.DELIVERED
-    assert state_of([accepted, report("UNDELIV", happened_at=LATER)]).status is Status.UNDELIVERABLE
-
-
-def test_reports_that_disagree_about_the_number_of_segments():
-    """The greatest number that anybody named, whether as a total or as a segment's own."""
-    assert state_of([report(segment=1, segments=2), report(segment=3, segments=2)]).segments == 3
-    assert state_of([report(segment=1, segments=5), report(segment=2, segments=2)]).segments == 5
-    assert message_state(parts_of([report()]), None).segments == 1
-    assert message_state(parts_of([report()]), 40_000).segments == 255
-
-
-def test_a_message_that_was_taken_is_under_way_and_nobody_has_reported_it():
-    state = state_of([submission(segments=2)])
-    assert (state.status, state.reason, state.code) == (Status.ENROUTE, None, "000000")
-    assert (state.happened_at, state.segments, state.segments_reported) == (NOON, 2, 0)
-
-
-def test_a_message_that_was_refused_is_rejected_for_the_reason_that_the_platform_gave():
-    state = state_of([submission("E200041")])
-    assert (state.status, state.reason, state.segments_reported) == (Status.REJECTED, Reason.DUPLICATE_RECIPIENT, 0)
-
-
-def test_a_submission_says_of_how_many_segments_a_delivery_must_be():
-    first, second = (report("DELIVRD", segment=number, happened_at=NOON) for number in (1, 2))
-    assert state_of([submission(segments=2), first]).status is Status.ENROUTE
-    assert state_of([submission(segments=2), first, second]).status is Status.DELIVERED
-
-
-def test_a_report_that_nobody_understands_does_not_undo_that_the_message_was_taken():
-    state = state_of([submission(), report("NEVER-SEEN", happened_at=LATER)])
-    assert (state.status, state.code, state.segments_reported) == (Status.ENROUTE, "000000", 1)
-
-
-def test_what_a_report_says_goes_before_what_was_said_at_the_submission():
-    for order in ([submission(), report("UNDELIV")], [report("UNDELIV"), submission()]):
-        assert state_of(order).code == "UNDELIV"
-    assert state_of([submission("E200028"), report("DELIVRD")]).status is Status.DELIVERED
-
-
-def test_a_message_that_was_refused_first_and_taken_later_has_failed_until_it_is_delivered():
-    refused_and_taken = [submission("E200028"), submission(submitted_at=LATER)]
-    assert state_of(refused_and_taken).status is Status.REJECTED
-    assert state_of([*refused_and_taken, report("DELIVRD")]).status is Status.DELIVERED
