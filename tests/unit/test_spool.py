@@ -122,7 +122,7 @@ async def test_at_its_size_it_takes_no_more_and_keeps_what_it_has(folder: Path):
     assert {type(end) for end in ends[kept:]} == {SpoolFull}
     assert not spool.has_room
     assert len(await spool.oldest(200)) == kept > 50
-    assert log.events("spool.full")
+    assert 0 < len(log.events("spool.full")) < len(ends) - kept, "a few lines for them all"
     await spool.remove([number for number, _ in await spool.oldest(200)])
     await eventually(lambda: spool.depth.callbacks == 0)
     assert spool.depth.oldest is None
