@@ -1,11 +1,10 @@
 """One callback as it was received: parsed now, or spooled and parsed later with the same outcome."""
 
-from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inbound:
+class Inbound(NamedTuple):
     """A request whose body was read to its end.
 
     `path` is the part after `/callback/`, without a token; `query` the part after the `?` if the endpoint reads it,
@@ -22,7 +21,7 @@ class Inbound:
     request_id: str
     correlation: str | None = None
     skip_parsing_reason: str | None = None
-    query: str = field(default="", repr=False)
+    query: str = ""
 
     @property
     def target(self) -> str:

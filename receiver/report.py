@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import blake2b
-from typing import Final, Literal, NewType
+from typing import Final, Literal, NamedTuple, NewType
 
 ProviderName = NewType("ProviderName", str)
 """A provider's short name, as in the callback URL: `huawei`, `cloudsms`, `tencent`."""
@@ -18,6 +19,9 @@ MAX_SEGMENTS: Final = 255
 """The largest segment number that a concatenated short message can carry (3GPP TS 23.040, 9.2.3.24.1)."""
 
 MAX_SEQUENCE: Final = 9_999
+
+_SECONDS: Final = 4096
+"""Times that are kept as texts: reports come within seconds or minutes of each other's times."""
 
 
 class Status(StrEnum):
@@ -90,69 +94,114 @@ class Envelope:
         object.__setattr__(self, "envelope_id", content_id(self.raw))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryReport:
-    """One report about one segment of one message, as parsed by its provider's adapter.
+class DeliveryReport(NamedTuple):
+    """One report about one segment of one message, as parsed by its provider's adapter; made by `delivery_report`.
 
     `code` and `detail` are verbatim the provider's. `recipient` is E.164 with `+`, or None if it cannot be derived.
     `recipient_key` is part of the message's identity: the recipient in the provider's spelling if one message id spans
     several recipients, else the empty string. `happened_at` is aware, or None if the provider's time is missing or
-    malformed; then `happened_at_text` has the malformed text. `sequence`, from 0 to MAX_SEQUENCE, is the position of
-    the code in the platform's own order of states: it decides between reports of equal rank and time, and before the
-    spelling of the code. `context` and `raw` are JSON texts that PostgreSQL's jsonb accepts; `raw` lacks the fields
-    that are in the `envelope`.
+    malformed; `happened` is the same time as ISO 8601 in UTC, which sorts in order of time, or the empty string.
+    `sequence`, from 0 to MAX_SEQUENCE, is the position of the code in the platform's own order of states: it decides
+    between reports of equal rank and time, and before the spelling of the code. `context` and `raw` are JSON texts that
+    PostgreSQL's jsonb accepts; `raw` lacks the fields that are in the `envelope`.
+
+    `report_id` is the report's identity: the same report, sent again or fetched by another API, has the same id.
     """
 
+    report_id: RowId
     provider: ProviderName
     message_id: str
+    recipient_key: str
     code: str
     status: Status
     reason: Reason | None
+    happened: str
+    sequence: int
+    segment: int | None
+    segments: int | None
+    recipient: str | None
+    country: str | None
+    sender: str | None
+    detail: str | None
+    operator_code: str | None
+    reported_by: ReportedBy | None
+    happened_at: datetime | None
+    context: str | None
+    envelope: Envelope | None
     raw: str
-    envelope: Envelope | None = None
-    recipient_key: str = ""
-    recipient: str | None = None
-    country: str | None = None
-    sender: str | None = None
-    segment: int | None = None
-    segments: int | None = None
-    detail: str | None = None
-    operator_code: str | None = None
-    reported_by: ReportedBy | None = None
-    context: str | None = None
-    happened_at: datetime | None = None
-    happened_at_text: str = ""
-    sequence: int = 0
 
-    happened: str = field(init=False)
-    """`happened_at` as ISO 8601 in UTC, which sorts in order of time, or the empty string."""
 
-    report_id: RowId = field(init=False)
-    """The report's identity: the same report, sent again or fetched by another API, has the same id.
+def delivery_report(
+    *,
+    provider: ProviderName,
+    message_id: str,
+    code: str,
+    status: Status,
+    reason: Reason | None,
+    raw: str,
+    envelope: Envelope | None = None,
+    recipient_key: str = "",
+    recipient: str | None = None,
+    country: str | None = None,
+    sender: str | None = None,
+    segment: int | None = None,
+    segments: int | None = None,
+    detail: str | None = None,
+    operator_code: str | None = None,
+    reported_by: ReportedBy | None = None,
+    context: str | None = None,
+    happened_at: datetime | None = None,
+    happened_at_text: str = "",
+    sequence: int = 0,
+) -> DeliveryReport:
+    """A report with its id. `happened_at_text` is the provider's time where it is malformed.
 
-    The provider's own statements go into it. Derived fields (status, reason, country, sequence) do not, or a better
+    The provider's own statements go into the id. Derived fields (status, reason, country, sequence) do not, or a better
     catalogue would make a new report of an old one; nor do fields that change from push to push (a packet's serial
     number, the time of the push).
     """
+    if not 0 <= sequence <= MAX_SEQUENCE:
+        raise ValueError(f"the sequence {sequence} is not between 0 and {MAX_SEQUENCE}")
+    happened = _in_utc(happened_at) if happened_at else ""
+    report_id = content_id(
+        provider,
+        message_id,
+        recipient_key,
+        str(segment),
+        str(segments),
+        code,
+        happened or happened_at_text,
+        str(reported_by),
+        str(operator_code),
+    )
+    return DeliveryReport(
+        report_id,
+        provider,
+        message_id,
+        recipient_key,
+        code,
+        status,
+        reason,
+        happened,
+        sequence,
+        segment,
+        segments,
+        recipient,
+        country,
+        sender,
+        detail,
+        operator_code,
+        reported_by,
+        happened_at,
+        context,
+        envelope,
+        raw,
+    )
 
-    def __post_init__(self) -> None:
-        """Compute the id once: every later step uses it."""
-        if not 0 <= self.sequence <= MAX_SEQUENCE:
-            raise ValueError(f"the sequence {self.sequence} is not between 0 and {MAX_SEQUENCE}")
-        happened = self.happened_at.astimezone(UTC).isoformat() if self.happened_at else ""
-        object.__setattr__(self, "happened", happened)
-        parts = (
-            self.provider,
-            self.message_id,
-            self.recipient_key,
-            str(self.segment),
-            str(self.segments),
-            self.code,
-            happened or self.happened_at_text,
-            str(self.reported_by),
-            str(self.operator_code),
-        )
-        object.__setattr__(self, "report_id", content_id(*parts))
+
+@lru_cache(maxsize=_SECONDS)
+def _in_utc(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

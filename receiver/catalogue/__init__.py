@@ -81,7 +81,6 @@ def lookup(provider: str, code: str) -> Code | None:
     found = table.exact.get(code)
     if found is not None:
         return found
-    # Some twenty prefixes take about a microsecond; a cache would fill with strangers' codes.
     return next((row for prefix, row in table.patterns if code.startswith(prefix)), None)
 
 

@@ -1,7 +1,7 @@
 """Replay: parses rejected payloads again, with this version's adapters."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -72,7 +72,7 @@ async def _keep_nothing(_job: Job) -> Kept:
 
 async def _write(connection: "asyncpg.Connection[asyncpg.Record]", job: Job) -> Kept:
     """Write the parsed rows directly into PostgreSQL; the payload itself is kept already."""
-    session, rows = postgres.Session(connection), [replace(job, error=None)]
+    session, rows = postgres.Session(connection), [job.without_rejected()]
     if not job.ids:
         return await _keep_nothing(job)
     try:

@@ -2,7 +2,7 @@
 
 import asyncio
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Final, NamedTuple, TypeVar
 
@@ -10,7 +10,7 @@ from receiver.inbound import Inbound
 from receiver.providers import INTAKES, PROVIDER_BY_PATH, provider_of
 from receiver.providers.base import Parsed, Request
 from receiver.providers.payload import PayloadError
-from receiver.store.job import Job
+from receiver.store.job import Job, job_of
 from receiver.telemetry.logs import get_logger
 
 _MAX_FAULTS: Final = 20
@@ -37,17 +37,15 @@ async def parse_inbound(callback: Inbound) -> ParsedInbound:
     """Never raises: a body that can't be parsed becomes a rejected payload. The result is the same from the spool."""
     provider = PROVIDER_BY_PATH.get(callback.path) or provider_of(callback.path)
     parsed = Parsed(faults=[callback.skip_parsing_reason]) if callback.skip_parsing_reason else _parse(callback)
+    reports, replies, submissions, faults = parsed.reports, parsed.replies, parsed.submissions, parsed.faults
     try:
-        job = Job(
-            callback=callback,
-            provider=provider,
-            reports=await _build_list(parsed.reports),
-            replies=await _build_list(parsed.replies),
-            submissions=await _build_list(parsed.submissions),
-            error=_sentence(parsed.faults),
-        )
+        if not isinstance(reports, list):
+            reports = await _build_list(reports)
+        replies = await _build_list(replies) if replies else ()
+        submissions = await _build_list(submissions) if submissions else ()
+        job = job_of(callback, provider, reports, replies, submissions, _sentence(faults) if faults else None)
     except Exception as error:  # noqa: BLE001 - as in _parse
-        job = Job(callback=callback, provider=provider, error=_log_bug(callback, error))
+        job = job_of(callback, provider, error=_log_bug(callback, error))
     return ParsedInbound(parsed, job)
 
 
@@ -66,9 +64,7 @@ def _parse(callback: Inbound) -> Parsed:
     if parse is None:
         return Parsed(faults=[f"this version knows no URL {callback.path}"])
     try:
-        return parse(
-            Request(path=callback.path, body=callback.body, query=callback.query, content_type=callback.content_type)
-        )
+        return parse(Request(callback.path, callback.body, callback.query, callback.content_type))
     except PayloadError as error:
         return Parsed(faults=[str(error)])
     except Exception as error:  # noqa: BLE001 - the one boundary: a bug in an adapter must not cost the report
@@ -88,8 +84,6 @@ def _log_bug(callback: Inbound, error: Exception) -> str:
     return f"a fault of the receiver's own ({type(error).__name__})"
 
 
-def _sentence(faults: list[str]) -> str | None:
-    if not faults:
-        return None
+def _sentence(faults: Sequence[str]) -> str:
     rest = len(faults) - _MAX_FAULTS
     return "; ".join(faults[:_MAX_FAULTS]) + (f"; and {rest} more" if rest > 0 else "")

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from receiver.report import DeliveryReport, ProviderName, Reply, Submission
 
@@ -38,8 +39,10 @@ HTTP_STATUS: Final[dict[Verdict, int]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parsed:
+NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
+
+
+class Parsed(NamedTuple):
     """The result of parsing one body.
 
     The items may be built lazily, while they are iterated once, so that a large batch can yield to other callbacks.
@@ -51,9 +54,9 @@ class Parsed:
     reports: Iterable[DeliveryReport] = ()
     replies: Iterable[Reply] = ()
     submissions: Iterable[Submission] = ()
-    faults: list[str] = field(default_factory=list)
+    faults: Sequence[str] = ()
     expected_path: str | None = None
-    answer_context: Mapping[str, object] = field(default_factory=dict)
+    answer_context: Mapping[str, object] = NOTHING
 
 
 class SignatureError(Exception):
@@ -83,8 +86,7 @@ Verify = Callable[[SignedHead, Mapping[str, str], datetime], CheckBody]
 """(head, secrets by access key, now) → the check of the body. Raises SignatureError if the head alone is wrong."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(NamedTuple):
     """The part of a request that an adapter may see. All of it is stored with the body, so a replay sees the same.
 
     `path` is the endpoint's. `query` is the part after the `?`, percent-encoded ASCII; empty unless the endpoint reads
@@ -92,9 +94,13 @@ class Request:
     """
 
     path: str
-    body: bytes = field(repr=False)
-    query: str = field(default="", repr=False)
+    body: bytes
+    query: str = ""
     content_type: str | None = None
+
+    def __repr__(self) -> str:
+        """The path alone: body and query may hold a number or a text."""
+        return f"Request(path={self.path!r})"
 
 
 Parse = Callable[[Request], Parsed]

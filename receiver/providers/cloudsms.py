@@ -46,7 +46,7 @@ from receiver.providers.payload import (
     scalar_text,
     text_of,
 )
-from receiver.report import DeliveryReport, Envelope, ProviderName, Status, Submission, content_id
+from receiver.report import DeliveryReport, Envelope, ProviderName, Status, Submission, content_id, delivery_report
 
 NAME: Final = ProviderName("cloudsms")
 
@@ -170,7 +170,7 @@ def _report(
     result = read(Result, item)
     status, reason = meaning(NAME, result.state)
     recipient, country = _msisdn(result)
-    return DeliveryReport(
+    return delivery_report(
         provider=NAME,
         message_id=packet.message_id,
         # One SMS_UID may have several results, so the recipient is part of the message's identity.

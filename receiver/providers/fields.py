@@ -22,6 +22,12 @@ _MAX_CALLING_CODE: Final = 3
 _MAX_E164: Final = len("+") + 15
 """Characters (ITU-T E.164, section 6)."""
 
+_SECONDS: Final = 4096
+"""Reports come within seconds or minutes of each other's times, which have whole seconds."""
+
+_CODES: Final = 1024
+"""A platform uses some dozens; those of a stranger, of at most MAX_TEXT characters, push each other out."""
+
 _MAX_NUMBER: Final = 32
 """Characters: no possible number has more, prefixes included."""
 
@@ -80,6 +86,7 @@ def beijing_wall_clock(text: str | None) -> datetime | None:
     return _datetime(f"{text}+08:00")
 
 
+@lru_cache(maxsize=_SECONDS)
 def _datetime(text: str) -> datetime | None:
     if text[4] != "-" or text[7] != "-" or text[13] != ":" or text[16] != ":":
         return None
@@ -89,6 +96,7 @@ def _datetime(text: str) -> datetime | None:
         return None
 
 
+@lru_cache(maxsize=_CODES)
 def meaning(provider: ProviderName, code: str) -> tuple[Status, Reason | None]:
     """Status and reason of a provider's code in the catalogue; `unknown` for a code that is not in it."""
     row = lookup(provider, code)

@@ -10,7 +10,6 @@ mandatory in a report: those that the platform makes up itself have no `updateTi
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Annotated, Final
 from urllib.parse import unquote
 
@@ -38,7 +37,16 @@ from receiver.providers.payload import (
     read,
     text_of,
 )
-from receiver.report import DeliveryReport, ProviderName, Reply, ReportedBy, Status, Submission, content_id
+from receiver.report import (
+    DeliveryReport,
+    ProviderName,
+    Reply,
+    ReportedBy,
+    Status,
+    Submission,
+    content_id,
+    delivery_report,
+)
 
 NAME: Final = ProviderName("huawei")
 
@@ -102,7 +110,7 @@ def parse(request: Request) -> Parsed:
     """Parse a report, a batch or an uplink message, told apart by the body. Raises PayloadError."""
     text = text_of(request.body)
     kind, parsed = _json(text) if looks_like_json(text) else _form(text)
-    return replace(parsed, expected_path=kind) if kind != request.path else parsed
+    return parsed._replace(expected_path=kind) if kind != request.path else parsed
 
 
 def _json(text: str) -> tuple[str, Parsed]:
@@ -132,7 +140,7 @@ def _report(item: Item) -> DeliveryReport:
     recipient, country = _msisdn(wire.to)
     # The colons are percent-encoded once more inside some JSON batches.
     updated = unquote(wire.updated) if wire.updated else None
-    return DeliveryReport(
+    return delivery_report(
         provider=NAME,
         message_id=wire.message_id,
         recipient=recipient,

@@ -77,7 +77,7 @@ def _short_text(value: object) -> str | None:
 
 
 def _segment_number(value: object) -> int | None:
-    text = scalar_text(value)
+    text = value.strip() if isinstance(value, str) else scalar_text(value)
     return _SEGMENT_NUMBERS.get(text) if text is not None and len(text) <= len("255") else None
 
 
@@ -99,10 +99,12 @@ def read(model: type[W], item: Item) -> W:
     if not _MARKS.isdisjoint(map(type, item.values())):
         _refuse_marked(model, item)
     try:
-        return model.model_validate(item)
+        # As `model_validate`, which takes half as long again.
+        wire: W = model.__pydantic_validator__.validate_python(item)
     except ValidationError as error:
         problems = (f"{'.'.join(map(str, e['loc']))}: {e['msg'].lower()}" for e in error.errors(include_url=False))
         raise PayloadError("; ".join(problems)) from None
+    return wire
 
 
 _MARKS: Final = frozenset((_Repeated, _Mended))
@@ -119,7 +121,7 @@ def _refuse_marked(model: type[Wire], item: Item) -> None:
 
 def as_json_text(value: object) -> str:
     """The value as a JSON text that PostgreSQL's jsonb accepts. Raises UnstorableError, PayloadError."""
-    if isinstance(value, dict | list):
+    if isinstance(value, _CONTAINERS):
         _check(value, MAX_DEPTH)
     try:
         text = orjson.dumps(value).decode()
@@ -130,6 +132,7 @@ def as_json_text(value: object) -> str:
     return text
 
 
+_CONTAINERS: Final = (dict, list)
 _UNSTORABLE: Final = "U+0000 or half of a UTF-16 surrogate pair, which PostgreSQL can't store"
 _NO_CHARACTER: Final = re.compile("[\0\ud800-\udfff]")
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
@@ -164,7 +167,7 @@ def _check(value: dict[str, object] | list[object], depth: int) -> None:
     if isinstance(value, _Ambiguous):
         raise PayloadError(f"the key {value.key} stands twice in one object")
     for inner in value.values() if isinstance(value, dict) else value:
-        if isinstance(inner, dict | list):
+        if isinstance(inner, _CONTAINERS):
             _check(inner, depth - 1)
 
 
@@ -243,11 +246,9 @@ def parse_form(text: str) -> dict[str, object]:
         raise PayloadError(f"not a form: more than {MAX_FIELDS} fields")
     fields: dict[str, object] = {}
     for pair in text.split("&"):
-        raw_name, _, raw_value = pair.partition("=")
-        try:
-            name, value = _decoded(raw_name), _decoded(raw_value)
-        except UnicodeDecodeError:
-            raise PayloadError("not UTF-8: a percent-encoded field fits no character") from None
+        name, _, value = pair.partition("=")
+        if "%" in pair or "+" in pair:
+            name, value = _decoded(name), _decoded(value)
         known = fields.setdefault(name, value)
         if known is value:
             continue
@@ -259,9 +260,10 @@ def parse_form(text: str) -> dict[str, object]:
 
 
 def _decoded(piece: str) -> str:
-    if "%" not in piece and "+" not in piece:
-        return piece
-    return unquote_to_bytes(piece.replace("+", " ")).decode()
+    try:
+        return unquote_to_bytes(piece.replace("+", " ")).decode()
+    except UnicodeDecodeError:
+        raise PayloadError("not UTF-8: a percent-encoded field fits no character") from None
 
 
 def as_object(value: object) -> Item:

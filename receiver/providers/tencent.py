@@ -11,7 +11,6 @@ good answer is sent two more times.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
@@ -47,7 +46,7 @@ from receiver.providers.payload import (
     scalar_text,
     text_of,
 )
-from receiver.report import DeliveryReport, ProviderName, Reason, Reply, Status, Submission, content_id
+from receiver.report import DeliveryReport, ProviderName, Reason, Reply, Status, Submission, content_id, delivery_report
 
 NAME: Final = ProviderName("tencent")
 
@@ -102,7 +101,7 @@ def parse(request: Request) -> Parsed:
     else:
         reports = each(as_list(value, "the body"), _report, faults)
         kind, parsed = REPORTS, Parsed(reports=reports, faults=faults)
-    return replace(parsed, expected_path=kind) if kind != request.path else parsed
+    return parsed._replace(expected_path=kind) if kind != request.path else parsed
 
 
 def _report(item: Item) -> DeliveryReport:
@@ -111,7 +110,7 @@ def _report(item: Item) -> DeliveryReport:
     code = wire.code or wire.report_status or ""
     status, reason = outcome(wire.report_status, code)
     recipient, country = msisdn(wire.calling_code, wire.mobile)
-    return DeliveryReport(
+    return delivery_report(
         provider=NAME,
         message_id=wire.message_id,
         recipient=recipient,

@@ -35,7 +35,7 @@ from receiver.providers.payload import (
     text_of,
 )
 from receiver.providers.tencent import NAME, answer, msisdn, outcome, unix_time
-from receiver.report import DeliveryReport, Reply, content_id
+from receiver.report import DeliveryReport, Reply, content_id, delivery_report
 
 REPORTS: Final = "tencent/pulled-reports"
 REPLIES: Final = "tencent/pulled-replies"
@@ -98,7 +98,7 @@ def _report(item: Item) -> DeliveryReport:
     status, reason = outcome(wire.report_status, code)
     recipient, country = _msisdn(wire.number, wire.calling_code, wire.mobile)
     happened_at = unix_time(wire.received)
-    return DeliveryReport(
+    return delivery_report(
         provider=NAME,
         message_id=wire.message_id,
         recipient=recipient,

@@ -1,7 +1,7 @@
 """The rows of one callback, and the result of storing them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -9,39 +9,40 @@ from receiver.inbound import Inbound
 from receiver.report import DeliveryReport, ProviderName, Reply, RowId, Submission, content_id
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One callback's rows: committed together, or isolated from each other if one of them is poison.
+class Job(NamedTuple):
+    """One callback's rows: committed together, or isolated from each other if one of them is poison. Made by `job_of`.
 
-    With an `error`, the body is kept as a rejected payload beside the rows that could be parsed.
+    With an `error`, the body is kept as a rejected payload beside the rows that could be parsed. `ids` are the
+    identities of all rows except the rejected payload; `size` is the number of all rows.
     """
 
     callback: Inbound
     provider: ProviderName
-    reports: Sequence[DeliveryReport] = ()
-    replies: Sequence[Reply] = ()
-    submissions: Sequence[Submission] = ()
-    error: str | None = None
+    reports: Sequence[DeliveryReport]
+    replies: Sequence[Reply]
+    submissions: Sequence[Submission]
+    error: str | None
+    ids: Sequence[RowId]
+    size: int
 
-    ids: Sequence[RowId] = field(init=False)
-    """The identities of all rows except the rejected payload."""
+    def only(
+        self,
+        *,
+        reports: Sequence[DeliveryReport] = (),
+        replies: Sequence[Reply] = (),
+        submissions: Sequence[Submission] = (),
+        error: str | None = None,
+    ) -> "Job":
+        """A job of the same callback with these rows and no others."""
+        return job_of(self.callback, self.provider, reports, replies, submissions, error)
 
-    size: int = field(init=False)
-    """Number of rows."""
-
-    def __post_init__(self) -> None:
-        """Collect the ids once: every later step uses them."""
-        ids = [report.report_id for report in self.reports]
-        if self.replies:
-            ids += [reply.reply_id for reply in self.replies]
-        if self.submissions:
-            ids += [submission.submission_id for submission in self.submissions]
-        object.__setattr__(self, "ids", ids)
-        object.__setattr__(self, "size", len(ids) + (self.error is not None))
+    def without_rejected(self) -> "Job":
+        """The job without its rejected payload."""
+        return self.only(reports=self.reports, replies=self.replies, submissions=self.submissions)
 
     def rejection(self, why: str) -> "Job":
         """A job with the body as a rejected payload and no other row."""
-        return replace(self, reports=(), replies=(), submissions=(), error=why)
+        return self.only(error=why)
 
     @property
     def rejected_id(self) -> RowId:
@@ -51,12 +52,11 @@ class Job:
 
     def pieces(self) -> "list[Job]":
         """The job as single rows, to find the one that the database refuses."""
-        alone = replace(self, reports=(), replies=(), submissions=(), error=None)
         return [
-            *(replace(alone, reports=(report,)) for report in self.reports),
-            *(replace(alone, replies=(reply,)) for reply in self.replies),
-            *(replace(alone, submissions=(submission,)) for submission in self.submissions),
-            *([replace(alone, error=self.error)] if self.error is not None else []),
+            *(self.only(reports=(report,)) for report in self.reports),
+            *(self.only(replies=(reply,)) for reply in self.replies),
+            *(self.only(submissions=(submission,)) for submission in self.submissions),
+            *([self.only(error=self.error)] if self.error is not None else []),
         ]
 
     def parts(self, rows: int, size: int) -> "Iterator[Job]":
@@ -66,20 +66,35 @@ class Job:
                 yield self
             return
         first = taken = 0
-        alone = replace(self, replies=(), submissions=(), error=None)
         for at, report in enumerate(self.reports):
             weight = len(report.raw) + 2 * len(report.context or "")
             if at > first and (at - first >= rows or taken + weight > size):
-                yield replace(alone, reports=self.reports[first:at])
+                yield self.only(reports=self.reports[first:at])
                 first, taken = at, 0
             taken += weight
         if self.reports:
-            yield replace(alone, reports=self.reports[first:])
-        alone = replace(alone, reports=())
+            yield self.only(reports=self.reports[first:])
         for at in range(0, len(self.submissions), rows):
-            yield replace(alone, submissions=self.submissions[at : at + rows])
+            yield self.only(submissions=self.submissions[at : at + rows])
         if self.replies or self.error is not None:
-            yield replace(self, reports=(), submissions=())
+            yield self.only(replies=self.replies, error=self.error)
+
+
+def job_of(
+    callback: Inbound,
+    provider: ProviderName,
+    reports: Sequence[DeliveryReport] = (),
+    replies: Sequence[Reply] = (),
+    submissions: Sequence[Submission] = (),
+    error: str | None = None,
+) -> Job:
+    """The job of a callback with these rows."""
+    ids = [report.report_id for report in reports]
+    if replies:
+        ids += [reply.reply_id for reply in replies]
+    if submissions:
+        ids += [submission.submission_id for submission in submissions]
+    return Job(callback, provider, reports, replies, submissions, error, ids, len(ids) + (error is not None))
 
 
 @dataclass(slots=True)

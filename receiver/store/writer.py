@@ -15,7 +15,7 @@ from typing import Final
 from receiver.inbound import Inbound
 from receiver.report import ProviderName
 from receiver.store import postgres
-from receiver.store.job import Job, Receipt
+from receiver.store.job import Job, Receipt, job_of
 from receiver.store.postgres import Connect, Database, summary
 from receiver.telemetry.logs import get_logger
 from receiver.telemetry.metrics import Metrics, set_from
@@ -26,7 +26,7 @@ _RECONNECT_TIMEOUTS: Final = 3
 _MAX_BODY_BYTES: Final = 2 << 20
 """Most bytes of bodies in one flush: PostgreSQL has to write their rows, several times as large, in time."""
 
-PROBE: Final = Job(
+PROBE: Final = job_of(
     callback=Inbound(
         path="",
         body=b"",

@@ -4,7 +4,7 @@ import hmac
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from aiohttp import hdrs, web
@@ -156,7 +156,7 @@ def _not_signed(endpoint: Endpoint, callbacks: Callbacks, remote: str | None, er
 async def _keep_rejected(inbound: Inbound, callbacks: Callbacks, why: str) -> None:
     """Keep a refused body unparsed. No platform documents compressed pushes, and to decompress is a risk."""
     try:
-        await callbacks.ingest.accept(replace(inbound, skip_parsing_reason=why))
+        await callbacks.ingest.accept(inbound._replace(skip_parsing_reason=why))
     except StoreUnavailable as error:
         raise HttpRefusal(Verdict.BUSY, "try again later") from error
 

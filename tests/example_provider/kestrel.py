@@ -22,7 +22,7 @@ from pydantic import Field
 from receiver.providers.base import CheckBody, Endpoint, Parsed, Provider, Request, SignatureError, SignedHead, Verdict
 from receiver.providers.fields import context, e164, meaning
 from receiver.providers.payload import Item, OptionalText, Text, Wire, as_json_text, mending, parse_form, read, text_of
-from receiver.report import DeliveryReport, ProviderName
+from receiver.report import DeliveryReport, ProviderName, delivery_report
 
 NAME: Final = ProviderName("kestrel")
 
@@ -54,7 +54,7 @@ def _report(item: Item) -> DeliveryReport:
     wire = read(StateChange, item)
     status, reason = meaning(NAME, wire.state)
     recipient, country = e164(wire.to or "")
-    return DeliveryReport(
+    return delivery_report(
         provider=NAME,
         message_id=wire.message_id,
         recipient=recipient,

@@ -182,7 +182,9 @@ def some_jobs(draw: st.DrawFn) -> list[tuple[Row, timedelta]]:
             "context": st.sampled_from([None, '{"ext": "a"}', '{"extend": "B"}']),
         }
     )
-    full = [replace(row, **draw(told)) for row in rows]
+    full = [
+        row._replace(**draw(told)) if isinstance(row, DeliveryReport) else replace(row, **draw(told)) for row in rows
+    ]
     # An answer that names no time: the message counts as submitted when its answer was handed over.
     timed = [
         row if isinstance(row, DeliveryReport) or draw(st.booleans()) else replace(row, submitted_at=None)

@@ -1,7 +1,5 @@
 """The adapters as the tests call them: with every item of a body built."""
 
-from dataclasses import replace
-
 from receiver.providers import INTAKES
 from receiver.providers.base import Parsed, Request
 from receiver.providers.payload import PayloadError
@@ -12,7 +10,7 @@ def parse(path: str, body: bytes, query: str = "", content_type: str | None = No
     """What the adapter of this path makes of a body. Raises PayloadError."""
     parsed = INTAKES[path](Request(path=path, body=body, query=query, content_type=content_type))
     reports, replies, submissions = list(parsed.reports), list(parsed.replies), list(parsed.submissions)
-    return replace(parsed, reports=reports, replies=replies, submissions=submissions)
+    return parsed._replace(reports=reports, replies=replies, submissions=submissions)
 
 
 def parsed(path: str, body: bytes, query: str = "", content_type: str | None = None) -> Parsed:

@@ -8,9 +8,9 @@ from typing import Any
 from hypothesis import strategies as st
 
 from receiver.inbound import Inbound
-from receiver.report import RANK, DeliveryReport, ProviderName, Reason, RowId, Status, Submission
+from receiver.report import RANK, DeliveryReport, ProviderName, Reason, RowId, Status, Submission, delivery_report
 from receiver.state import SUBMITTED, MessageState, SegmentState, merge_parts, message_state, segment_state
-from receiver.store.job import Job
+from receiver.store.job import Job, job_of
 
 PROVIDER = ProviderName("huawei")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -43,7 +43,7 @@ def report(code: str = "DELIVRD", **changes: Any) -> DeliveryReport:
     """A report with this code, of what the code means unless told otherwise."""
     status, reason = MEANINGS.get(code, (Status.UNKNOWN, None))
     given = {"provider": PROVIDER, "message_id": "m-1", "code": code, "status": status, "reason": reason, "raw": "{}"}
-    return DeliveryReport(**(given | changes))
+    return delivery_report(**(given | changes))
 
 
 def submission(code: str = "000000", **changes: Any) -> Submission:
@@ -72,7 +72,7 @@ def job(*rows: Row, received_at: datetime = NOON, body: bytes = b"by hand", **ch
         "reports": [row for row in rows if isinstance(row, DeliveryReport)],
         "submissions": [row for row in rows if isinstance(row, Submission)],
     }
-    return Job(**(given | changes))
+    return job_of(**(given | changes))
 
 
 def parts_of(rows: Iterable[Row]) -> dict[int, SegmentState]:

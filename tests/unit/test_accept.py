@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,11 +17,11 @@ Answer = Callable[[Job], Kept]
 
 def batch(*messages: str, path: str = "huawei/reports") -> Inbound:
     items = [{"smsMsgId": message, "status": "DELIVRD"} for message in messages]
-    return replace(callback(body=json.dumps({"statusReportList": items}).encode()), path=path)
+    return callback(body=json.dumps({"statusReportList": items}).encode())._replace(path=path)
 
 
-JUNK = replace(callback(body=b"\xff"), path="huawei/reports")
-HALF = replace(batch("a"), body=b'{"statusReportList":[{"smsMsgId":"a","status":"DELIVRD"},7]}')
+JUNK = callback(body=b"\xff")._replace(path="huawei/reports")
+HALF = batch("a")._replace(body=b'{"statusReportList":[{"smsMsgId":"a","status":"DELIVRD"},7]}')
 
 
 def stored(job: Job) -> Kept:
@@ -114,7 +113,7 @@ async def test_what_nothing_can_keep_is_not_logged_and_the_refusal_knows_what_th
     async def full(_job: Job) -> Kept:
         raise StoreUnavailable("no room")
 
-    one = replace(callback(body=b'{"SERIAL": 17}'), path="cloudsms/report")
+    one = callback(body=b'{"SERIAL": 17}')._replace(path="cloudsms/report")
     with pytest.raises(StoreUnavailable, match="no room") as refusal:
         await Ingest(full, steps.observe).accept(one)
     assert dict(refusal.value.answer_context) == {"SERIAL": 17}
@@ -122,5 +121,5 @@ async def test_what_nothing_can_keep_is_not_logged_and_the_refusal_knows_what_th
 
 
 async def test_a_reason_not_to_parse_leaves_the_body_unread():
-    outcome = await accepted(replace(batch("a"), skip_parsing_reason="not signed by the platform"), known)
+    outcome = await accepted(batch("a")._replace(skip_parsing_reason="not signed by the platform"), known)
     assert (outcome.rows, outcome.error, outcome.good) == (0, "not signed by the platform", False)

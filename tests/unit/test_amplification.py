@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 from support.amplified import AMPLIFIED, nested, packet
@@ -20,7 +19,7 @@ A_BYTE, A_ROW = 4, 2_048
 
 
 async def understood(path: str, body: bytes) -> Job:
-    _, made = await parse_inbound(replace(callback(body=body), path=path))
+    _, made = await parse_inbound(callback(body=body)._replace(path=path))
     assert made.error is None
     return made
 

@@ -10,7 +10,7 @@ from support.reports import NOON, callback, distinct, job, report, some_reports,
 from receiver.report import ProviderName, Reply, RowId
 from receiver.store import batch as rows_of
 from receiver.store.batch import arrange, rejected_columns, reply_columns
-from receiver.store.job import Job
+from receiver.store.job import Job, job_of
 
 LATER = NOON + timedelta(hours=1)
 MESSAGE = ("message_id", "provider", "recipient_key")
@@ -91,7 +91,7 @@ def test_what_only_some_reports_tell_is_kept_in_any_order():
 
 
 def test_every_kind_of_row_of_a_job_is_arranged():
-    one = Job(
+    one = job_of(
         callback=callback(),
         provider=ProviderName("tencent"),
         reports=[report()],

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -193,7 +192,7 @@ async def test_an_outage_before_the_refused_is_kept_leaves_it_in_the_spool(serve
 @in_virtual_time
 async def test_a_large_callback_comes_back_in_parts(server, spool, metrics):
     items = ",".join(f'{{"smsMsgId":"m-{n}","status":"DELIVRD"}}' for n in range(1_100))
-    spool.add(replace(callback(body=f'{{"statusReportList":[{items}]}}'.encode()), path="huawei/reports"))
+    spool.add(callback(body=f'{{"statusReportList":[{items}]}}'.encode())._replace(path="huawei/reports"))
     async with at_work(server, spool, metrics):
         await emptied(spool)
     assert [len(group) for group in server.groups] == [500, 500, 100]

@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import asyncpg
 from support.capture import Captured, captured_log
@@ -42,7 +41,7 @@ async def at_work(
 
 async def set_apart(quarantine: Quarantine, spool: FakeSpool, *codes: str) -> int:
     items = [{"smsMsgId": f"m-{n}", "status": code} for n, code in enumerate(codes)]
-    inbound = replace(callback(body=json.dumps({"statusReportList": items}).encode()), path="huawei/reports")
+    inbound = callback(body=json.dumps({"statusReportList": items}).encode())._replace(path="huawei/reports")
     (number,) = spool.add(inbound)
     quarantine.add(number, (await parse_inbound(inbound)).job)
     return number

@@ -1,7 +1,6 @@
 """What an adapter and a check of signatures see of a request, now and out of the spool."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -68,7 +67,7 @@ async def test_an_adapter_sees_the_same_of_a_request_out_of_the_spool(
         return Parsed(faults=["seen"])
 
     monkeypatch.setitem(understand.INTAKES, "kestrel/status", parse)
-    sent = replace(callback(), path="kestrel/status", query="order=17&x=?", content_type="text/plain")
+    sent = callback()._replace(path="kestrel/status", query="order=17&x=?", content_type="text/plain")
     spool = Spool(tmp_path / "spool", 1 << 20)
     await spool.put(sent)
     ((_, again),) = await spool.oldest(1, 0)

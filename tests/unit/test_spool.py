@@ -3,7 +3,6 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -174,7 +173,7 @@ async def test_too_much_before_the_disk_is_refused_at_once(spool: Spool, monkeyp
 
 async def test_one_that_sqlite_cannot_hold_costs_no_other_and_does_not_end_the_thread(spool: Spool):
     """Text that is no UTF-8 ended the thread: until the next start nothing was spooled any more."""
-    odd = replace(callback(), content_type="\ud800")
+    odd = callback()._replace(content_type="\ud800")
     with captured_log() as log:
         ends = await asyncio.gather(*(settled(spool.put(one)) for one in (callback(), odd, callback())))
     assert [type(end) for end in ends] == [type(None), SpoolFull, type(None)]

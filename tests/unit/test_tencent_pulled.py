@@ -1,7 +1,6 @@
 """What Tencent's API hands out, through its adapter: the same reports and replies as the pushed ones."""
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -115,7 +114,7 @@ def test_what_is_no_answer_is_said_to_be_none(body):
 async def test_it_is_kept_and_replayed_like_a_callback_but_no_url_leads_to_it():
     assert SOURCES.keys().isdisjoint(ENDPOINTS)
     body = answer(PULLED_REPORTS, report(1), "text")
-    _, job = await parse_inbound(replace(callback(body=body), path=PULLED_REPORTS))
+    _, job = await parse_inbound(callback(body=body)._replace(path=PULLED_REPORTS))
     assert (job.provider, len(job.reports), job.error[:6]) == ("tencent", 1, "item 2")
 
 

@@ -9,7 +9,6 @@ any rate of payloads, nor while the ring cannot move because a backup reads it.
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Final
@@ -69,7 +68,7 @@ class RejectedQuota:
         if self._left < size:
             self.drop()
             self.check_wanted.set()
-            yield replace(job, error=None)
+            yield job.without_rejected()
             return
         self._left -= size
         self._in_flight += size
