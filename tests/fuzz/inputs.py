@@ -14,40 +14,16 @@ from receiver.providers import ENDPOINTS, INTAKES, SUBMISSIONS, provider_of, url
 _HEADERS: Final = (
     *("Content-Length: -1", "Content-Length: 5, 5", "Content-Length: +7", "Content-Length: 99999999999999999999"),
     *("Transfer-Encoding: chunked", "Transfer-Encoding: gzip", "Transfer-Encoding: chunked, identity", "TE: trailers"),
-    *(
-        "Content-Encoding: gzip",
-        "Content-Encoding: br, \xe4",
-        "Content-Type: text/html; charset=utf-7",
-        "Content-Type:",
-    ),
-    *("Expect: 100-continue", "Expect: miracles", "Connection: close", "Connection: Upgrade", "Upgrade: websocket"),
-    *(
-        "Host: another.test",
-        "Host:",
-        ": nameless",
-        "no colon",
-        "X-Folded: a\r\n b",
-        "X-Nul: \0",
-        "X-Long: " + "x" * 9_000,
-    ),
-    *(
-        "X-Forwarded-For: 203.0.113.7, nonsense",
-        "Forwarded: for=_hidden;proto=\x01",
-        "Authorization: SDK-HMAC-SHA256 x",
-    ),
-    *("Cookie: a=b; \xff=\xff", "Range: bytes=0-", "X-Sdk-Date: 20260101T000000Z", "Content-Type: multipart/form-data"),
+    *("Content-Encoding: gzip", "Content-Encoding: br, \xe4", "Content-Type: text/html; charset=utf-7"),
+    *("Content-Type:", "Content-Type: multipart/form-data", "Host: another.test", "Host:", "Upgrade: websocket"),
+    *("Expect: 100-continue", "Expect: miracles", "Connection: close", "Connection: Upgrade", "Range: bytes=0-"),
+    *(": nameless", "no colon", "X-Folded: a\r\n b", "X-Nul: \0", "X-Long: " + "x" * 9_000, "Cookie: a=b; \xff=\xff"),
+    *("X-Forwarded-For: 203.0.113.7, nonsense", "Forwarded: for=_hidden;proto=\x01"),
+    *("Authorization: SDK-HMAC-SHA256 x", "X-Sdk-Date: 20260101T000000Z"),
 )
-_METHODS: Final = ("POST",) * 60 + (
-    "GET",
-    "HEAD",
-    "PUT",
-    "OPTIONS",
-    "DELETE",
-    "TRACE",
-    "CONNECT",
-    "PATCH",
-    "brew",
-    "POST\0",
+_METHODS: Final = (
+    *("POST",) * 60,
+    *("GET", "HEAD", "PUT", "OPTIONS", "DELETE", "TRACE", "CONNECT", "PATCH", "brew", "POST\0"),
 )
 _VERSIONS: Final = ("HTTP/1.1",) * 60 + ("HTTP/1.0", "HTTP/2.0", "HTTP/9", "http/1.1", "", "HTTP/1.1 HTTP/1.1")
 

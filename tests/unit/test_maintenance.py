@@ -14,7 +14,7 @@ from receiver.store import sql
 from receiver.store.maintenance import overdue, partitions, rejected_quota
 from receiver.store.maintenance.partitions import Maintenance, set_days_left_from
 from receiver.store.maintenance.rejected_quota import RejectedQuota, keep_within
-from receiver.telemetry.metrics import Metrics, build
+from receiver.telemetry.metrics import Metrics
 
 TODAY = date(2026, 3, 1)
 MOST = 64_000
@@ -43,11 +43,6 @@ class Connection:
         return len([text for text in self.asked if text.startswith(beginning)])
 
 
-@pytest.fixture
-def metrics() -> Metrics:
-    return build("test")
-
-
 @pytest.fixture(autouse=True)
 def _a_day(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(partitions, "today", lambda: TODAY)
@@ -72,6 +67,7 @@ def test_until_somebody_looks_a_sixteenth_of_the_bound_is_kept(metrics: Metrics)
     assert not quota.check_wanted.is_set()
     assert kept(quota, SHARE // 2)
     assert quota.check_wanted.is_set(), "the next look is due before it runs out"
+    assert rejected_quota.periodic(quota, days=30).wake is quota.check_wanted
     assert not kept(quota, SHARE // 2)
     assert kept(quota, SHARE // 4)
     assert (dropped(metrics, "size"), dropped(metrics, "age")) == (1, 0)
@@ -144,11 +140,6 @@ async def test_while_a_backup_reads_the_oldest_there_is_the_room_that_there_is(m
         await asyncio.sleep(0)
     assert log.lines == []
     assert not kept(quota, 600)
-
-
-def test_the_quota_wakes_its_own_rounds(metrics: Metrics):
-    quota = RejectedQuota(metrics, MOST)
-    assert rejected_quota.periodic(quota, days=30).wake is quota.check_wanted
 
 
 def days(*ahead: int) -> list[dict[str, date]]:

@@ -37,29 +37,24 @@ def test_a_clock_that_is_ahead_of_ours_counts_as_no_lag(service):
     assert value(service, "receiver_report_lag_seconds_bucket", provider="acme", le="60.0") == 1
 
 
-def test_requests_replies_and_rejected_payloads_are_counted(service):
+def test_everything_else_is_counted_by_its_labels(service):
     service.request_done("acme", "report", 200, 0.003)
     service.reply_stored(ACME)
     service.payload_rejected(ACME, "item")
+    service.address_refused(ACME)
+    service.connection_ended("slow_head")
+    service.malformed_requests.inc()
+    service.flushed(50, 0.004)
     assert value(service, "receiver_http_requests_total", provider="acme", endpoint="report", status="200") == 1
     assert value(service, "receiver_http_request_duration_seconds_count", endpoint="report") == 1
     assert value(service, "receiver_replies_total", provider="acme") == 1
     assert value(service, "receiver_rejected_payloads_total", provider="acme", kind="item") == 1
-
-
-def test_strangers_are_counted_by_what_became_of_them(service):
-    service.address_refused(ACME)
-    service.connection_ended("slow_head")
-    service.malformed_requests.inc()
     assert value(service, "receiver_refused_addresses_total", provider="acme") == 1
     assert value(service, "receiver_connections_ended_total", cause="slow_head") == 1
     assert value(service, "receiver_malformed_requests_total") == 1
-
-
-def test_a_flush_is_seen_by_its_size_and_its_time(service):
-    service.flushed(50, 0.004)
     assert value(service, "receiver_flush_reports_sum") == 50
     assert value(service, "receiver_commit_duration_seconds_bucket", le="0.005") == 1
+    assert value(metrics.build("1.2.3"), "receiver_replies_total", provider="acme") is None, "of another service"
 
 
 def test_the_age_of_the_last_report_grows_and_is_absent_before_the_first(service):
@@ -100,9 +95,3 @@ def test_the_text_is_prometheus_and_every_name_is_ours(service):
     assert b"receiver_build_info{" in service.render()
     assert b'version="1.2.3"' in service.render()
     assert metrics.CONTENT_TYPE.startswith("text/plain")
-
-
-def test_two_services_in_one_process_do_not_share_a_count(service):
-    other = metrics.build("1.2.3")
-    service.reply_stored(ACME)
-    assert value(other, "receiver_replies_total", provider="acme") is None
