@@ -1,7 +1,6 @@
 """`receiver spool`: of a spool that lies there, and of one that a running service has."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,7 +9,8 @@ from urllib.parse import urlsplit
 import pytest
 from support import service as services
 from support.cluster import free_port
-from support.command import receiver
+from support.command import Ended
+from support.preloaded import Commands
 
 from receiver.settings import Settings
 from receiver.store.spool_file import SpoolFile
@@ -33,18 +33,20 @@ async def answering(status_line: str, body: str = "") -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "0.0.0.0", "::", "localhost"])
 async def test_a_running_service_is_asked_wherever_it_listens(
-    make_settings: Callable[..., Settings], tmp_path: Path, host: str
+    make_settings: Callable[..., Settings], commands: Commands
 ) -> None:
     """An IPv6 address without brackets ended in a traceback."""
-    async with services.running(make_settings(ops_host=host)) as service:
-        port = urlsplit(service.ops_url).port
-        depth = await receiver(
-            "spool", "--json", folder=tmp_path, data_dir=tmp_path / "data", ops_host=host, ops_port=port
-        )
-    assert depth.err == ""
-    assert NOTHING.items() <= depth.json.items()
+    for host in ("127.0.0.1", "::1", "0.0.0.0", "::", "localhost"):
+        async with services.running(make_settings(ops_host=host)) as service:
+            asked = {
+                "data_dir": service.settings.data_dir,
+                "ops_host": host,
+                "ops_port": urlsplit(service.ops_url).port,
+            }
+            depth = await commands.run("spool", "--json", **asked)
+        assert depth.err == "", host
+        assert NOTHING.items() <= depth.json.items()
 
 
 @pytest.fixture
@@ -55,18 +57,14 @@ def locked(tmp_path: Path) -> Path:
     file.close()
 
 
-@pytest.mark.parametrize("command", [("spool",), ("spool", "export")])
-async def test_a_service_that_does_not_answer_is_told_with_what_to_set(
-    locked: Path, tmp_path: Path, command: tuple[str, ...]
-) -> None:
+async def test_a_service_that_does_not_answer_is_told_with_what_to_set(locked: Path, commands: Commands) -> None:
     port = free_port()
-    ended = await receiver(*command, folder=tmp_path, data_dir=locked, ops_host="::1", ops_port=port)
-    for word in (f"RECEIVER_DATA_DIR={locked}", f"http://[::1]:{port}", "RECEIVER_OPS_HOST", "RECEIVER_OPS_PORT"):
-        assert word in ended.complaint
-
-
-async def test_a_port_that_the_system_chose_cannot_be_known(locked: Path, tmp_path: Path) -> None:
-    assert "RECEIVER_OPS_PORT" in (await receiver("spool", folder=tmp_path, data_dir=locked, ops_port=0)).complaint
+    for command in (("spool",), ("spool", "export")):
+        ended = await commands.run(*command, data_dir=locked, ops_host="::1", ops_port=port)
+        for word in (f"RECEIVER_DATA_DIR={locked}", f"http://[::1]:{port}", "RECEIVER_OPS_HOST", "RECEIVER_OPS_PORT"):
+            assert word in ended.complaint
+    port_of_the_systems_choice = await commands.run("spool", data_dir=locked, ops_port=0)
+    assert "RECEIVER_OPS_PORT" in port_of_the_systems_choice.complaint
 
 
 @pytest.mark.parametrize(
@@ -81,21 +79,19 @@ async def test_a_port_that_the_system_chose_cannot_be_known(locked: Path, tmp_pa
     ],
 )
 async def test_who_answers_otherwise_is_told_of_too(
-    locked: Path, tmp_path: Path, status_line: str, body: str, told: str
+    locked: Path, commands: Commands, status_line: str, body: str, told: str
 ) -> None:
     async with answering(status_line, body) as port:
-        ended = await receiver("spool", folder=tmp_path, data_dir=locked, ops_port=port)
+        ended = await commands.run("spool", data_dir=locked, ops_port=port)
     assert told in ended.complaint
 
 
-async def test_an_empty_spool_is_told_and_exports_nothing(tmp_path: Path) -> None:
+async def test_an_empty_spool_is_told_and_exports_nothing(tmp_path: Path, commands: Commands) -> None:
     """And where there is none: the folder may be a mistyped one."""
     SpoolFile(tmp_path / "data" / "spool", 1 << 20).close()
     for folder, told in (
         (tmp_path / "data", "The spool is empty.\n"),
         (tmp_path / "mistyped", f"There is no spool in RECEIVER_DATA_DIR={tmp_path}/mistyped.\n"),
     ):
-        ended = await receiver("spool", "export", folder=tmp_path, data_dir=folder)
-        assert (ended.code, ended.out, ended.err) == (0, "", told)
-        depth = await receiver("spool", "--json", folder=tmp_path, data_dir=folder)
-        assert NOTHING.items() <= json.loads(depth.out).items()
+        assert await commands.run("spool", "export", data_dir=folder) == Ended(0, "", told)
+        assert NOTHING.items() <= (await commands.run("spool", "--json", data_dir=folder)).json.items()
