@@ -1,7 +1,6 @@
 """One PostgreSQL for all faults, and a place for their figures: the suite prints them when it ends."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 from support import cluster as clusters
 from support import rig as rigs
 from support.cluster import Cluster
-from support.rig import Rig
+from support.rig import Loaded
 
 _LINES = pytest.StashKey[list[str]]()
 
@@ -42,8 +41,6 @@ async def fragile(open_folder: Path) -> AsyncIterator[Cluster]:
 
 
 @pytest.fixture
-def loaded(
-    fragile: Cluster, open_folder: Path, say: Callable[[str], None]
-) -> Callable[..., AbstractAsyncContextManager[Rig]]:
+def loaded(fragile: Cluster, open_folder: Path, say: Callable[[str], None]) -> Loaded:
     """A service under load, with whatever settings the test wants."""
     return partial(rigs.loaded, fragile, open_folder, say=say)

@@ -3,14 +3,10 @@
 import asyncio
 import socket
 import struct
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from urllib.parse import urlencode
 
 from support import ledger as ledgers
-from support.rig import Rig
-
-Loaded = Callable[..., AbstractAsyncContextManager[Rig]]
+from support.rig import Loaded
 
 _RST_ON_CLOSE = struct.pack("ii", 1, 0)
 STAGES = ("connected", "half the head", "the head", "half the body", "all", "all, and the answer's first byte")

@@ -7,16 +7,14 @@ rights: test_postgresql.py starves PostgreSQL by such a limit, and here it is th
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from support import rig as rigs
 from support.cluster import Cluster
-from support.rig import Rig
-
-Loaded = Callable[..., AbstractAsyncContextManager[Rig]]
+from support.rig import Loaded, Rig
 
 _MUCH_MEMORY_MIB = 500
 

@@ -1,15 +1,11 @@
 """What waits in the spool comes out whatever it is, and live callbacks do not wait for it."""
 
 import json
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 
 import aiohttp
 import asyncpg
-from support.rig import Rig
-
-Loaded = Callable[..., AbstractAsyncContextManager[Rig]]
+from support.rig import Loaded
 
 _BATCHES = 4
 _LARGEST = 5_000

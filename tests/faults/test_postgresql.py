@@ -1,13 +1,8 @@
 """PostgreSQL dies, hangs, refuses or fills up under load: nobody is sent away, and nothing is lost or stored twice."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-
 import pytest
 from support.faults import FAULTS
-from support.rig import Rig
-
-Loaded = Callable[..., AbstractAsyncContextManager[Rig]]
+from support.rig import Loaded
 
 BEYOND_EVERY_TIMEOUT_S = 4.5
 """An answer's deadline is 2 s; a statement's time-out is 1 s, and then connecting takes 3 s at most."""

@@ -2,20 +2,17 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from support import ledger as ledgers
 from support import process
 from support.cluster import APPLICATION, Cluster
 from support.faults import FAULTS
-from support.rig import NO_HANG_S, Load, Rig
+from support.rig import NO_HANG_S, Load, Loaded
 
 from receiver import embedded
 from receiver.embedded.layout import layout_of
 from receiver.embedded.processes import processes_of
-
-Loaded = Callable[..., AbstractAsyncContextManager[Rig]]
 
 
 async def test_kill_9_in_normal_running_while_spooling_and_while_draining(loaded: Loaded) -> None:

@@ -16,65 +16,75 @@ from receiver.store import readiness as preparation
 from receiver.store import schema as migrate
 from receiver.telemetry import logs
 
+Say = Callable[[str], None]
+Heal = Callable[[ServiceProcess], Awaitable[None]]
 
-async def _serve_until_healed(
-    service: ServiceProcess, ledger_file: Path, heal: Callable[[], Awaitable[None]]
-) -> ledgers.Ledger:
-    """Start, take reports into the spool, heal, drain: the ledger."""
-    await service.start()
-    load = Load(service.url, ledger_file, rate=150, connections=16)
+
+async def _catches_up(
+    title: str, fragile: Cluster, folder: Path, say: Say, heal: Heal, *, database: str, port: int | None = None
+) -> None:
+    """Start it, let it take reports into the spool, heal what is broken: all is stored, and nobody was sent away."""
+    url = fragile.url(database, user=APPLICATION, port=port)
+    service, load = ServiceProcess(folder / database, database_url=url), None
     try:
+        await service.start()
+        load = Load(service.url, folder / f"{database}.ledger", rate=150, connections=16)
         await load.answered(50)
         await service.spooling(10)
-        await heal()
+        await heal(service)
         await service.until(lambda answer: answer["database"])
         await load.answered(20)
         ledger = await load.stop()
+        await service.drained()
+        assert await service.terminate() == 0
     finally:
-        load.kill()
-    await service.drained()
-    return ledger
-
-
-async def test_started_while_postgresql_does_not_answer(
-    fragile: Cluster, open_folder: Path, say: Callable[[str], None]
-) -> None:
-    database = await fragile.new_database()
-    async with proxies.running(fragile.port) as proxy:
-        await proxy.set("blackhole")
-        url = fragile.url(database, user=APPLICATION, port=proxy.port)
-        service = ServiceProcess(open_folder / database, database_url=url)
-        try:
-            ledger = await _serve_until_healed(service, open_folder / f"{database}.ledger", lambda: proxy.set("pass"))
-            assert await service.terminate() == 0
-        finally:
-            if service.alive:
-                await service.kill()
-    await _judge("started against silence", ledger, fragile, database, say)
+        if load is not None:
+            load.kill()
+        if service.alive:
+            await service.kill()
+    verdict = ledgers.judge(ledger, await ledgers.stored(fragile.socket_url(database)))
+    say(ledgers.show(title, ledger, verdict))
+    assert verdict.good, verdict
+    assert set(ledger.outcomes()) == {"ok"}
     assert not service.noise(), service.noise()
 
 
-async def test_started_before_the_schema_is_there(
-    fragile: Cluster, open_folder: Path, say: Callable[[str], None]
-) -> None:
+async def test_started_while_postgresql_does_not_answer(fragile: Cluster, open_folder: Path, say: Say) -> None:
+    async with proxies.running(fragile.port) as proxy:
+        await proxy.set("blackhole")
+
+        async def heal(_: ServiceProcess) -> None:
+            await proxy.set("pass")
+
+        database = await fragile.new_database()
+        await _catches_up("against silence", fragile, open_folder, say, heal, database=database, port=proxy.port)
+
+
+async def test_started_before_the_schema_is_there(fragile: Cluster, open_folder: Path, say: Say) -> None:
     """PostgreSQL is away at the start, and when it comes it is empty: reports wait until `receiver migrate` was run."""
     await fragile.administrate("CREATE DATABASE unmigrated")
     async with proxies.running(fragile.port) as proxy:
         await proxy.set("cut")
-        url = fragile.url("unmigrated", user=APPLICATION, port=proxy.port)
-        service = ServiceProcess(open_folder / "unmigrated", database_url=url)
 
-        async def migrate_at_last() -> None:
+        async def heal(service: ServiceProcess) -> None:
             await proxy.set("pass")
             await service.told("InvalidSchemaNameError")
             await migrate.upgrade(fragile.socket_url("unmigrated"))
 
-        try:
-            ledger = await _serve_until_healed(service, open_folder / "unmigrated.ledger", migrate_at_last)
-        finally:
-            if service.alive:
-                await service.kill()
-    await _judge("started before the schema", ledger, fragile, "unmigrated", say)
+        await _catches_up("before the schema", fragile, open_folder, say, heal, database="unmigrated", port=proxy.port)
+
+
+async def test_started_while_the_database_is_read_only(fragile: Cluster, open_folder: Path, say: Say) -> None:
+    async def heal(_: ServiceProcess) -> None:
+        await fragile.administrate(*READ_WRITE)
+
+    database = await fragile.new_database()
+    await fragile.administrate("UPDATE sms_data.catalogue SET fingerprint = 'an older version'", database=database)
+    await fragile.administrate(*READ_ONLY)
+    try:
+        await _catches_up("read-only", fragile, open_folder, say, heal, database=database)
+    finally:
+        await fragile.administrate(*READ_WRITE)
 
 
 async def test_a_schema_that_is_behind_is_told_until_it_is_there(
@@ -92,30 +102,3 @@ async def test_a_schema_that_is_behind_is_told_until_it_is_there(
     await migrate.upgrade(empty_database)
     async with asyncio.timeout(30):
         await waiting
-
-
-async def test_started_while_the_database_is_read_only(
-    fragile: Cluster, open_folder: Path, say: Callable[[str], None]
-) -> None:
-    database = await fragile.new_database()
-    await fragile.administrate("UPDATE sms_data.catalogue SET fingerprint = 'an older version'", database=database)
-    service = ServiceProcess(open_folder / database, database_url=fragile.url(database, user=APPLICATION))
-    await fragile.administrate(*READ_ONLY)
-    try:
-        ledger = await _serve_until_healed(
-            service, open_folder / f"{database}.ledger", lambda: fragile.administrate(*READ_WRITE)
-        )
-    finally:
-        await fragile.administrate(*READ_WRITE)
-        if service.alive:
-            await service.kill()
-    await _judge("started read-only", ledger, fragile, database, say)
-
-
-async def _judge(
-    title: str, ledger: ledgers.Ledger, cluster: Cluster, database: str, say: Callable[[str], None]
-) -> None:
-    verdict = ledgers.judge(ledger, await ledgers.stored(cluster.socket_url(database)))
-    say(ledgers.show(title, ledger, verdict))
-    assert verdict.good, verdict
-    assert set(ledger.outcomes()) == {"ok"}

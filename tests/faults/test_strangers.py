@@ -14,7 +14,7 @@ from support import process, proxy
 from support.certificates import authority_file, client, issue
 from support.dialects import FORM
 from support.https import client_hello
-from support.silent import Flood, flooding
+from support.silent import flooding
 
 Connectors = Callable[[], aiohttp.TCPConnector]
 
@@ -23,7 +23,7 @@ AWAY_S = 0.2
 """What each piece of an honest call takes, there and back: the handshake is three times that."""
 
 WORKERS = 40
-ATTACK_S = 6.0
+ATTACK_S = 4.0
 GOOD_SHARE = 0.99
 
 HELLO = client_hello()
@@ -65,13 +65,6 @@ class Honest:
         return self.outcomes["200"] / self.outcomes.total()
 
 
-def told(name: str, flood: Flood, honest: Honest, service: process.ServiceProcess, used_s: float) -> str:
-    """For the person who runs the test."""
-    good = f"{honest.good_share:.1%} of {honest.outcomes.total()} honest calls good {dict(honest.outcomes)}"
-    cost = f"{used_s / flood.seconds:.0%} of a core, {service.memory_mib():.0f} MiB"
-    return f"    {name}: {flood.connects / flood.seconds:.0f} connects/s; {good}; {cost}"
-
-
 @asynccontextmanager
 async def serving(kind: str, folder: Path, database: str) -> AsyncIterator[tuple[process.ServiceProcess, Connectors]]:
     """A service, and how to make connectors that trust it."""
@@ -107,7 +100,9 @@ async def test_honest_calls_from_far_away_get_through(
                 pass
             used_s = service.cpu_s() - before_s
             honest.stopping = True
-        say(told(name, flood, honest, service, used_s))
+        good = f"{honest.good_share:.1%} of {honest.outcomes.total()} honest calls good {dict(honest.outcomes)}"
+        cost = f"{used_s / flood.seconds:.0%} of a core, {service.memory_mib():.0f} MiB"
+        say(f"{name}: {flood.connects / flood.seconds:.0f} connects/s; {good}; {cost}")
         assert service.noise() == []
         assert flood.connects > rate
         assert honest.good_share >= GOOD_SHARE

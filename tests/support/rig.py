@@ -126,6 +126,10 @@ class Rig:
         return ledger
 
 
+Loaded = Callable[..., AbstractAsyncContextManager[Rig]]
+"""The fixture of that name: `loaded`, with settings."""
+
+
 @asynccontextmanager
 async def loaded(
     cluster: Cluster,
