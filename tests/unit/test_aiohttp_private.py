@@ -141,9 +141,7 @@ async def test_a_private_name_means_what_it_did(exchange: Exchange, name: str) -
     await MEANINGS[name](exchange)
 
 
-def test_our_own_connection_uses_no_private_name_of_aiohttps() -> None:
-    """Or hides one by a name of its own."""
-    source = inspect.getsource(Connection)
-    used = set(re.findall(r"(?<!\w)self\.(_[a-z]\w*)", source))
+def test_our_own_connection_neither_uses_nor_hides_a_private_name_of_aiohttps() -> None:
+    used = set(re.findall(r"(?<!\w)self\.(_[a-z]\w*)", inspect.getsource(Connection)))
     assert used
-    assert used & set(dir(web.RequestHandler)) == set()
+    assert used.isdisjoint(dir(web.RequestHandler))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from receiver.server.bind import BindAddress, ListenError, bind, bound, format_addresses
+from receiver.settings import variable
 
 
 @pytest.fixture
@@ -31,26 +32,21 @@ async def test_what_is_bound_is_shown_with_brackets_where_it_has_colons(host: st
     assert closed(sockets) == (f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
 
 
-async def test_a_port_that_is_taken_is_named_with_its_setting(taken: int) -> None:
-    with pytest.raises(ListenError, match="stop it, or set RECEIVER_PORT to a port that is free") as raised:
-        await bind(BindAddress("127.0.0.1", taken), reuse_port=False)
-    assert str(raised.value).startswith(f"RECEIVER_HOST=127.0.0.1, RECEIVER_PORT={taken}: cannot listen there")
-    assert raised.value.errno == errno.EADDRINUSE
-
-
-async def test_the_ops_listeners_settings_are_named_for_it(taken: int) -> None:
-    with pytest.raises(ListenError, match=f"^RECEIVER_OPS_HOST=127.0.0.1, RECEIVER_OPS_PORT={taken}: .* RECEIVER_OPS_"):
-        await bind(BindAddress("127.0.0.1", taken, "ops_host"), reuse_port=False)
-
-
 @pytest.mark.parametrize(
-    ("host", "said"),
-    [("192.0.2.1", "set RECEIVER_HOST to one that it has"), ("no such host", "set RECEIVER_HOST to an address")],
-    ids=["an address of somebody else", "no address"],
+    ("host", "listener", "said"),
+    [
+        ("127.0.0.1", "host", "stop it, or set RECEIVER_PORT to a port that is free"),
+        ("127.0.0.1", "ops_host", "set RECEIVER_OPS_PORT to a port that is free"),
+        ("192.0.2.1", "host", "set RECEIVER_HOST to one that it has"),
+        ("no such host", "host", "set RECEIVER_HOST to an address"),
+    ],
+    ids=["a port that is taken", "of the ops listener", "an address of somebody else", "no address"],
 )
-async def test_a_host_that_cannot_be_had_is_named_with_its_setting(host: str, said: str) -> None:
-    with pytest.raises(ListenError, match=f"^RECEIVER_HOST={host}, .*{said}"):
-        await bind(BindAddress(host, 0), reuse_port=False)
+async def test_what_cannot_be_had_is_named_with_its_setting(taken: int, host: str, listener: str, said: str) -> None:
+    names = (variable(listener), variable(listener.replace("host", "port")))
+    with pytest.raises(ListenError, match=f"^{names[0]}={host}, {names[1]}={taken}: .*{said}") as raised:
+        await bind(BindAddress(host, taken, listener), reuse_port=False)
+    assert (raised.value.errno == errno.EADDRINUSE) == (host == "127.0.0.1")
 
 
 @pytest.fixture
