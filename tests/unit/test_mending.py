@@ -46,7 +46,6 @@ def places(value: Any) -> Iterator[dict[str, Any]]:
 @BAD
 @pytest.mark.parametrize("path", ENDPOINT_PATHS)
 def test_only_what_a_report_is_known_by_is_refused(path: str, bad: str) -> None:
-    """U+0000 in the text of a reply, or in a field that decides nothing, cost it."""
     for name, body in spoilt(path, bad):
         got = parsed(path, body)
         rows = [*got.reports, *got.replies]

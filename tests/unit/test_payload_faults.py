@@ -58,10 +58,8 @@ BODIES = {
     "GBK": ('{"list":[{"id":"空号"}]}'.encode("gbk"), "not utf-8"),
     "UTF-16 with its mark": (f'{{"list":[{GOOD}]}}'.encode("utf-16"), "not utf-8"),
     "a surrogate as bytes": (b'{"list":[{"id":"\xed\xa0\x80"}]}', "not utf-8"),
-    "prose": (b"hello there", "not json"),
     "XML": (b'<?xml version="1.0"?><reports/>', "not json"),
     "a form": (b"id=1&code=2", "not json"),
-    "braces alone": (b"{list: none}", "not json"),
     "a printed dict": (b"{'list': [{'id': 'a'}]}", "not json"),
     "a comma too many": (f'{{"list":[{GOOD},]}}'.encode(), "not json"),
     "cut off": (f'{{"list":[{GOOD[:-5]}'.encode(), "not json"),
@@ -70,19 +68,16 @@ BODIES = {
     "Infinity": (b'{"list":[{"id":"a","code":"b","n":Infinity}]}', "infinity is no json number"),
     "-Infinity": (b'{"list":[{"id":"a","code":"b","n":-Infinity}]}', "infinity is no json number"),
     "two documents": (f'{{"list":[{GOOD}]}}\n{{"list":[{GOOD}]}}'.encode(), "more text follows"),
-    "a bracket after the end": (f'{{"list":[{GOOD}]}}]'.encode(), "more text follows"),
     "words after the end": (f'{{"list":[{GOOD}]}}OK'.encode(), "more text follows"),
     "5,000 brackets": (b"[" * 5_000 + b"]" * 5_000, "a list stands where an object belongs"),
     "100,000 brackets, none closed": (b"[" * 100_000, "nested without end"),
     "3,000 objects, none closed": (b'{"list":' * 3_000, "not json"),
     "null": (b"null", "null stands where an object belongs"),
     "a number": (b"42", "a number stands where an object belongs"),
-    "true": (b"true", "true or false stands where an object belongs"),
     "a text": (b'"DELIVRD"', "a text stands where an object belongs"),
     "a list": (f"[{GOOD}]".encode(), "a list stands where an object belongs"),
     "an empty object": (b"{}", "list is no list"),
     "a list that is null": (b'{"list":null}', "list is no list"),
-    "a list that is a number": (b'{"list":5}', "list is no list"),
     "a list that is a text": (b'{"list":"DELIVRD"}', "list is no list"),
     "an empty list": (b'{"list":[]}', "list is empty"),
     "too many items": (b'{"list":[%s]}' % b",".join([b"0"] * (MAX_ITEMS + 1)), "more than 5000 items"),
@@ -185,10 +180,7 @@ FORMS = {
     "an empty code": (b"id=a&code=", "code: "),
     "a code without =": (b"id=a&code", "code: "),
     "other fields": (b"foo=1&bar=2", "id: field required"),
-    "prose": (b"hello there", "id: field required"),
-    "XML": (b"<report><id>a</id></report>", "id: field required"),
     "multipart": (b'--b\r\nContent-Disposition: form-data; name="id"\r\n\r\na\r\n--b--\r\n', "id: field required"),
-    "a thousand digits": (f"id={DIGITS}&code=b".encode(), "id: "),
     "two ids": (b"id=a&id=b&code=c", "id stands twice"),
     "more fields than any form": (b"a=1&" * 1_000, "more than 1000 fields"),
 }
@@ -210,13 +202,12 @@ def test_what_is_no_segment_number_is_none() -> None:
     assert {read(Sample, {"id": "a", "code": "b", "segment": text}).segment for text in wrong} == {None}
 
 
-NO_TIMES = ["", "soon", "2026-13-01T00:00:00Z", "2026-02-29T00:00:00Z", "0000-01-01T00:00:00Z", "2026-11-20T24:61:00Z"]
-
-
-def test_what_is_no_time_is_none() -> None:
-    wall_clocks = [text.replace("T", " ").rstrip("Z") for text in NO_TIMES]
-    assert [fields.iso_utc(text) for text in (*NO_TIMES, *wall_clocks, None)] == [None] * 13
-    assert [fields.beijing_wall_clock(text) for text in (*NO_TIMES, *wall_clocks, None)] == [None] * 13
+@pytest.mark.parametrize(
+    "text", [None, "", "soon", "2026-13-01T00:00:00Z", "0000-01-01 00:00:00", "2026-11-20T24:61:00Z"]
+)
+def test_what_is_no_time_is_none(text) -> None:
+    for written in (text, text and text.replace("T", " ").rstrip("Z")):
+        assert fields.iso_utc(written) is fields.beijing_wall_clock(written) is None
 
 
 REQUIRED = {

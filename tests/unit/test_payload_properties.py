@@ -3,10 +3,10 @@
 import json
 from datetime import timedelta
 from typing import Any
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import urlencode
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from support.cases import cases
 from support.dialects import ENDPOINT_PATHS, good_body
@@ -15,7 +15,7 @@ from support.parsing import parse, parsed
 from receiver.providers import ENDPOINTS
 from receiver.providers import fields as common
 from receiver.providers.base import Verdict
-from receiver.providers.payload import PayloadError, Wire, as_json_text, parse_form, parse_json, text_of
+from receiver.providers.payload import PayloadError, Wire, as_json_text, parse_form, parse_json
 from receiver.report import DeliveryReport, Reply
 
 every_url = pytest.mark.parametrize("path", ENDPOINT_PATHS)
@@ -48,8 +48,7 @@ def assert_sound(path: str, body: bytes) -> None:
     """Everything that the store and the answer rely on."""
     got = parsed(path, body)
     rows: list[DeliveryReport | Reply] = [*got.reports, *got.replies]
-    assert rows or all(got.faults)
-    assert rows or got.faults
+    assert rows or (got.faults and all(got.faults))
     for fault in got.faults:
         assert_storable(fault)
     for row in rows:
@@ -61,7 +60,6 @@ def assert_sound(path: str, body: bytes) -> None:
         at = row.happened_at if isinstance(row, DeliveryReport) else row.sent_at
         assert at is None or at.utcoffset() == timedelta(0)
     for report in got.reports:
-        assert report.report_id == report.report_id
         assert report.context is None or isinstance(json.loads(report.context), dict)
         assert report.segment is None or 1 <= report.segment <= 255
         assert report.segments is None or 1 <= report.segments <= 255
@@ -71,13 +69,10 @@ def assert_sound(path: str, body: bytes) -> None:
         assert isinstance(json.loads(answer), dict) if "json" in ENDPOINTS[path].media_type else answer
 
 
-@given(st.dictionaries(TEXTS, TEXTS))
+@given(st.dictionaries(TEXTS, TEXTS, min_size=1))
 @example({"extend": "a=1&b=2+3%20", "": ""})
-def test_a_form_comes_back_as_it_was_encoded(fields: dict[str, str]) -> None:
-    assume(fields)
+def test_a_form_comes_back_as_it_was_encoded(fields):
     assert parse_form(urlencode(fields)) == fields
-    by_hand = "&".join(f"{quote_plus(name, safe='')}={quote_plus(value, safe='')}" for name, value in fields.items())
-    assert parse_form(by_hand) == fields
 
 
 @given(JSON_VALUES)
@@ -192,23 +187,16 @@ def test_a_packet_pushed_again_is_the_same_report(serial: int, time: str, more: 
         assert parsed("cloudsms/report", json.dumps(again).encode()).faults
 
 
+CHANGED = {"smsMsgId": "other", "status": "UNDELIV", "sequence": "2", "total": "3", "source": "3", "orgCode": "000"}
+(RESULT,) = PACKET["SMS_RESULT_LIST"]
 IDENTITY = [
-    ("huawei/report", FORM, name, other)
-    for name, other in {
-        "smsMsgId": "other",
-        "status": "UNDELIV",
-        "sequence": "2",
-        "total": "3",
-        "updateTime": "2026-11-20T09:15:04Z",
-        "source": "3",
-        "orgCode": "000",
-    }.items()
-] + [
+    *(("huawei/report", FORM, name, other) for name, other in CHANGED.items()),
+    ("huawei/report", FORM, "updateTime", "2026-11-20T09:15:04Z"),
     ("cloudsms/report", PACKET, "SMS_UID", "other"),
     ("cloudsms/report", PACKET, "REPORT_TIME", "2026-11-20 17:15:05"),
     ("cloudsms/report", PACKET, "REPORT_TIME", "no time"),
-    ("cloudsms/report", PACKET, "SMS_RESULT_LIST", [PACKET["SMS_RESULT_LIST"][0] | {"SMS_STATE": 5}]),
-    ("cloudsms/report", PACKET, "SMS_RESULT_LIST", [PACKET["SMS_RESULT_LIST"][0] | {"DEST_MSISDN": "15512345679"}]),
+    ("cloudsms/report", PACKET, "SMS_RESULT_LIST", [RESULT | {"SMS_STATE": 5}]),
+    ("cloudsms/report", PACKET, "SMS_RESULT_LIST", [RESULT | {"DEST_MSISDN": "15512345679"}]),
     ("tencent/reports", ITEM, "sid", "other"),
     ("tencent/reports", ITEM, "errmsg", "MK:0001"),
     ("tencent/reports", ITEM, "user_receive_time", "2026-11-20 17:15:05"),
@@ -222,7 +210,6 @@ def test_a_report_that_says_something_else_is_another_report(path: str, value: A
 
 
 def test_a_key_that_stands_twice_is_named_so_that_it_can_be_stored_and_answered() -> None:
-    """U+0000 in the key cost the rejected payload, and half of a surrogate pair the answer: 500."""
     for key in (r"\u0000", r"\ud800", r"\u202e", "x" * 100):
         for path in ENDPOINT_PATHS:
             assert_sound(path, f'{{"{key}":1,"{key}":2}}'.encode())
@@ -237,7 +224,3 @@ def test_finding_the_key_that_stands_twice_does_not_take_minutes() -> None:
 def test_a_reply_whose_time_is_thousands_of_digits_is_stored_without_one() -> None:
     (reply,) = parse("tencent/reply", b'{"text":"TD","time":"%s1"}' % (b"0" * 5_000)).replies
     assert reply.sent_at is None
-
-
-def test_text_of_takes_a_byte_order_mark_away() -> None:
-    assert text_of(b"\xef\xbb\xbf [] \r\n") == "[]"
