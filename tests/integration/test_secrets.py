@@ -4,7 +4,8 @@
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import aiohttp
@@ -13,12 +14,11 @@ import pytest
 from click.testing import CliRunner
 from support import process as processes
 from support.cluster import free_port
-from support.command import commands, receiver
-from support.databases import administrate
+from support.command import commands as every_command
+from support.databases import connected
 from support.process import ServiceProcess
 from support.waiting import eventually
 
-from receiver import embedded
 from receiver.cli import main
 from receiver.settings import PREFIX
 
@@ -36,19 +36,24 @@ OF_PLATFORM = "/callback/cloudsms/report"
 SIGNED = "/callback/huawei/report"
 
 
+@contextmanager
+def first_rule(file: Path, rule: str) -> Iterator[None]:
+    rules = file.read_text(encoding="utf-8")
+    file.write_text(f"{rule}\n{rules}", encoding="utf-8")
+    yield
+    file.write_text(rules, encoding="utf-8")
+
+
 @pytest.fixture(scope="module")
-async def guarded(open_folder: Path) -> AsyncIterator[str]:
-    """host and port of a PostgreSQL that asks `keeper` for a password."""
-    async with embedded.running(open_folder / "guarded") as server:
-        hba = open_folder / "guarded" / "postgresql" / "pg_hba.conf"
-        hba.write_text(f"local all keeper scram-sha-256\n{hba.read_text(encoding='utf-8')}", encoding="utf-8")
-        create = f"CREATE ROLE keeper LOGIN PASSWORD '{PASSWORD}-the-right-one'"
-        await administrate(server.url, "SELECT pg_reload_conf()", create)
-        yield server.url.replace("//postgres@", "//{}@")
-
-
-def url(guarded: str, password: str = PASSWORD) -> str:
-    return guarded.format(f"keeper:{password}")
+async def guarded(cluster: str) -> AsyncIterator[str]:
+    """URL of a PostgreSQL that asks `keeper` for a password, which is to be filled in."""
+    async with connected(cluster) as sql:
+        with first_rule(Path(await sql.fetchval("SHOW hba_file")), "local all keeper scram-sha-256"):
+            await sql.execute(f"CREATE ROLE keeper LOGIN PASSWORD '{PASSWORD}-the-right-one'")
+            await sql.execute("SELECT pg_reload_conf()")
+            yield cluster.replace("//postgres@", "//keeper:{}@")
+        await sql.execute("DROP ROLE keeper")
+        await sql.execute("SELECT pg_reload_conf()")
 
 
 def unreachable() -> str:
@@ -96,7 +101,7 @@ async def provoke(service: ServiceProcess) -> list[str]:
 @pytest.mark.parametrize("log_format", ["json", "console"])
 @pytest.mark.parametrize("database", ["wrong password", "unreachable"])
 async def test_a_service_in_trouble_keeps_its_secrets(guarded, tmp_path, database, log_format):
-    where = url(guarded) if database == "wrong password" else unreachable()
+    where = guarded.format(PASSWORD) if database == "wrong password" else unreachable()
     endpoint = f"http://127.0.0.1:{free_port()}"
     trouble = {"log_format": log_format, "log_level": "DEBUG", "tencent_pull_endpoint": endpoint}
     async with processes.running(tmp_path, database_url=where, **SECRETS, **trouble) as service:
@@ -111,14 +116,13 @@ async def test_a_service_in_trouble_keeps_its_secrets(guarded, tmp_path, databas
     assert hidden(*service.output, *answers, *shown)
 
 
-AWAY = {
-    "the wrong password": None,
-    "nobody there": "postgresql://keeper:{}@127.0.0.1:1/sms",
-    "a port out of range": "postgresql://keeper:{}@127.0.0.1:99999/sms",
-    "no such option": "postgresql://keeper:{}@127.0.0.1:1/sms?sslmode=sometimes",
-    "a special character": "postgresql://keeper:{}#/@127.0.0.1:1/sms",
-    "another scheme": "mysql://keeper:{}@127.0.0.1/sms",
-}
+AWAY = (
+    "postgresql://keeper:{}@127.0.0.1:1/sms",
+    "postgresql://keeper:{}@127.0.0.1:99999/sms",
+    "postgresql://keeper:{}@127.0.0.1:1/sms?sslmode=sometimes",
+    "postgresql://keeper:{}#/@127.0.0.1:1/sms",
+    "mysql://keeper:{}@127.0.0.1/sms",
+)
 WRONG = {
     "a short token": {"callback_tokens": f"{TOKEN},{MARK}"},
     "a token for no path": {"callback_tokens": f"{TOKEN}/{TOKEN}"},
@@ -128,19 +132,18 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("trouble", AWAY)
-async def test_a_command_without_its_database_keeps_its_secrets(guarded, tmp_path, trouble):
-    where = (AWAY[trouble] or guarded.replace("//{}@", "//keeper:{}@")).format(PASSWORD)
-    for command in (["migrate"], ["rejected", "list"]):
-        ended = await receiver(*command, folder=tmp_path, database_url=where, **SECRETS)
-        assert ended.complaint
-        assert hidden(ended.out, ended.err)
+async def test_a_command_without_its_database_keeps_its_secrets(guarded, commands):
+    for where in (guarded, *AWAY):
+        for command in (["migrate"], ["rejected", "list"]):
+            ended = await commands.run(*command, database_url=where.format(PASSWORD), **SECRETS)
+            assert ended.complaint
+            assert hidden(ended.out, ended.err)
 
 
 @pytest.mark.parametrize("trouble", WRONG)
-async def test_a_wrong_secret_is_refused_and_not_quoted(tmp_path, trouble):
+async def test_a_wrong_secret_is_refused_and_not_quoted(tmp_path, commands, trouble):
     settings = SECRETS | {"data_dir": tmp_path / "data", "port": 0, "ops_port": 0, "host": "127.0.0.1"}
-    ended = await receiver("serve", folder=tmp_path, database_url=unreachable(), **(settings | WRONG[trouble]))
+    ended = await commands.run("serve", database_url=unreachable(), **(settings | WRONG[trouble]))
     assert ended.code == 1
     assert "Error: RECEIVER_" in ended.err
     assert hidden(ended.out, ended.err)
@@ -149,12 +152,12 @@ async def test_a_wrong_secret_is_refused_and_not_quoted(tmp_path, trouble):
 def test_help_shows_no_setting(monkeypatch):
     for name, value in (SECRETS | {"database_url": unreachable()}).items():
         monkeypatch.setenv(f"{PREFIX}{name.upper()}", value)
-    for path in commands():
+    for path in every_command():
         shown = CliRunner().invoke(main, [*path.split(), "--help"])
         assert shown.exit_code == 0
         assert hidden(shown.output)
 
 
-async def test_the_url_is_told_to_who_asks_for_it(tmp_path):
-    ended = await receiver("database-url", folder=tmp_path, database_url=unreachable())
+async def test_the_url_is_told_to_who_asks_for_it(commands):
+    ended = await commands.run("database-url", database_url=unreachable())
     assert PASSWORD in ended.out

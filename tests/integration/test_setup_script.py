@@ -8,8 +8,9 @@ import asyncpg
 import pytest
 from support import service as services
 from support.cases import case
-from support.command import CHECKOUT, receiver
+from support.command import CHECKOUT
 from support.databases import administrate, connected, with_database
+from support.preloaded import Commands
 from support.waiting import eventually
 
 from receiver import embedded
@@ -61,15 +62,44 @@ def psql(script: str, url: str) -> str:
     return done.stdout
 
 
-async def test_from_nothing_to_a_service_that_runs_as_the_writer(bare: str, tmp_path: Path) -> None:
+async def test_from_nothing_to_a_service_that_runs_as_the_writer(bare: str, tmp_path: Path, commands: Commands) -> None:
+    """What is old is dropped by the owner and by nobody else."""
     for _ in range(2):
-        psql("setup.sql", as_role(bare, "admin", "postgres"))
-    migrated = await receiver("migrate", folder=tmp_path, database_url=as_role(bare, "sms_migrate"))
+        told = psql("setup.sql", as_role(bare, "admin", "postgres"))
+        assert told.startswith("Not a superuser: every login may still write large objects and WAL")
+    owner, writer = as_role(bare, "sms_migrate"), as_role(bare, "sms_receiver")
+    migrated = await commands.run("migrate", database_url=owner)
     assert (migrated.code, migrated.err) == (0, "")
-    psql("tables.sql", as_role(bare, "sms_migrate"))
+    psql("tables.sql", owner)
+    await serve_as(writer, tmp_path / "data")
 
-    writer = as_role(bare, "sms_receiver")
-    options = {"database_url": writer, "data_dir": tmp_path / "data", "host": "127.0.0.1", "port": 0, "ops_port": 0}
+    for command in (["list"], ["replay"], ["purge", "--yes"]):
+        done = await commands.run("rejected", *command, database_url=writer)
+        assert (done.code, done.err) == (0, "")
+    none_left = await commands.run("rejected", "list", "--replayed", database_url=writer)
+    assert (none_left.code, none_left.err) == (0, "There are no such payloads.\n")
+    await administrate(writer, "SELECT sms_data.make_room_for_rejected(1)")
+    async with connected(as_role(bare, "sms_dashboard")) as dashboard:
+        assert await dashboard.fetchval("SELECT count(*) FROM sms.message") == 1
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await dashboard.fetch("SELECT * FROM sms_data.message")
+    async with connected(with_database(bare, "sms")) as superuser:
+        assert await superuser.fetch(NOT_THE_OWNERS) == []
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await asyncpg.connect(as_role(bare, "plain"))
+
+    await administrate(writer, "SELECT sms_data.create_partitions('2020-01-01')")
+    refused = await commands.run("maintain", database_url=writer, retention_days=30)
+    assert refused.complaint == "3 partitions are to be dropped, which takes a member of sms_owner"
+    done = await commands.run("maintain", "--json", database_url=owner, retention_days=30)
+    assert done.json["dropped"] == ["reply_20200101", "report_20200101", "submission_20200101"]
+    again = await commands.run("maintain", "--json", database_url=writer, retention_days=30)
+    assert (again.code, again.json["dropped"]) == (0, [])
+
+
+async def serve_as(writer: str, folder: Path) -> None:
+    """A service that takes everything, and makes the rounds of its maintenance."""
+    options = {"database_url": writer, "data_dir": folder, "host": "127.0.0.1", "port": 0, "ops_port": 0}
     patient = {"database_timeout_s": 20.0, "answer_deadline_s": 30.0, "drain_delay_s": 0.0, "retention_days": 30}
     async with services.running(Settings(_env_file=None, **options, **patient)) as service:
         for name in ("huawei/single-vendor-sample", "huawei/batch-body-truncated", "huawei/uplink-emoji"):
@@ -88,55 +118,27 @@ async def test_from_nothing_to_a_service_that_runs_as_the_writer(bare: str, tmp_
 
         await eventually(rounds_are_done)
 
-    for command in (["list"], ["replay"], ["purge", "--yes"]):
-        done = await receiver("rejected", *command, folder=tmp_path, database_url=writer)
-        assert (done.code, done.err) == (0, "")
-    none_left = await receiver("rejected", "list", "--replayed", folder=tmp_path, database_url=writer)
-    assert (none_left.code, none_left.err) == (0, "There are no such payloads.\n")
-    await administrate(writer, "SELECT sms_data.make_room_for_rejected(1)")
-    async with connected(as_role(bare, "sms_dashboard")) as dashboard:
-        assert await dashboard.fetchval("SELECT count(*) FROM sms.message") == 1
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await dashboard.fetch("SELECT * FROM sms_data.message")
-    async with connected(with_database(bare, "sms")) as superuser:
-        assert await superuser.fetch(NOT_THE_OWNERS) == []
-    with pytest.raises(asyncpg.InsufficientPrivilegeError):
-        await asyncpg.connect(as_role(bare, "plain"))
 
-
-async def test_old_reports_are_dropped_by_the_owner_and_by_nobody_else(bare: str, tmp_path: Path) -> None:
-    psql("setup.sql", as_role(bare, "admin", "postgres"))
-    owner, writer = as_role(bare, "sms_migrate"), as_role(bare, "sms_receiver")
-    assert (await receiver("migrate", folder=tmp_path, database_url=owner)).code == 0
-    await administrate(writer, "SELECT sms_data.create_partitions('2020-01-01')")
-    refused = await receiver("maintain", folder=tmp_path, database_url=writer, retention_days=30)
-    assert refused.complaint == "3 partitions are to be dropped, which takes a member of sms_owner"
-    done = await receiver("maintain", "--json", folder=tmp_path, database_url=owner, retention_days=30)
-    assert done.json["dropped"] == ["reply_20200101", "report_20200101", "submission_20200101"]
-    again = await receiver("maintain", "--json", folder=tmp_path, database_url=writer, retention_days=30)
-    assert (again.code, again.json["dropped"]) == (0, [])
-
-
-async def test_who_may_not_create_roles_is_told_what_an_administrator_has_to_run(bare: str, tmp_path: Path) -> None:
+async def test_who_may_not_create_roles_is_told_what_an_administrator_has_to_run(bare: str, commands: Commands) -> None:
     await administrate(bare, "CREATE DATABASE sms OWNER plain")
     url = as_role(bare, "plain")
-    complaint = (await receiver("migrate", folder=tmp_path, database_url=url)).complaint
+    complaint = (await commands.run("migrate", database_url=url)).complaint
     statements = complaint.removeprefix("an administrator has to run this first: ")
     assert statements == (
         "CREATE ROLE sms_owner NOLOGIN; CREATE ROLE sms_writer NOLOGIN; CREATE ROLE sms_reader NOLOGIN;"
         " GRANT sms_owner TO plain;"
     )
     await administrate(as_role(bare, "admin", "postgres"), statements)
-    assert (await receiver("migrate", folder=tmp_path, database_url=url)).code == 0
+    assert (await commands.run("migrate", database_url=url)).code == 0
     async with connected(url) as connection:
         assert await connection.fetch(NOT_THE_OWNERS) == []
 
 
-async def test_who_may_create_roles_needs_no_script(bare: str, tmp_path: Path) -> None:
+async def test_who_may_create_roles_needs_no_script(bare: str, commands: Commands) -> None:
     """As the first user of a managed service, who is no superuser."""
     await administrate(as_role(bare, "admin", "postgres"), "CREATE DATABASE sms")
     for _ in range(2):
-        assert (await receiver("migrate", folder=tmp_path, database_url=as_role(bare, "admin"))).code == 0
+        assert (await commands.run("migrate", database_url=as_role(bare, "admin"))).code == 0
     async with connected(as_role(bare, "admin")) as connection:
         assert await connection.fetch(NOT_THE_OWNERS) == []
 
@@ -162,11 +164,11 @@ SELECT oid::regprocedure::text FROM pg_proc
 """
 
 
-async def test_no_login_fills_the_disk_or_holds_up_a_migration(bare: str, tmp_path: Path) -> None:
+async def test_no_login_fills_the_disk_or_holds_up_a_migration(bare: str, commands: Commands) -> None:
     """A dashboard could write large objects and WAL without end, and hold the lock that `receiver migrate` takes."""
     for _ in range(2):
         assert psql("setup.sql", with_database(bare, "postgres")) == ""
-    assert (await receiver("migrate", folder=tmp_path, database_url=as_role(bare, "sms_migrate"))).code == 0
+    assert (await commands.run("migrate", database_url=as_role(bare, "sms_migrate"))).code == 0
     for role in ("sms_dashboard", "sms_receiver"):
         async with connected(as_role(bare, role)) as connection:
             await connection.execute("SET default_transaction_read_only = off")
@@ -174,8 +176,3 @@ async def test_no_login_fills_the_disk_or_holds_up_a_migration(bare: str, tmp_pa
                 with pytest.raises(asyncpg.InsufficientPrivilegeError):
                     await connection.execute(statement)
             assert await connection.fetch(EXECUTABLE, role) == []
-
-
-def test_who_is_no_superuser_is_told_what_stays_open(bare: str) -> None:
-    told = psql("setup.sql", as_role(bare, "admin", "postgres"))
-    assert told.startswith("Not a superuser: every login may still write large objects and WAL")

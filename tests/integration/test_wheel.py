@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import sysconfig
 import venv
 import zipfile
 from importlib.metadata import distribution, distributions
@@ -13,7 +12,7 @@ from packaging.requirements import Requirement
 from support.command import CHECKOUT, receiver
 from support.databases import connected
 
-from receiver.store import schema as migrate
+from receiver.store import schema
 
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "--no-input")
 
@@ -29,24 +28,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment with the wheel in it, and of this one the dependencies alone.
-
-    A folder that a .pth file adds is searched, but the .pth files in it are not read: so the checkout, which is
-    installed here by such a file, is out of reach.
-    """
-    folder = tmp_path_factory.mktemp("installed") / "venv"
-    venv.create(folder, symlinks=True)
-    (site,) = folder.glob("lib/python*/site-packages")
-    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    command = (*PIP, "--python", folder / "bin" / "python", "install", "--no-deps", "--no-index", wheel)
-    subprocess.run(command, check=True, cwd=folder, timeout=120)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A virtual environment with the wheel and what it requires without any extra, and with nothing else."""
-    folder = tmp_path_factory.mktemp("bare") / "venv"
+    folder = tmp_path_factory.mktemp("installed") / "venv"
     venv.create(folder, symlinks=True)
     (site,) = folder.glob("lib/python*/site-packages")
     command = (*PIP, "--python", folder / "bin" / "python", "install", "--no-deps", "--no-index", wheel)
@@ -89,36 +72,29 @@ def test_the_wheel_holds_what_the_service_reads(wheel: Path):
     assert [name for name in names if "__pycache__" in name or name.endswith(".pyc")] == []
 
 
-async def test_the_installed_command_migrates_a_database_from_the_wheels_own_files(empty_database, installed, tmp_path):
+async def test_the_installed_command_works_on_a_database_of_its_owners(empty_database, installed, tmp_path):
+    """From the wheel's own files, with nothing of the checkout and without an extra."""
+    python = (str(installed / "bin" / "python"),)
+    where = "from receiver.store import schema; print(schema.folder()); print(schema.head())"
+    folder, head = (await receiver("-c", where, folder=tmp_path, program=python)).out.splitlines()
+    assert Path(folder).is_relative_to(installed)
+    assert head == schema.head()
+
     program = (str(installed / "bin" / "receiver"),)
     migrated = await receiver("migrate", folder=tmp_path, program=program, database_url=empty_database)
     assert (migrated.code, migrated.err) == (0, ""), migrated
     async with connected(empty_database) as connection:
         assert await connection.fetchval("SELECT count(*) FROM sms.code") > 1_900
-    told = await receiver("explain", "E200027", folder=tmp_path, program=program)
-    assert told.code == 0
-
-
-async def test_without_an_extra_the_command_works_on_a_database_of_its_owners(empty_database, bare, tmp_path):
-    program = (str(bare / "bin" / "receiver"),)
-    migrated = await receiver("migrate", folder=tmp_path, program=program, database_url=empty_database)
-    assert (migrated.code, migrated.err) == (0, ""), migrated
-    simulated = await receiver("simulate", "huawei", "--url", "http://127.0.0.1:9", folder=tmp_path, program=program)
+    assert (await receiver("explain", "E200027", folder=tmp_path, program=program)).code == 0
+    simulate = ("simulate", "huawei", "--count", "3", "--url", "http://127.0.0.1:9")
+    simulated = await receiver(*simulate, folder=tmp_path, program=program)
     assert "no connection" in simulated.out
 
 
-async def test_without_an_extra_the_error_names_it(bare, tmp_path):
-    program = (str(bare / "bin" / "receiver"),)
+async def test_without_an_extra_the_error_names_it(installed, tmp_path):
+    program = (str(installed / "bin" / "receiver"),)
     served = await receiver("serve", folder=tmp_path, program=program, data_dir=tmp_path / "data", port=0, ops_port=0)
     assert "pip install 'delivery-report-receiver[embedded]'" in served.complaint
     keys = {"tencent_pull_secret_id": "id", "tencent_pull_secret_key": "key", "tencent_pull_sdk_app_id": "1"}
     pulled = await receiver("pull", "tencent", folder=tmp_path, program=program, **keys)
     assert "pip install 'delivery-report-receiver[tencent]'" in pulled.complaint
-
-
-async def test_nothing_of_the_checkout_is_used(installed, tmp_path):
-    where = "from receiver.store import schema as migrate; print(migrate.folder()); print(migrate.head())"
-    program = (str(installed / "bin" / "python"), "-c", where)
-    folder, head = (await receiver(folder=tmp_path, program=program)).out.splitlines()
-    assert Path(folder).is_relative_to(installed)
-    assert head == migrate.head()
