@@ -44,18 +44,18 @@ async def test_clients_that_hang_up_at_every_stage(loaded: Loaded) -> None:
             for number, stage in enumerate(STAGES)
             for reset in (False, True)
         }
-        with rig.phase("240 clients hang up"):
-            await asyncio.gather(
-                *(_hang_up(rig.service.port, *how[:1], i, reset=how[1]) for how, ids in sent.items() for i in ids)
-            )
-            await rig.load.answered(50)
-        with rig.phase("240 more while spooling"):
-            await rig.proxy.set("blackhole")
-            await asyncio.gather(
-                *(_hang_up(rig.service.port, *how[:1], f"s{i}", reset=how[1]) for how, ids in sent.items() for i in ids)
-            )
-            await rig.load.answered(50)
-            await rig.proxy.set("pass")
+        for prefix, mode in (("", "pass"), ("s", "blackhole")):
+            with rig.phase(f"240 clients hang up, the network's mode is {mode}"):
+                await rig.proxy.set(mode)
+                await asyncio.gather(
+                    *(
+                        _hang_up(rig.service.port, stage, f"{prefix}{i}", reset=reset)
+                        for (stage, reset), ids in sent.items()
+                        for i in ids
+                    )
+                )
+                await rig.load.answered(50)
+        await rig.proxy.set("pass")
         await rig.load.stop()
         await rig.service.drained()
         rows = await ledgers.stored(rig.cluster.socket_url(rig.database))

@@ -59,8 +59,7 @@ async def test_the_embedded_postgresql_dies_and_then_the_service_with_it(
     folder = open_folder / "embedded"
     async with process.running(folder) as service:
         pgdata = layout_of(folder / "data").pgdata
-        load = Load(service.url, open_folder / "embedded.ledger", rate=150, connections=16)
-        try:
+        with Load(service.url, open_folder / "embedded.ledger", rate=150, connections=16) as load:
             await load.answered(100)
             for server in processes_of(pgdata):
                 server.kill()
@@ -70,8 +69,6 @@ async def test_the_embedded_postgresql_dies_and_then_the_service_with_it(
             await service.start()
             await load.answered(100)
             ledger = await load.stop()
-        finally:
-            load.kill()
         await service.drained()
         rows = await ledgers.stored(embedded.database_url(folder / "data"))
         verdict = ledgers.judge(ledger, rows)
@@ -92,20 +89,16 @@ async def test_two_instances_on_one_port_restarted_one_after_the_other(
         process.running(open_folder / f"{database}-1", **shared) as first,
         process.running(open_folder / f"{database}-2", port=first.port, **shared) as second,
     ):
-        clients = {
-            name: Load(first.url, open_folder / f"{database}{fresh:d}", rate=150, connections=16, fresh=fresh)
-            for name, fresh in (("connections kept", False), ("a connection a request", True))
-        }
-        try:
+        with (
+            Load(first.url, open_folder / f"{database}-kept", rate=150, connections=16) as kept,
+            Load(first.url, open_folder / f"{database}-fresh", rate=150, connections=16, fresh=True) as fresh,
+        ):
             for service in (first, second):
-                await asyncio.gather(*(load.answered(50) for load in clients.values()))
+                await asyncio.gather(kept.answered(50), fresh.answered(50))
                 assert await service.terminate() == 0
-                await asyncio.gather(*(load.answered(50) for load in clients.values()))
+                await asyncio.gather(kept.answered(50), fresh.answered(50))
                 await service.start()
-            ledgers_of = {name: await load.stop() for name, load in clients.items()}
-        finally:
-            for load in clients.values():
-                load.kill()
+            ledgers_of = {"connections kept": await kept.stop(), "a connection a request": await fresh.stop()}
         await asyncio.gather(first.drained(), second.drained())
         rows = await ledgers.stored(fragile.socket_url(database))
         both = ledgers.both(*ledgers_of.values())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from support import ledger as ledgers
+from support import process
 from support import proxy as proxies
 from support.cluster import APPLICATION, Cluster
 from support.faults import READ_ONLY, READ_WRITE
@@ -25,23 +26,16 @@ async def _catches_up(
 ) -> None:
     """Start it, let it take reports into the spool, heal what is broken: all is stored, and nobody was sent away."""
     url = fragile.url(database, user=APPLICATION, port=port)
-    service, load = ServiceProcess(folder / database, database_url=url), None
-    try:
-        await service.start()
-        load = Load(service.url, folder / f"{database}.ledger", rate=150, connections=16)
-        await load.answered(50)
-        await service.spooling(10)
-        await heal(service)
-        await service.until(lambda answer: answer["database"])
-        await load.answered(20)
-        ledger = await load.stop()
+    async with process.running(folder / database, database_url=url) as service:
+        with Load(service.url, folder / f"{database}.ledger", rate=150, connections=16) as load:
+            await load.answered(50)
+            await service.spooling(10)
+            await heal(service)
+            await service.until(lambda answer: answer["database"])
+            await load.answered(20)
+            ledger = await load.stop()
         await service.drained()
         assert await service.terminate() == 0
-    finally:
-        if load is not None:
-            load.kill()
-        if service.alive:
-            await service.kill()
     verdict = ledgers.judge(ledger, await ledgers.stored(fragile.socket_url(database)))
     say(ledgers.show(title, ledger, verdict))
     assert verdict.good, verdict

@@ -75,40 +75,26 @@ async def test_a_client_that_asks_before_it_sends_is_told_to_go_on(service: Serv
     assert await service.count(PATH, "continue") == 1
 
 
-async def test_a_connection_carries_one_request_after_another(service: Service) -> None:
+async def test_pipelined_requests_are_answered_in_their_order_good_or_bad(service: Service) -> None:
     async with wire(service.url) as connection:
         for path in ENDPOINT_PATHS:
-            await connection.send(
-                request(f"/callback/{path}", good_body(path, "kept"), f"Content-Type: {content_type(path)}")
-            )
+            url, media_type = f"/callback/{path}", f"Content-Type: {content_type(path)}"
+            await connection.send(request(url, good_body(path, "pipeline"), media_type) + request(url, b"?"))
+        for path in ENDPOINT_PATHS:
             assert_good(path, (await connection.answer()).json)
-            await connection.send(request(f"/callback/{path}", b"?"))
             assert (await connection.answer()).status == 400
+            assert await service.count(path, "pipeline") == 1
 
 
-async def test_pipelined_requests_are_answered_in_their_order(service: Service) -> None:
+@pytest.mark.parametrize(("version", "headers"), [("1.0", []), ("1.1", ["Connection: close"])])
+async def test_an_old_client_or_one_that_asks_for_it_is_answered_and_closed(
+    service: Service, version: str, headers: list[str]
+) -> None:
     async with wire(service.url) as connection:
-        await connection.send(b"".join(request(f"/callback/{p}", good_body(p, "pipeline")) for p in ENDPOINT_PATHS))
-        for path in ENDPOINT_PATHS:
-            assert_good(path, (await connection.answer()).json)
-    for path in ENDPOINT_PATHS:
-        assert await service.count(path, "pipeline") == 1
-
-
-async def test_http_1_0_is_answered_and_closed(service: Service) -> None:
-    body = good_body(PATH, "old")
-    async with wire(service.url) as connection:
-        await connection.send(request(URL, body, version="1.0"))
+        await connection.send(request(URL, good_body(PATH, f"closed-{version}"), *headers, version=version))
         assert (await connection.answer()).status == 200
         assert await connection.rest() == b""
-    assert await service.count(PATH, "old") == 1
-
-
-async def test_what_a_platform_asks_to_be_closed_is_closed(service: Service) -> None:
-    async with wire(service.url) as connection:
-        await connection.send(request(URL, good_body(PATH, "close"), "Connection: close"))
-        assert (await connection.answer()).status == 200
-        assert await connection.rest() == b""
+    assert await service.count(PATH, f"closed-{version}") == 1
 
 
 async def test_a_client_that_hangs_up_within_its_body_leaves_nothing_behind(service: Service) -> None:

@@ -55,28 +55,6 @@ async def test_a_probe_with_head_is_good_and_other_methods_are_told_which_ones_t
             assert_bad(path, await answer_of(response))
 
 
-WRONG_PATHS = [
-    "/",
-    "/callback",
-    "/callback/",
-    "/callback/huawei",
-    "/callback/acme/report",
-    "/callback/%00",
-    "/favicon.ico",
-]
-
-
-@pytest.mark.parametrize("method", ["POST", "GET", "HEAD"])
-async def test_there_is_nothing_at_any_other_path(service: Service, method: str) -> None:
-    before = await rejected(service)
-    body = good_body("huawei/report", "lost")
-    for path in WRONG_PATHS:
-        async with service.client.request(method, service.url + path, data=body) as response:
-            assert response.status == 404, path
-    assert await service.count("huawei/report", "lost") == 0
-    assert await rejected(service) == before
-
-
 @every_url
 async def test_what_cannot_be_understood_is_refused_in_the_providers_shape_and_kept(
     service: Service, path: str

@@ -154,12 +154,3 @@ async def test_nobody_can_forge_a_line(service: Service, style: LogFormat) -> No
     assert len([piece for piece in pieces if "payload.rejected" in piece]) == 1
     assert not [piece for piece in pieces if piece.startswith(marker)]
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028]", log.text)
-
-
-async def test_a_report_that_comes_again_is_told_apart(service: Service) -> None:
-    with captured_log() as log:
-        for _ in range(3):
-            await service.post("/callback/huawei/report", good_body("huawei/report", "again"))
-            await service.post("/callback/huawei/uplink", good_body("huawei/uplink", "again"))
-    told = [line["event"] for line in log.lines if line["event"].startswith(("report.", "reply."))]
-    assert told == ["report.stored", "reply.stored", *["report.duplicate", "reply.duplicate"] * 2]

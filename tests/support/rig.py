@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from typing import Self
 
 from support import ledger as ledgers
 from support import proxy as proxies
@@ -35,6 +36,12 @@ class Load:
         arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
         arguments += ["--fresh"] if fresh else []
         self._process = subprocess.Popen([sys.executable, str(_LOAD), *arguments], stdin=subprocess.DEVNULL)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
 
     def ledger(self) -> Ledger:
         return ledgers.read(self._file)
@@ -145,14 +152,11 @@ async def loaded(
     async with proxies.running(cluster.port) as proxy:
         url = cluster.url(database, user=APPLICATION, port=proxy.port)
         service = ServiceProcess(folder / database, **({"database_url": url} | settings))
-        load = None
         try:
             await service.start()
-            load = Load(service.url, folder / f"{database}.ledger", rate=rate, connections=connections)
-            await load.answered(50)
-            yield Rig(cluster, proxy, database, service, load, say)
+            with Load(service.url, folder / f"{database}.ledger", rate=rate, connections=connections) as load:
+                await load.answered(50)
+                yield Rig(cluster, proxy, database, service, load, say)
         finally:
-            if load is not None:
-                load.kill()
             if service.alive:
                 await service.kill()
