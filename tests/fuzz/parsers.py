@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import fields
 from datetime import UTC, datetime
 
 from fuzz.inputs import Given, Inputs
@@ -9,6 +10,7 @@ from receiver.inbound import Inbound
 from receiver.ingest.understand import parse_inbound
 from receiver.providers import ENDPOINTS, INTAKES
 from receiver.providers.base import Verdict
+from receiver.report import DeliveryReport, Reply, Submission
 
 OWN_FAULT = "a fault of the receiver's own"
 
@@ -53,9 +55,10 @@ async def run(inputs: Inputs, seconds: float) -> tuple[int, list[str]]:
     return number, found
 
 
-def _stored(row: object) -> list[str]:
+def _stored(row: DeliveryReport | Reply | Submission) -> list[str]:
     """Names of what goes into the database: all but what the identity alone is made of."""
-    return [name for name in type(row).__slots__ if name != "happened_at_text"]  # type: ignore[attr-defined]
+    names = row._fields if isinstance(row, DeliveryReport) else [field.name for field in fields(row)]
+    return [name for name in names if name != "happened_at_text"]
 
 
 def _storable(text: str) -> bool:

@@ -1,7 +1,9 @@
 """What holds for every body, not only for those that somebody thought of."""
 
 import json
-from datetime import timedelta
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,14 +13,15 @@ from hypothesis import strategies as st
 from support.cases import cases
 from support.dialects import ENDPOINT_PATHS, good_body
 from support.parsing import parse, parsed
+from support.submissions import answers
 
-from receiver.providers import ENDPOINTS
+from receiver.providers import ENDPOINTS, SUBMISSIONS
 from receiver.providers import fields as common
 from receiver.providers.base import Verdict
 from receiver.providers.payload import PayloadError, Wire, as_json_text, parse_form, parse_json
-from receiver.report import DeliveryReport, Reply
+from receiver.report import DeliveryReport, Reply, Status, Submission
 
-every_url = pytest.mark.parametrize("path", ENDPOINT_PATHS)
+every_path = pytest.mark.parametrize("path", [*ENDPOINT_PATHS, *sorted(SUBMISSIONS)])
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 ANY_TEXT = st.text(st.characters())
@@ -31,42 +34,74 @@ JSON_VALUES = st.recursive(
     max_leaves=20,
 )
 FIELDS = {str(field.alias or name) for model in Wire.__subclasses__() for name, field in model.model_fields.items()}
-KEYS = st.sampled_from(sorted(FIELDS | {"statusReportList", "SMS_RESULT_LIST", "SERIAL", "CUSTOMER_BODY", "ext"}))
+KNOWN = {word for case in answers() for word in case.body.decode(errors="ignore").split('"') if len(word) < 30}
+KEYS = st.sampled_from(sorted(FIELDS | KNOWN | {"statusReportList", "SMS_RESULT_LIST", "CUSTOMER_BODY", "ext"}))
+CODES = ["SMS_PUSH_REPORT", "REQUEST", "DELIVRD", "SUCCESS", "FAIL", "86", "+15512345678", 1, 3, 268435457, 2**31, -1]
 VALUES = st.recursive(
-    JSON_VALUES | st.sampled_from(["SMS_PUSH_REPORT", "REQUEST", "DELIVRD", "SUCCESS", "FAIL", "86", "+15512345678"]),
+    JSON_VALUES | st.sampled_from([*CODES, *sorted(KNOWN)]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=12),
     max_leaves=30,
 )
 
 
-def assert_storable(text: str | None) -> None:
-    """PostgreSQL takes it, and a log and an answer can show it."""
-    assert "\0" not in (text or "").encode().decode()
+def assert_storable(*texts: str) -> None:
+    """PostgreSQL takes them, and a log and an answer can show them."""
+    assert "\0" not in "".join(texts).encode().decode()
+
+
+def as_dict(row: DeliveryReport | Reply | Submission) -> dict[str, Any]:
+    return row._asdict() if isinstance(row, DeliveryReport) else asdict(row)
+
+
+def is_utc(value: datetime) -> bool:
+    return value.utcoffset() == timedelta(0)
+
+
+def is_object(value: str) -> bool:
+    return isinstance(json.loads(value), dict)
+
+
+def is_byte(value: int) -> bool:
+    return 1 <= value <= 255
+
+
+SOUND: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(["happened_at", "sent_at", "submitted_at"], is_utc),
+    **dict.fromkeys(["segment", "segments"], is_byte),
+    "context": is_object,
+    "raw": lambda value: json.loads(value) is not None,
+}
+"""What holds for a column that has a value."""
 
 
 def assert_sound(path: str, body: bytes) -> None:
     """Everything that the store and the answer rely on."""
     got = parsed(path, body)
-    rows: list[DeliveryReport | Reply] = [*got.reports, *got.replies]
-    assert rows or (got.faults and all(got.faults))
-    for fault in got.faults:
-        assert_storable(fault)
+    rows = [*got.reports, *got.replies, *got.submissions]
+    assert rows or got.faults
+    assert all(got.faults)
+    assert not (got.submissions if path in ENDPOINTS else got.reports or got.replies)
+    assert_storable(*got.faults)
     for row in rows:
-        for name in row.__slots__:
-            value = getattr(row, name)
-            if isinstance(value, str) and name != "happened_at_text":
-                assert_storable(value)
-        json.loads(row.raw)
-        at = row.happened_at if isinstance(row, DeliveryReport) else row.sent_at
-        assert at is None or at.utcoffset() == timedelta(0)
-    for report in got.reports:
-        assert report.context is None or isinstance(json.loads(report.context), dict)
-        assert report.segment is None or 1 <= report.segment <= 255
-        assert report.segments is None or 1 <= report.segments <= 255
-        assert report.recipient is None or report.recipient[0] == "+"
-    for verdict in Verdict:
+        columns = as_dict(row)
+        columns.pop("happened_at_text", None)
+        assert_storable(*(value for value in columns.values() if isinstance(value, str)))
+        assert [name for name in SOUND if columns.get(name) is not None and not SOUND[name](columns[name])] == []
+    assert {row.recipient[0] for row in (*got.reports, *got.submissions) if row.recipient} <= {"+"}
+    for one in got.submissions:
+        assert_sound_submission(one)
+    for verdict in Verdict if path in ENDPOINTS else ():
         answer = ENDPOINTS[path].answer(verdict, "; ".join(got.faults), got.answer_context).decode()
         assert isinstance(json.loads(answer), dict) if "json" in ENDPOINTS[path].media_type else answer
+
+
+def assert_sound_submission(one: Submission) -> None:
+    assert 0 < len(one.message_id) <= 256
+    assert one.status in (Status.ENROUTE, Status.REJECTED)
+    assert (one.reason is None) == (one.status is Status.ENROUTE)
+    assert one.fee is None or 0 <= one.fee <= (1_000 if one.status is Status.ENROUTE else 0)
+    assert one.country is None or (len(one.country) == 2 and one.country.isascii() and one.country.isupper())
+    assert is_object(one.raw)
 
 
 @given(st.dictionaries(TEXTS, TEXTS, min_size=1))
@@ -105,27 +140,33 @@ def test_json_that_is_stored_is_json_that_postgresql_takes(value: object) -> Non
 
 
 @given(st.binary() | st.text().map(str.encode))
-@every_url
+@example(b'{"result": [{"code": "000000"}]}')
+@example(b'{"result": [], "DETAIL_LIST": [], "SendStatusSet": []}')
+@example(b'{"result": [1], "DETAIL_LIST": [null], "SendStatusSet": [[]]}')
+@example(b'{"Response": {"Response": {}}}')
+@example(b'{"result": {"smsMsgId": "1", "status": "000000", "status": "E200041"}}')
+@every_path
 def test_no_bytes_surprise_an_adapter(path: str, body: bytes) -> None:
     assert_sound(path, body)
 
 
 @given(VALUES)
-@every_url
+@every_path
 def test_no_json_surprises_an_adapter(path: str, value: object) -> None:
     assert_sound(path, json.dumps(value).encode())
 
 
 @given(st.lists(st.tuples(KEYS, ANY_TEXT.filter(lambda text: text.isprintable()) | st.sampled_from(["1", "DELIVRD"]))))
-@every_url
+@every_path
 def test_no_form_surprises_an_adapter(path: str, fields: list[tuple[str, str]]) -> None:
     assert_sound(path, urlencode(fields).encode())
 
 
 @given(st.data())
-@every_url
+@every_path
 def test_no_field_of_a_good_body_surprises_an_adapter(path: str, data: st.DataObject) -> None:
-    body = good_body(path, "field")
+    answered = [case.body for case in answers() if case.path[1:] == path and case.body[:1] == b"{"]
+    body = data.draw(st.sampled_from(answered)) if answered else good_body(path, "field")
     if body[:1] not in b"{[":
         fields = dict(parse_form(body.decode())) | {data.draw(KEYS): data.draw(TEXTS)}
         assert_sound(path, urlencode(fields).encode())
@@ -140,12 +181,13 @@ def test_no_field_of_a_good_body_surprises_an_adapter(path: str, data: st.DataOb
     assert_sound(path, json.dumps(value).encode())
 
 
-@every_url
-def test_every_cut_of_every_fixture_is_sound(path: str) -> None:
-    for case in cases():
-        if case.expected["endpoint"] == path and len(case.body) < 1_000:
-            for end in range(0, len(case.body), 7):
-                assert_sound(path, case.body[:end])
+@every_path
+def test_every_cut_and_every_broken_byte_of_every_fixture_is_sound(path: str) -> None:
+    bodies = [case.body for case in cases() if case.expected["endpoint"] == path and len(case.body) < 1_000]
+    for body in (*bodies, *(case.body for case in answers() if case.path[1:] == path)):
+        for at in range(0, len(body), 7):
+            for broken in (body[:at], body[:at] + b"\xff" + body[at + 1 :], body[:at] + b"0" + body[at + 1 :]):
+                assert_sound(path, broken)
 
 
 @given(st.text(max_size=30) | st.from_regex(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\dZ?", fullmatch=True))
