@@ -5,10 +5,11 @@ Shared by `receiver serve`, which listens for callbacks, and `receiver pull`, wh
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Final, Protocol
 
 from receiver.notify import notify
 from receiver.pull.source import Opened
@@ -56,16 +57,35 @@ class Runtime:
         if self.tls is not None:
             self.tls.reload()
 
+    def replace(self) -> None:
+        """A single process has no workers; what a replacement would read anew are the TLS files."""
+        self.reload()
+
+
+class Controlled(Protocol):
+    """A service that takes signals while it runs."""
+
+    def reload(self) -> None:
+        """Read the TLS files again (SIGHUP)."""
+
+    def replace(self) -> None:
+        """Replace the workers one after the other (SIGUSR2)."""
+
 
 async def serve(settings: Settings, platforms: Sequence[Opened] = (), *, listen: bool = True) -> int:
     """Run until a signal (`receiver.signals`), finish requests under way, and stop. Returns the exit code.
 
     Raises OperatorError for a setting, port, file or database that prevents the start.
     """
+    return await live(partial(running, settings, platforms=platforms, listen=listen))
+
+
+async def live(running: Callable[[asyncio.Event], AbstractAsyncContextManager[Controlled]]) -> int:
+    """Run a service until a signal or the event that it is given, and stop it. Returns the exit code."""
     shutdown = Shutdown()
     try:
-        async with running(settings, shutdown.asked, platforms, listen=listen) as runtime:
-            shutdown.started(runtime.reload)
+        async with running(shutdown.asked) as service:
+            shutdown.started(service.reload, service.replace)
             notify("READY=1")
             await shutdown.asked.wait()
             notify("STOPPING=1")
@@ -99,8 +119,8 @@ async def running(
         if sockets is not None:
             callbacks = await stack.enter_async_context(answering(settings, sockets, storage, tls, stop))
         state.phase = "serving"
-        _log_start(settings, ops, callbacks, platforms)
-        _tune_garbage_collection()
+        log_start(settings, ops, (callbacks.url, callbacks.bound) if callbacks else None, platforms)
+        tune_garbage_collection()
         yield Runtime(storage=storage, ops=ops, callbacks=callbacks, tls=tls)
         state.phase = "stopping"
         log.info("service.stopping")
@@ -122,18 +142,22 @@ async def answering(
         yield await stack.enter_async_context(opening)
 
 
-def _log_start(settings: Settings, ops: Listener, callbacks: Listener | None, platforms: Sequence[Opened]) -> None:
+def log_start(
+    settings: Settings, ops: Listener, callbacks: tuple[str, str] | None, platforms: Sequence[Opened]
+) -> None:
+    """Log where the service listens. `callbacks` has the URL of the callback listener and its bound addresses."""
     log.info("ops.listening", url=ops.url, bound=ops.bound)
     ops_token.warn_if_open(settings)
     if callbacks is not None:
         exposure.warn_if_open(settings)
+        url, addresses = callbacks
         for path in listeners.paths(settings):
-            log.info("callback.listening", url=callbacks.url + path, bound=callbacks.bound)
+            log.info("callback.listening", url=url + path, bound=addresses)
     for source in (source for platform in platforms for source in platform.sources):
         log.info("pull.started", source=source.path)
 
 
-def _tune_garbage_collection() -> None:
+def tune_garbage_collection() -> None:
     """Exclude the objects that live as long as the process from garbage collection, and collect less often.
 
     Modules, phone number metadata and the catalogue are some hundred thousand objects; reports are freed by their

@@ -31,6 +31,7 @@ from receiver.setting_types import (
     RejectedBytes,
     Seconds,
     Tokens,
+    WorkerCount,
 )
 
 PREFIX: Final = "RECEIVER_"
@@ -144,6 +145,9 @@ class Settings(FromEnvironment):
         description="Who may call a platform's URLs, comma-separated, `platform=network` or `platform=preset`; others "
         "are answered 403. A platform that is not named may be called from anywhere.",
         json_schema_extra={"default": "unset"},
+    )
+    workers: WorkerCount = Field(
+        1, description="Processes that take callbacks, at most 16; from two on, one more looks after them."
     )
     reuse_port: bool = Field(default=False, description="Let several instances listen on one callback port.")
     max_body_bytes: Bytes = Field(ByteSize(MIB), description="Largest request body; a larger one is answered 413.")

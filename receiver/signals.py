@@ -2,6 +2,7 @@
 
 SIGTERM and SIGINT ask for a graceful shutdown, and so does SIGHUP where it means that the terminal has closed. In a
 daemon, which has no terminal, and under nohup SIGHUP means: reload files. A SIGINT during the shutdown cuts it short.
+SIGUSR2 means: replace the workers, where there are any.
 """
 
 import asyncio
@@ -60,10 +61,13 @@ class Shutdown:
             self._loop.add_signal_handler(signal.SIGHUP, self._on_signal, signal.SIGHUP)
         else:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 
-    def started(self, reload: Callable[[], object]) -> None:
-        """Stop gracefully from now on; a SIGHUP that does not stop the service calls `reload`."""
+    def started(self, reload: Callable[[], object], replace: Callable[[], object] | None = None) -> None:
+        """Stop gracefully from now on; a SIGHUP that does not stop the service calls `reload`, a SIGUSR2 `replace`."""
         self._is_starting = False
+        if replace is not None:
+            self._loop.add_signal_handler(signal.SIGUSR2, replace)
         if not self._hangup_stops:
             self._loop.add_signal_handler(signal.SIGHUP, reload)
 

@@ -97,7 +97,9 @@ async def storing(settings: Settings, stop: asyncio.Event, role: Role = _WHOLE) 
             max_queue=settings.queue_max_reports,
             max_flush=settings.flush_max_reports,
         )
-        quota = RejectedQuota(metrics, settings.rejected_max_bytes)
+        quota = RejectedQuota(
+            metrics, settings.rejected_max_bytes, processes=role.processes, body_bytes=settings.max_body_bytes
+        )
 
         def store_over(spool: Spool) -> DurableStore:
             return DurableStore(writer, spool, metrics, deadline_s=settings.answer_deadline_s, rejected=quota)
@@ -116,11 +118,9 @@ async def storing(settings: Settings, stop: asyncio.Event, role: Role = _WHOLE) 
         left = LeftSpools(settings.data_dir, settings.spool_max_bytes, draining, role.living)
         maintenance = Maintenance(days_ahead=settings.partition_days_ahead, retention_days=settings.retention_days)
         metrics.spool_max_bytes.set(settings.spool_max_bytes)
-        rounds = (
-            maintenance.periodic,
-            overdue.periodic(windows_h(settings)),
-            rejected_quota.periodic(quota, rejected_days(settings)),
-        )
+        rounds = [rejected_quota.periodic(quota, rejected_days(settings))]  # it renews this process's own share
+        if role.slot is None:
+            rounds += [maintenance.periodic, overdue.periodic(windows_h(settings))]
         ingest = Ingest(store.keep, partial(observe, metrics=metrics))
         storage = Storage(
             url=url, store=store, ingest=ingest, metrics=metrics, maintenance=maintenance, spool=spool, left=left
@@ -142,11 +142,17 @@ async def background(stop: asyncio.Event, *coroutines: Coroutine[Any, Any, None]
     If it is cancelled while it waits for the tasks' end, it cancels them all and stops waiting.
     """
     tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+
+    def on_death(_: "asyncio.Task[None]") -> None:
+        stop.set()
+
     for task in tasks:
-        task.add_done_callback(lambda _: stop.set())
+        task.add_done_callback(on_death)
     try:
         yield
     finally:
+        for task in tasks:
+            task.remove_done_callback(on_death)
         try:
             for task in reversed(tasks):
                 task.cancel()

@@ -16,8 +16,15 @@ def run_service(config: Settings, platforms: Sequence[Opened], *, listen: bool) 
     """Run the service, and exit with its exit code."""
     from receiver import service  # noqa: PLC0415 - the other commands start faster without it
 
+    several = listen and config.workers > 1
     tokens = [*config.secrets(), *(secret for platform in platforms for secret in platform.secrets)]
-    logs.configure(config.log_format, config.log_level, tokens=tokens)
+    logs.configure(config.log_format, config.log_level, tokens=tokens, shared=several)
     for name in settings.unknown_variables(known=wiring.VARIABLES):
         logs.get_logger().warning("settings.unknown", variable=name)
-    click.get_current_context().exit(run(service.serve(config, platforms, listen=listen)))
+    if several:
+        from receiver.workers import supervisor  # noqa: PLC0415 - a single process does without it
+
+        exit_code = run(supervisor.serve(config, platforms))
+    else:
+        exit_code = run(service.serve(config, platforms, listen=listen))
+    click.get_current_context().exit(exit_code)

@@ -1,12 +1,11 @@
 """The account that runs PostgreSQL: our own user, or for root, which PostgreSQL refuses, an unprivileged one."""
 
-import ctypes
 import errno
 import os
 import pwd
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from subprocess import DEVNULL, STDOUT, Popen
@@ -17,8 +16,6 @@ from receiver.embedded.errors import DataFolderError
 _FALLBACK_USERS: Final = ("postgres", "nobody")
 
 _PR_SET_PDEATHSIG: Final = 1
-_prctl: Final = ctypes.CDLL(None, use_errno=True).prctl if sys.platform == "linux" else None
-"""Loaded before any fork: the child has only to call it."""
 
 
 class Account(NamedTuple):
@@ -48,6 +45,20 @@ def account_for(pgdata: Path) -> Account:
         "PostgreSQL does not run as root, and there is no user 'postgres' or 'nobody' to run it as:"
         " add one, or run the receiver as an ordinary user"
     )
+
+
+def _load_prctl() -> Callable[..., object] | None:
+    """The function prctl(2); None where there is none, or where the machine forbids what ctypes needs."""
+    try:
+        import ctypes  # noqa: PLC0415 - systemd's MemoryDenyWriteExecute may forbid it
+
+        return ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+    except (ImportError, MemoryError, OSError):
+        return None
+
+
+_prctl: Final = _load_prctl()
+"""Loaded before any fork: the child has only to call it."""
 
 
 def spawn(command: Sequence[str | Path], account: Account, output: int | IO[bytes]) -> Popen[bytes]:

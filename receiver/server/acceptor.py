@@ -22,6 +22,8 @@ from receiver.telemetry.logs import get_logger
 _ACCEPTS_PER_TURN: Final = 64
 """Most connections that are accepted in one turn."""
 
+_SHARED_GROWTH: Final = 8
+
 _PAUSE_S: Final = 0.5
 
 _CLIENT_HELLO_S: Final = 0.5
@@ -69,6 +71,8 @@ class Acceptor:
         self._setups: set[asyncio.Task[None]] = set()
         self._expiry: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
+        self.shared = False
+        """Whether other processes accept from the same sockets."""
 
     def open(self) -> None:
         """Accept from now on."""
@@ -79,7 +83,7 @@ class Acceptor:
         """Accept the connections in the kernel's queue, then close the listening sockets."""
         for one in self._sockets:
             self._loop.remove_reader(one)
-            self._accept(one)
+            self._accept(one, _ACCEPTS_PER_TURN)
             one.close()
         self._sockets = []
 
@@ -95,8 +99,8 @@ class Acceptor:
             task.cancel()
         await asyncio.gather(*setups, return_exceptions=True)
 
-    def _accept(self, one: socket.socket) -> None:
-        for _ in range(_ACCEPTS_PER_TURN):
+    def _accept(self, one: socket.socket, most: int | None = None) -> None:
+        for _ in range(most or self._accepts_per_turn()):
             try:
                 connection, address = one.accept()
             except (BlockingIOError, InterruptedError):
@@ -113,6 +117,10 @@ class Acceptor:
                 self._admit(connection, self._limiter.client_of(socket_address(address)))
             else:
                 self._start_transport(connection)
+
+    def _accepts_per_turn(self) -> int:
+        """From a shared socket only an eighth more than are open: the processes' numbers grow side by side."""
+        return min(_ACCEPTS_PER_TURN, 1 + len(self._limiter) // _SHARED_GROWTH) if self.shared else _ACCEPTS_PER_TURN
 
     def _resume(self, one: socket.socket) -> None:
         if one in self._sockets:

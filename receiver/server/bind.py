@@ -62,10 +62,11 @@ class ListenError(OperatorError, OSError):
 
 
 class BoundSockets(NamedTuple):
-    """Sockets that hold their port but take no connections before `listen`."""
+    """Sockets that hold their port but take no connections before `listen`. `shared`: other processes accept too."""
 
     where: BindAddress
     sockets: list[socket.socket]
+    shared: bool = False
 
     def listen(self) -> None:
         """Take connections. Raises ListenError where another process began to listen on the port after the bind."""

@@ -60,6 +60,7 @@ class Listener:
         try:
             self._sockets.listen()
             self._acceptor = Acceptor(self._sockets.sockets, self._connection, self._tls, self._limiter)
+            self._acceptor.shared = self._sockets.shared
             self._acceptor.open()
             yield
         finally:

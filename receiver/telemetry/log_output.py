@@ -1,8 +1,11 @@
 """The output of log lines: written in bursts, and never at the cost of a report."""
 
 import asyncio
+import os
+import select
 import sys
 from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import BinaryIO, Final
 
@@ -10,14 +13,20 @@ LINES_AT_ONCE: Final = 256
 """Most lines that are buffered within one turn of the event loop."""
 
 
+ATOMIC_BYTES: Final = select.PIPE_BUF
+"""Lines of several processes that share a pipe stay whole if each write is no longer than this (write(2))."""
+
+
 class Output:
     """Writes lines of bytes to a stream; None is the current `sys.stdout`.
 
     The lines of one turn of the event loop go to stdout in one write at its end: a system call costs as much as a line.
+    With `shared`, other processes write to it too, and a write is at most `ATOMIC_BYTES`, which the lines must be.
     """
 
-    def __init__(self, stream: BinaryIO | None) -> None:
+    def __init__(self, stream: BinaryIO | None, *, shared: bool = False) -> None:
         self._stream = stream
+        self._shared = shared
         self._lines: deque[bytes] = deque()
         self._scheduled = False
 
@@ -47,7 +56,23 @@ class Output:
         # A full disk or a closed pipe cannot be logged.
         with suppress(OSError, ValueError):
             stream = self._stream or sys.stdout.buffer
+            if self._shared:
+                for piece in pieces(lines):
+                    os.write(stream.fileno(), piece)
+                return
             stream.write(b"".join(lines))
             stream.flush()
 
     debug = warning = error = critical = info
+
+
+def pieces(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines joined to pieces of whole lines, each as long as one atomic write may be."""
+    piece = b""
+    for line in lines:
+        if piece and len(piece) + len(line) > ATOMIC_BYTES:
+            yield piece
+            piece = b""
+        piece += line
+    if piece:
+        yield piece

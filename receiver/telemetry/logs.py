@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, Final, Literal, Protocol
 import orjson
 import structlog
 
-from receiver.telemetry.log_output import Output
+from receiver.telemetry.log_output import ATOMIC_BYTES, Output
 from receiver.telemetry.masking import (
     HIDDEN_KEYS,
     MANY_DIGITS,
@@ -87,6 +87,8 @@ CONNECTION_EVENTS: Final = {
 """Exception (or a base of it) in a record of `aiohttp.server` → the event that replaces its traceback."""
 
 CONNECTION_LINES_PER_SECOND: Final = 5
+
+_OMITTED: Final = " […] "
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,29 @@ def _console_renderer(*, colors: bool) -> Render:
     return render
 
 
+def _short_renderer(render: Render, keys: Event) -> Render:
+    """Add the keys, and shorten the longest text of a line that one atomic write could not take."""
+
+    def render_short(method: str, event: Event) -> bytes:
+        event.update(keys)
+        before = dict(event)  # a renderer may take keys out of it
+        while len(line := render(method, event)) > ATOMIC_BYTES:
+            longest = max((key for key in before if isinstance(before[key], str)), key=lambda key: len(before[key]))
+            if len(before[longest]) < len(_OMITTED):
+                return line[: ATOMIC_BYTES - 1] + b"\n"
+            before[longest] = _middle_omitted(before[longest])
+            event = dict(before)
+        return line
+
+    return render_short
+
+
+def _middle_omitted(text: str) -> str:
+    """About half of it: of a traceback, the first lines and the last tell most."""
+    quarter = len(text) // 4
+    return f"{text[:quarter]}{_OMITTED}{text[-quarter:]}" if quarter > len(_OMITTED) else ""
+
+
 def _traceback(text: str) -> str:
     """The text indented, so that no line of it looks like an event's."""
     return visible(f"  {text}", keep="\n\t").replace("\n", "\n  ")
@@ -226,18 +251,23 @@ def configure(
     *,
     tokens: Iterable[str] = (),
     stream: BinaryIO | None = None,
+    shared: bool = False,
+    worker: int | None = None,
 ) -> None:
     """Send every log line of the process to `stream` (stdout), with phone numbers and `tokens` masked.
 
-    Without a format: `console` on a terminal, `json` elsewhere.
+    Without a format: `console` on a terminal, `json` elsewhere. With `shared` other processes write there too, and
+    lines stay whole; those of a worker have its number.
     """
     terminal = (stream or sys.stdout).isatty()
     chosen = format or ("console" if terminal else "json")
     colors = terminal and "NO_COLOR" not in os.environ
     scrub = scrubber(tokens)
     redact = _RedactionProcessor(scrub, lru_cache(maxsize=_EVENTS)(scrub))
-    output = Output(stream)
+    output = Output(stream, shared=shared or worker is not None)
     render = _render_json if chosen == "json" else _console_renderer(colors=colors)
+    if shared or worker is not None:
+        render = _short_renderer(render, {} if worker is None else {"worker": worker})
     number = logging.getLevelNamesMapping()[level]
     # Loggers are not cached: a cache saves 1.4 µs an event, but ties a module's logger to the first configuration.
     structlog.configure(

@@ -14,6 +14,7 @@ NO_EVENTS = {
     "aiohttp.access": "a logger",
     "aiohttp.server": "a logger",
     "alembic.runtime.plugins": "a logger",
+    "receiver.workers": "a module",
     "spool.lock": "a file",
     "spool.sqlite": "a file",
     "postgresql.log": "a file",

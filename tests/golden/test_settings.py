@@ -25,6 +25,7 @@ WRONG = {
     "public_url": "sms.example.com",
     "keep_unsigned": "maybe",
     "trusted_proxies": "10.0.0.1/8",
+    "workers": "17",
     "allowed_addresses": "10.0.0.0/8",
     "max_body_bytes": "much",
     "max_connections": "0",

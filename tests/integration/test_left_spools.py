@@ -48,3 +48,4 @@ async def test_a_single_process_drains_the_spools_of_former_workers_and_removes_
         await eventually(lambda: [path.name for path in (settings.data_dir / "spool").glob("worker-*")] == [])
         async with service.client.get(f"{service.ops_url}/readyz") as answer:
             assert (await answer.json())["spool"]["callbacks"] == 0
+        assert not service.stop.is_set(), "the end of a drain is not the end of the service"

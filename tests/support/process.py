@@ -52,6 +52,10 @@ class ServiceProcess:
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    def set(self, **settings: object) -> None:
+        """Change settings for the next start."""
+        self._settings |= settings
+
     def launch(self, *wrapper: str) -> None:
         """Start it and return at once; `wrapper` is a command that runs it, such as strace."""
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -111,7 +115,9 @@ class ServiceProcess:
 
     async def drained(self, within_s: float = 60.0) -> None:
         """Wait until PostgreSQL takes reports and the spool is empty."""
-        await self.until(lambda answer: answer["database"] and answer["spool"]["callbacks"] == 0, within_s)
+        await self.until(
+            lambda answer: answer["database"] and answer["spool"]["callbacks"] == 0 and _whole(answer), within_s
+        )
 
     async def spooling(self, callbacks: int = 1) -> None:
         """Wait until so many callbacks are in the spool."""
@@ -132,10 +138,24 @@ class ServiceProcess:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"not stopped {within_s} s after SIGTERM:\n{self.tail()}") from None
 
+    def workers(self) -> list[psutil.Process]:
+        """The processes of its workers."""
+        children = psutil.Process(self.pid).children()
+        return [child for child in children if "receiver.workers" in child.cmdline()]
+
+    async def replace_workers(self) -> None:
+        """SIGUSR2, and wait until all have been replaced."""
+        before = sum("workers.replaced" in line for line in self.output)
+        psutil.Process(self.pid).send_signal(signal.SIGUSR2)
+        async with asyncio.timeout(_START_S):
+            while sum("workers.replaced" in line for line in self.output) == before:
+                await asyncio.sleep(0.02)
+
     def limit_files(self, size: int | None) -> None:
         """It may not write beyond so many bytes of any file: a full disk that needs no privilege."""
         soft = resource.RLIM_INFINITY if size is None else size
-        psutil.Process(self.pid).rlimit(psutil.RLIMIT_FSIZE, (soft, resource.RLIM_INFINITY))
+        for process in (psutil.Process(self.pid), *self.workers()):
+            process.rlimit(psutil.RLIMIT_FSIZE, (soft, resource.RLIM_INFINITY))
 
     def memory_mib(self) -> float:
         """What it keeps in memory."""
@@ -154,6 +174,12 @@ class ServiceProcess:
     def noise(self) -> list[str]:
         """Lines of its log that tell of a fault in the code."""
         return [line for line in self.output if any(word in line for word in _NOISE)]
+
+
+def _whole(answer: dict[str, Any]) -> bool:
+    """Whether all workers serve, and none that is gone has left anything."""
+    workers = answer.get("workers", {"wanted": 0, "serving": 0, "spools_left": 0})
+    return workers["wanted"] == workers["serving"] and not workers["spools_left"]
 
 
 @asynccontextmanager

@@ -32,6 +32,9 @@ _STAYS_FREE: Final = 1 / 4
 _ROW_BYTES: Final = 512
 """Bytes of a row and its index entries besides body and error."""
 
+_ROOM_BYTES: Final = 64 * 1024
+"""For the row and its error, beside the largest body."""
+
 _SLOTS: Final = 8
 _MIN_PAUSE_S: Final = 1.0
 _DELETE_BATCH: Final = 1_000
@@ -49,10 +52,12 @@ log = get_logger()
 class RejectedQuota:
     """Bytes of rejected payloads that this instance may keep until the next check of the sizes."""
 
-    def __init__(self, metrics: Metrics, max_bytes: int) -> None:
+    def __init__(self, metrics: Metrics, max_bytes: int, *, processes: int = 1, body_bytes: int = 0) -> None:
+        """`processes` of this instance divide its share; the largest body fits into each part."""
         self.max_bytes = max_bytes
         self._metrics = metrics
-        self._most = int(max_bytes * _SHARE)
+        self._processes = processes
+        self._most = max(int(max_bytes * _SHARE / processes), body_bytes + _ROOM_BYTES if processes > 1 else 0)
         self._left = self._most
         self._in_flight = 0
         self.check_wanted = asyncio.Event()
@@ -93,7 +98,7 @@ class RejectedQuota:
 
     def renew(self, room: int) -> None:
         """Reset after a check: `room` bytes are free for all instances; writes in flight may not be counted in it."""
-        self._left = min(room // _INSTANCES, self._most) - self._in_flight
+        self._left = min(room // (_INSTANCES * self._processes), self._most) - self._in_flight
 
 
 def periodic(quota: RejectedQuota, days: int) -> Periodic:

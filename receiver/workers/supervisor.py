@@ -1,0 +1,112 @@
+"""The supervisor's lifecycle: the order in which the whole is started and stopped."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from prometheus_client import Counter, Gauge
+
+from receiver.addresses import url_of
+from receiver.pull.source import Opened
+from receiver.pull.wiring import pulls
+from receiver.server.bind import BoundSockets, format_addresses
+from receiver.server.listener import Listener
+from receiver.server.tls import Tls
+from receiver.service import live, log_start
+from receiver.settings import Settings
+from receiver.storage import Role, background, storing
+from receiver.store.spool_folders import is_locked, main_folder, worker_folders
+from receiver.telemetry.logs import get_logger
+from receiver.telemetry.metrics import Metrics, set_from
+from receiver.web import listeners
+from receiver.web.ops import Ops
+from receiver.workers import shares
+from receiver.workers.team import Team
+from receiver.workers.whole import Whole
+
+_LEFT_S: Final = 10.0
+"""The workers of a supervisor that was killed have ended after this time."""
+
+_POLL_S: Final = 0.05
+
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supervised:
+    """A running service of several processes."""
+
+    ops: Listener
+    team: Team
+
+    def reload(self) -> None:
+        """Let every worker read its TLS files again."""
+        self.team.send(signal.SIGHUP)
+
+    def replace(self) -> None:
+        """Replace the workers one after the other."""
+        self.team.replace()
+
+
+async def serve(settings: Settings, platforms: Sequence[Opened] = ()) -> int:
+    """As `service.serve`, with workers."""
+    return await live(partial(running, settings, platforms))
+
+
+@asynccontextmanager
+async def running(settings: Settings, platforms: Sequence[Opened], stop: asyncio.Event) -> AsyncIterator[Supervised]:
+    """The service while the block runs. A background task that dies sets `stop`. Raises OperatorError."""
+    if settings.tls_certificate:
+        Tls(settings)  # an unusable file stops the start before anything else is started
+    await _former_workers_gone(settings.data_dir)
+    async with AsyncExitStack() as stack:
+        ops_sockets = await stack.enter_async_context(listeners.bound_for_ops(settings))
+        sockets = await stack.enter_async_context(listeners.bound_for_callbacks(settings))
+        team = Team(settings, sockets.sockets, stop)
+        role = Role(processes=shares.processes(settings), living=team.slots)
+        storage = await stack.enter_async_context(storing(shares.of_supervisor(settings), stop, role))
+        metrics = storage.metrics
+        loops = pulls(platforms, storage.ingest, storage.store, metrics, settings.data_dir)
+        await stack.enter_async_context(background(stop, *loops))
+        state = Ops(view=Whole(storage.view, metrics, team, lambda: storage.left.slots))
+        opening = listeners.listening_for_ops(settings, ops_sockets, state, metrics, storage.ingest)
+        ops = await stack.enter_async_context(opening)
+        deaths = _counted(metrics, team)
+        working = team.working(storage.url, lambda: storage.left.slots, storage.left.look.set, deaths.inc)
+        await stack.enter_async_context(working)
+        state.phase = "serving"
+        log_start(settings, ops, (_url(settings, sockets), format_addresses(sockets.sockets)), platforms)
+        yield Supervised(ops=ops, team=team)
+        state.phase = "stopping"
+        log.info("service.stopping")
+        # The workers' are the last ones then: they accept all that is in the queue, and nothing new gets into it.
+        for one in sockets.sockets:
+            one.close()
+    log.info("service.stopped")
+
+
+def _counted(metrics: Metrics, team: Team) -> Counter:
+    serving = Gauge("receiver_workers_serving", "Workers that take callbacks.", registry=metrics.registry)
+    set_from(serving, lambda: team.serving)
+    wanted = Gauge("receiver_workers_wanted", "Workers that there should be.", registry=metrics.registry)
+    wanted.set(team.wanted)
+    return Counter("receiver_worker_deaths", "Workers that ended by themselves.", registry=metrics.registry)
+
+
+def _url(settings: Settings, sockets: BoundSockets) -> str:
+    port = sockets.sockets[0].getsockname()[1]
+    return url_of(settings.host, port, scheme="https" if settings.tls_certificate else "http")
+
+
+async def _former_workers_gone(data_dir: Path) -> None:
+    """Wait for the workers of a supervisor that was killed, which finish what they began and hold the port."""
+    if is_locked(main_folder(data_dir)):
+        return  # another receiver runs there: the error says so
+    deadline = asyncio.get_running_loop().time() + _LEFT_S
+    while any(map(is_locked, worker_folders(data_dir).values())) and asyncio.get_running_loop().time() < deadline:
+        await asyncio.sleep(_POLL_S)
