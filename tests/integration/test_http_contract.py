@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from support import service as services
 from support.capture import captured_log
 from support.cases import case, cases
 from support.dialects import (
@@ -170,34 +169,25 @@ async def test_a_console_with_the_wrong_url_is_told_of_in_few_lines(service: Ser
     assert len(log.events("report.stored", "report.duplicate")) >= 50
 
 
-async def test_when_nothing_can_keep_it_the_provider_is_asked_to_come_again(service: Service, tmp_path: Path) -> None:
-    nowhere = {"database_url": SecretStr("postgresql://nobody@127.0.0.1:1/none"), "data_dir": tmp_path}
-    settings = service.settings.model_copy(update=nowhere | {"spool_max_bytes": 1, "max_body_bytes": 1_000_000})
-    with captured_log() as log:
-        async with lifecycle.running(settings, asyncio.Event()) as listeners:
-            for path in ENDPOINT_PATHS:
-                large = good_body(path, "busy") + b" " * 400_000
-                for headers in ({}, {"Content-Encoding": "gzip"}):
-                    url = f"{listeners.public.url}/callback/{path}"
-                    async with service.client.post(url, data=large, headers=headers) as response:
-                        assert response.status == 503
-                        assert int(response.headers["Retry-After"]) > 0
-                        assert_bad(path, await answer_of(response), busy=True)
-            async with service.client.get(f"{listeners.ops.url}/readyz") as response:
-                assert response.status == 503
-                assert (await response.json())["status"] == "not ready"
-    assert log.events("report.not_kept")
-    assert "Traceback" not in log.text
-
-
-async def test_without_the_database_a_report_is_spooled_and_the_answer_is_good(
-    service: Service, tmp_path: Path
+@pytest.mark.parametrize("room", [1 << 30, 1])
+async def test_without_the_database_a_report_is_spooled_or_the_provider_is_asked_to_come_again(
+    service: Service, tmp_path: Path, room: int
 ) -> None:
     nowhere = {"database_url": SecretStr("postgresql://nobody@127.0.0.1:1/none"), "data_dir": tmp_path}
-    settings = service.settings.model_copy(update=nowhere)
-    async with lifecycle.running(settings, asyncio.Event()) as listeners:
-        away = services.Service(listeners.public.url, "", service.client, service.sql, settings, asyncio.Event())
-        for path in ENDPOINT_PATHS:
-            status, answer = await away.post(f"/callback/{path}", good_body(path, "spooled"))
-            assert status == 200
-            assert_good(path, answer)
+    changes = nowhere | {"max_body_bytes": 1_000_000, "spool_max_bytes": room}
+    with captured_log() as log:
+        async with lifecycle.running(service.settings.model_copy(update=changes), asyncio.Event()) as listeners:
+            for path in ENDPOINT_PATHS:
+                url, large = f"{listeners.public.url}/callback/{path}", good_body(path, "large") + b" " * 400_000
+                for encoding in ("identity", "gzip") if room == 1 else ("identity",):
+                    headers = {"Content-Encoding": encoding}
+                    async with service.client.post(url, data=large, headers=headers) as response:
+                        answer = await answer_of(response)
+                    if room == 1:
+                        assert (response.status, int(response.headers["Retry-After"]) > 0) == (503, True)
+                        assert_bad(path, answer, busy=True)
+                    else:
+                        assert response.status == 200
+                        assert_good(path, answer)
+    assert bool(log.events("report.not_kept")) == (room == 1)
+    assert "Traceback" not in log.text
