@@ -1,47 +1,44 @@
 """Submissions over HTTP: what the sending application hands over, before, after or without the reports about it."""
 
-import asyncio
 import json
-import sqlite3
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 from support import service as services
 from support.cases import case
 from support.databases import connected
 from support.offenders import Offenders
+from support.reports import callback
 from support.service import Service
 from support.shared import shared_service
 from support.submissions import Answer, answer, answers, hand_over, huawei
 from support.waiting import eventually
 from support.writers import writing
 
-from receiver import service as lifecycle
-from receiver.inbound import Inbound
 from receiver.ingest.understand import parse_inbound
 from receiver.providers import SUBMISSIONS, url_path
 from receiver.settings import Settings
 from receiver.store.durable import DurableStore
 from receiver.store.spool import Spool
-from receiver.store.spool_file import SpoolFile
-from receiver.store.spool_open import FILE_NAME
 from receiver.telemetry.metrics import build
 
 NOWHERE = "postgresql://nobody@127.0.0.1:9/none"
 """Port 9, discard: nobody listens there."""
 
 MESSAGE = "SELECT * FROM sms.message WHERE message_id = $1"
-OVERDUE = "SELECT * FROM sms.overdue_message"
+CORRELATED = "SELECT * FROM sms.submission WHERE correlation = $1"
 LONG_AGO = (datetime.now(UTC) - timedelta(days=30)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 REPORT = "smsMsgId={}&status={}&updateTime=2026-11-20T09%3A15%3A09Z"
 
 
 @pytest.fixture(scope="module")
-async def shared(cluster: str, template: str) -> AsyncIterator[Service]:
+async def service(cluster: str, template: str) -> AsyncIterator[Service]:
+    """For all stories here: each tells of messages of its own."""
     async with shared_service(cluster, template) as service:
         yield service
 
@@ -56,26 +53,28 @@ def value(row: Any) -> Any:
     return row
 
 
-async def test_an_answer_becomes_rows_and_what_is_not_understood_of_it_is_kept(shared: Service) -> None:
+async def test_an_answer_becomes_rows_and_what_is_not_understood_of_it_is_kept(service: Service) -> None:
     offenders = Offenders()
     for given in answers():
-        status, said = await hand_over(shared, given.path, given.body, correlation=given.name)
+        status, said = await hand_over(service, given.path, given.body, correlation=given.name)
         with offenders.of(given.name):
             assert status == given.expected["http_status"]
             if status == 200:
                 told = {name: said[name] for name in ("kept_in", "stored", "known")}
                 assert told == {"kept_in": "database", "stored": len(given.expected["submissions"]), "known": 0}
-            await assert_in_views(shared, given)
-            await assert_kept(shared, given, said)
+            await assert_in_views(service, given)
+            await assert_kept(service, given, said)
+            if status == 200:
+                await assert_known(service, given)
     assert offenders.found == []
 
 
-async def assert_in_views(shared: Service, given: Answer) -> None:
+async def assert_in_views(service: Service, given: Answer) -> None:
     wanted = given.expected["submissions"]
-    rows = await shared.rows("SELECT * FROM sms.submission WHERE correlation = $1", given.name)
+    rows = await service.rows(CORRELATED, given.name)
     assert len(rows) == len(wanted)
     states = "SELECT DISTINCT message_id, status, reason FROM sms.message WHERE message_id = ANY ($1)"
-    messages = await shared.rows(states, [row["message_id"] for row in rows])
+    messages = await service.rows(states, [row["message_id"] for row in rows])
     assert {tuple(row.values()) for row in messages} == {
         (row["message_id"], row["status"], row["reason"]) for row in rows
     }
@@ -86,9 +85,9 @@ async def assert_in_views(shared: Service, given: Answer) -> None:
         assert any(columns.items() <= {name: value(told) for name, told in row.items()}.items() for row in rows), want
 
 
-async def assert_kept(shared: Service, given: Answer, said: dict[str, Any]) -> None:
+async def assert_kept(service: Service, given: Answer, said: dict[str, Any]) -> None:
     query = "SELECT path, body, error, provider FROM sms.rejected_payload WHERE path = $1 AND body = $2"
-    rejected = await shared.rows(query, given.path, given.body)
+    rejected = await service.rows(query, given.path, given.body)
     assert len(rejected) == (given.expected["rejected"] is not None)
     for one in rejected:
         assert one["provider"] == given.provider
@@ -96,42 +95,37 @@ async def assert_kept(shared: Service, given: Answer, said: dict[str, Any]) -> N
         assert said["error"] == one["error"]
 
 
-@pytest.mark.parametrize("name", ["huawei/one-taken-two-refused", "cloudsms/refused", "tencent/with-response"])
-async def test_the_same_answer_again_is_known_and_the_first_correlation_stays(service: Service, name: str) -> None:
-    given = answer(name)
+async def assert_known(service: Service, given: Answer) -> None:
+    """The same answer again is known, and the first correlation stays."""
     number = len(given.expected["submissions"])
-    await hand_over(service, given.path, given.body, correlation="first")
-    status, said = await hand_over(service, given.path, given.body, correlation="second")
+    status, said = await hand_over(service, given.path, given.body, correlation="again")
     assert (status, said["stored"], said["known"]) == (200, 0, number)
-    assert await service.rows("SELECT DISTINCT correlation FROM sms.submission") == [{"correlation": "first"}]
-    assert len(await service.rows("SELECT * FROM sms.message")) == number
+    assert len(await service.rows(CORRELATED, given.name)) == number
 
 
-async def test_without_a_correlation_there_is_none(service: Service) -> None:
-    await hand_over(service, "/submissions/huawei", huawei("m-1"))
-    assert await service.rows("SELECT correlation FROM sms.submission") == [{"correlation": None}]
-
-
-@pytest.mark.parametrize("correlation", ["x" * 257, "a\nb", "nul\0"])
-async def test_a_correlation_that_no_log_could_show_is_refused(service: Service, correlation: str) -> None:
-    status, said = await hand_over(service, "/submissions/huawei", huawei("m-1"), correlation=correlation)
-    assert (status, await service.rows("SELECT * FROM sms.submission")) == (400, [])
-    assert "correlation" in said["error"]
+async def test_a_correlation_is_kept_where_a_log_could_show_it(service: Service) -> None:
+    await hand_over(service, "/submissions/huawei", huawei("m-without"))
+    query = "SELECT correlation FROM sms.submission WHERE message_id = $1"
+    assert await service.rows(query, "m-without") == [{"correlation": None}]
+    for correlation in ("x" * 257, "a\nb", "nul\0"):
+        status, said = await hand_over(service, "/submissions/huawei", huawei("m-bad"), correlation=correlation)
+        assert (status, await service.rows(query, "m-bad")) == (400, [])
+        assert "correlation" in said["error"]
 
 
 @pytest.mark.parametrize("first", ["submission", "report"])
 async def test_submission_and_report_meet_in_one_message_whichever_comes_first(service: Service, first: str) -> None:
+    name = f"m-{first}-first"
     steps = {
-        "submission": lambda: hand_over(service, "/submissions/huawei", huawei("m-1")),
-        "report": lambda: report(service, "m-1"),
+        "submission": lambda: hand_over(service, "/submissions/huawei", huawei(name)),
+        "report": lambda: report(service, name),
     }
     await steps.pop(first)()
-    (early,) = await service.rows(MESSAGE, "m-1")
-    assert (early["status"], early["delivery_s"]) == (
-        ("enroute", None) if first == "submission" else ("delivered", None)
-    )
+    (early,) = await service.rows(MESSAGE, name)
+    status = {"submission": "enroute", "report": "delivered"}[first]
+    assert (early["status"], early["delivery_s"]) == (status, None)
     await steps.popitem()[1]()
-    (row,) = await service.rows(MESSAGE, "m-1")
+    (row,) = await service.rows(MESSAGE, name)
     assert (row["status"], row["recipient"], row["sender"]) == ("delivered", "+8615512345678", "csms100000001")
     assert (value(row["submitted_at"]), row["delivery_s"]) == ("2026-11-20T09:15:04Z", 5.0)
     assert (row["segments"], row["segments_reported"]) == (1, 1)
@@ -141,43 +135,36 @@ async def test_a_refused_message_is_rejected_with_its_reason_and_never_overdue(s
     await hand_over(service, "/submissions/huawei", huawei("m-refused", "E200041", createTime=LONG_AGO))
     await hand_over(service, "/submissions/huawei", huawei("m-taken", createTime=LONG_AGO))
     (row,) = await service.rows(MESSAGE, "m-refused")
-    assert (row["status"], row["reason"], row["code"], row["final"]) == (
-        "rejected",
-        "duplicate_recipient",
-        "E200041",
-        True,
-    )
-    assert row["segments_reported"] == 0
-    await eventually(lambda: _is_overdue(service))
-    assert [row["message_id"] for row in await service.rows(OVERDUE)] == ["m-taken"]
-
-
-async def _is_overdue(service: Service) -> bool:
-    return bool(await service.rows(OVERDUE))
+    told = (row["status"], row["reason"], row["code"], row["final"], row["segments_reported"])
+    assert told == ("rejected", "duplicate_recipient", "E200041", True, 0)
+    overdue = "SELECT message_id FROM sms.overdue_message WHERE message_id LIKE 'm-%'"
+    await eventually(lambda: _count(service, overdue, 1))
+    assert await service.rows(overdue) == [{"message_id": "m-taken"}]
 
 
 @pytest.mark.parametrize("first", ["submission", "report"])
 async def test_recipients_under_one_id_meet_their_own_reports(service: Service, first: str) -> None:
     """CloudSMS: one SMS_UID may stand over several recipients."""
-    given = answer("cloudsms/one-uid-over-two-recipients")
+    given, uid = answer("cloudsms/one-uid-over-two-recipients"), f"{first}-first"
     packet = {
         "METHOD": "SMS_PUSH_REPORT",
         "TYPE": "REQUEST",
         "SERIAL": 2,
         "REPORT_TIME": "2022-03-07 10:00:09",
-        "SMS_UID": "5A3B394096E50X03",
+        "SMS_UID": uid,
         "SMS_RESULT_LIST": [
             {"COUNTRY_CODE": 852, "DEST_MSISDN": "67123411", "SMS_STATE": 2},
             {"COUNTRY_CODE": "852", "DEST_MSISDN": "+85267123428", "SMS_STATE": 5},
         ],
     }
     steps = {
-        "submission": lambda: hand_over(service, given.path, given.body),
+        "submission": lambda: hand_over(service, given.path, given.body.replace(b"5A3B394096E50X03", uid.encode())),
         "report": lambda: service.post("/callback/cloudsms/report", json.dumps(packet)),
     }
     await steps.pop(first)()
     await steps.popitem()[1]()
-    rows = await service.rows("SELECT recipient, status, delivery_s FROM sms.message ORDER BY recipient")
+    query = "SELECT recipient, status, delivery_s FROM sms.message WHERE message_id = $1 ORDER BY recipient"
+    rows = await service.rows(query, uid)
     assert rows == [
         {"recipient": "+85267123411", "status": "delivered", "delivery_s": 9.0},
         {"recipient": "+85267123428", "status": "undeliverable", "delivery_s": None},
@@ -185,92 +172,46 @@ async def test_recipients_under_one_id_meet_their_own_reports(service: Service, 
 
 
 async def test_while_the_database_is_down_it_is_spooled_and_drained_with_its_correlation(
-    make_settings: Callable[..., Settings], service: Service
+    make_settings: Callable[..., Settings], sql: asyncpg.Connection
 ) -> None:
-    settings = make_settings(database_url=NOWHERE, data_dir=service.settings.data_dir / "away")
-    async with lifecycle.running(settings, asyncio.Event()) as listeners:
-        away = services.Service(
-            listeners.public.url, listeners.ops.url, service.client, service.sql, settings, asyncio.Event()
-        )
+    """A push with a wrong signature never becomes a report by this way, though its body alone is a good one."""
+    sample = case("huawei/single-vendor-sample")
+    signing = {"push_keys": "huawei:key:secret", "keep_unsigned": True}
+    settings = make_settings(database_url=NOWHERE, **signing)
+    sql_url = make_settings().database_url.get_secret_value()
+    async with services.running(settings, sql_url=sql_url) as away:
         status, said = await hand_over(away, "/submissions/huawei", huawei("m-1"), correlation="order-7")
         assert (status, said) == (200, {"kept_in": "spool", "stored": 0, "known": 0, "error": None})
         status, said = await hand_over(away, "/submissions/tencent", b"nonsense")
         assert (status, "not json" in said["error"].lower()) == (400, True)
-    back = make_settings(data_dir=settings.data_dir)
-    async with services.running(back):
-        await eventually(lambda: _count(service, "SELECT * FROM sms.rejected_payload", 1))
-    rows = await service.rows("SELECT message_id, correlation FROM sms.submission")
-    assert rows == [{"message_id": "m-1", "correlation": "order-7"}]
-    assert await service.rows("SELECT path, body FROM sms.rejected_payload") == [
-        {"path": "/submissions/tencent", "body": b"nonsense"}
+        assert (await away.post(sample.path, sample.body, **sample.headers))[0] == 401
+    async with services.running(make_settings()) as back:  # and even where nobody asks for signatures
+        await eventually(lambda: _count(back, "SELECT * FROM sms.rejected_payload", 2))
+    assert [tuple(row) for row in await sql.fetch("SELECT message_id, correlation FROM sms.submission")] == [
+        ("m-1", "order-7")
     ]
+    nonsense, unsigned = await sql.fetch("SELECT path, body, error FROM sms.rejected_payload ORDER BY received_at")
+    assert (nonsense["path"], nonsense["body"]) == ("/submissions/tencent", b"nonsense")
+    assert (unsigned["path"], unsigned["body"]) == (sample.path, sample.body)
+    assert unsigned["error"].startswith("not signed by the platform")
+    assert await sql.fetch("SELECT * FROM sms.delivery_report") == []
+    assert await sql.fetchval("SELECT count(*) FROM sms.message") == 1
 
 
 async def _count(service: Service, query: str, number: int) -> bool:
     return len(await service.rows(query)) == number
 
 
-async def test_a_push_with_a_wrong_signature_never_becomes_a_report_by_way_of_the_spool(
-    make_settings: Callable[..., Settings], service: Service
-) -> None:
-    """The body alone is a good report: from the spool, too, it may only be kept as rejected."""
-    sample = case("huawei/single-vendor-sample")
-    given = {"push_keys": "huawei:key:secret", "keep_unsigned": True}
-    settings = make_settings(database_url=NOWHERE, data_dir=service.settings.data_dir / "away", **given)
-    async with lifecycle.running(settings, asyncio.Event()) as listeners:
-        url = listeners.public.url + sample.path
-        async with service.client.post(url, data=sample.body, headers=sample.headers) as response:
-            assert response.status == 401
-    async with services.running(make_settings(data_dir=settings.data_dir)):  # and even where nobody asks for signatures
-        await eventually(lambda: _count(service, "SELECT * FROM sms.rejected_payload", 1))
-    (kept,) = await service.rows("SELECT path, body, error FROM sms.rejected_payload")
-    assert (kept["path"], kept["body"]) == (sample.path, sample.body)
-    assert kept["error"].startswith("not signed by the platform")
-    for view in ("delivery_report", "message"):
-        assert await service.rows(f"SELECT * FROM sms.{view}") == []
-
-
-@pytest.mark.parametrize("path", sorted(map(url_path, SUBMISSIONS)))
-async def test_strangers_on_the_public_listener_find_nothing(service: Service, path: str) -> None:
-    for url in (path, f"/callback{path}"):
-        status, _ = await service.post(url, huawei("m-1"))
-        assert status == 404
-    async with service.client.get(service.ops_url + path) as response:
-        assert response.status == 405
-    assert await service.rows("SELECT * FROM sms.message") == []
-    assert await service.rows("SELECT * FROM sms.rejected_payload") == []
-
-
-async def test_a_spool_of_an_older_version_keeps_what_is_in_it_and_takes_more(tmp_path: Path) -> None:
-    folder = tmp_path / "spool"
-    folder.mkdir()
-    old = sqlite3.connect(folder / FILE_NAME)
-    old.execute("""
-        CREATE TABLE callback (
-            id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL, body BLOB NOT NULL, content_type TEXT,
-            received_us INTEGER NOT NULL, remote_addr TEXT, request_id TEXT NOT NULL)""")
-    old.execute("INSERT INTO callback VALUES (1, 'huawei/report', 'old', NULL, 1790000000000000, NULL, 'r-1')")
-    old.commit()
-    old.close()
-    for _ in range(2):
-        spool = SpoolFile(folder, 1 << 20)
-        first = spool.read(10)[0][1]
-        assert (first.body, first.correlation, first.skip_parsing_reason) == ("old", None, None)
-        spool.append([_callback(b"new")])
-        assert spool.read(10)[-1][1] == _callback(b"new")
-        spool.close()
-
-
-def _callback(body: bytes) -> Inbound:
-    return Inbound(
-        path="submissions/huawei",
-        body=body,
-        content_type=None,
-        received_at=datetime(2026, 11, 20, 12, tzinfo=UTC),
-        remote_addr=None,
-        request_id="r-2",
-        correlation="order-7",
-    )
+async def test_strangers_on_the_public_listener_find_nothing(service: Service) -> None:
+    rejected = "SELECT count(*) FROM sms.rejected_payload"
+    before = await service.rows(rejected)
+    for path in sorted(map(url_path, SUBMISSIONS)):
+        for url in (path, f"/callback{path}"):
+            assert (await service.post(url, huawei("m-stranger")))[0] == 404
+        async with service.client.get(service.ops_url + path) as response:
+            assert response.status == 405
+    assert await service.rows(MESSAGE, "m-stranger") == []
+    assert await service.rows(rejected) == before
 
 
 async def test_a_message_with_too_many_submissions_refuses_the_next_one_aloud(
@@ -282,7 +223,8 @@ async def test_a_message_with_too_many_submissions_refuses_the_next_one_aloud(
         await connection.execute("SELECT sms_data.create_partitions('2026-11-20')")
         keeper = DurableStore(writer, spool, build("test"), deadline_s=20.0)
         for code in ("000000", "E200041"):
-            _, job = await parse_inbound(_callback(huawei("m-1", code)))
+            given = callback(body=huawei("m-1", code))._replace(path="submissions/huawei")
+            _, job = await parse_inbound(given)
             kept = await keeper.keep(job)
         assert list(kept.receipt.refused) == job.ids
         assert await connection.fetchval("SELECT path FROM sms.rejected_payload") == "/submissions/huawei"

@@ -224,7 +224,7 @@ def test_a_healthy_file_is_not_set_aside_because_the_machine_does_not_let_us_ope
     again.close()
 
 
-def test_a_file_of_an_older_version_is_read(folder: Path):
+def test_a_file_of_an_older_version_is_read_and_takes_more(folder: Path):
     folder.mkdir(parents=True)
     db = sqlite3.connect(folder / FILE_NAME, isolation_level=None)
     db.execute(
@@ -233,10 +233,13 @@ def test_a_file_of_an_older_version_is_read(folder: Path):
     )
     db.execute("INSERT INTO callback VALUES (7, 'huawei/report', x'61', NULL, 0, NULL, 'r')")
     db.close()
-    file = SpoolFile(folder, 1 << 20)
-    ((number, one),) = file.read(10)
-    file.close()
-    assert (number, one.body, one.correlation, one.skip_parsing_reason) == (7, b"a", None, None)
+    for times in (1, 2):
+        file = SpoolFile(folder, 1 << 20)
+        number, one = file.read(10)[0]
+        assert (number, one.body, one.correlation, one.skip_parsing_reason) == (7, b"a", None, None)
+        file.append([EVERYTHING])
+        assert [kept for _, kept in file.read(10)[1:]] == [EVERYTHING] * times
+        file.close()
 
 
 async def test_after_it_is_closed_everybody_is_told(folder: Path):
