@@ -4,6 +4,56 @@
 CREATE SCHEMA sms;
 CREATE SCHEMA sms_data;
 
+CREATE TYPE sms_data.incoming_message AS (
+    message_id text,
+    provider text,
+    recipient_key text,
+    status text,
+    reason text,
+    code text,
+    happened_at timestamp with time zone,
+    sequence smallint,
+    segments smallint,
+    segments_reported smallint,
+    recipient text,
+    country text,
+    sender text,
+    context text,
+    envelope_id uuid,
+    first_received_at timestamp with time zone,
+    last_received_at timestamp with time zone,
+    submitted_at timestamp with time zone,
+    part smallint,
+    parts jsonb,
+    report_id uuid,
+    seen uuid[]
+);
+
+CREATE TYPE sms_data.incoming_report AS (
+    report_id uuid,
+    message_id text,
+    provider text,
+    recipient_key text,
+    status text,
+    reason text,
+    code text,
+    happened_at timestamp with time zone,
+    sequence smallint,
+    segment smallint,
+    segments smallint,
+    recipient text,
+    country text,
+    sender text,
+    detail text,
+    operator_code text,
+    reported_by text,
+    context text,
+    envelope_id uuid,
+    received_at timestamp with time zone,
+    remote_addr text,
+    raw text
+);
+
 CREATE TABLE sms_data.catalogue (
     single_row boolean NOT NULL DEFAULT true,
     fingerprint text NOT NULL,
@@ -57,27 +107,30 @@ CREATE TABLE sms_data.failure_class (
 );
 
 CREATE TABLE sms_data.message (
+    first_received_at timestamp with time zone NOT NULL,
+    happened_at timestamp with time zone,
+    report_id uuid,
+    segments smallint NOT NULL,
+    segments_reported smallint NOT NULL,
+    part smallint,
+    sequence smallint,
     message_id text COLLATE "C" NOT NULL,
     provider text COLLATE "C" NOT NULL,
     recipient_key text COLLATE "C" NOT NULL,
+    status text COLLATE "C" NOT NULL,
+    code text COLLATE "C" NOT NULL,
     recipient text COLLATE "C",
     country text COLLATE "C",
     sender text COLLATE "C",
-    status text COLLATE "C" NOT NULL,
     reason text COLLATE "C",
-    code text COLLATE "C",
-    happened_at timestamp with time zone,
-    segments smallint NOT NULL,
-    segments_reported smallint NOT NULL,
     context text COLLATE "C",
-    first_received_at timestamp with time zone NOT NULL,
-    last_received_at timestamp with time zone NOT NULL,
-    parts jsonb NOT NULL,
-    seen uuid[] NOT NULL,
-    seen_before integer NOT NULL DEFAULT 0,
+    last_received_at timestamp with time zone,
     submitted_at timestamp with time zone,
     awaited_since timestamp with time zone,
     envelope_id uuid,
+    parts jsonb,
+    seen uuid[],
+    seen_before smallint,
     CONSTRAINT message_pkey PRIMARY KEY (message_id, provider, recipient_key)
 ) WITH (fillfactor=90);
 
@@ -185,25 +238,25 @@ CREATE TABLE sms_data.reply_key (
 );
 
 CREATE TABLE sms_data.report (
+    received_at timestamp with time zone NOT NULL,
+    happened_at timestamp with time zone,
     report_id uuid NOT NULL,
+    segment smallint,
+    segments smallint,
     message_id text COLLATE "C" NOT NULL,
     provider text COLLATE "C" NOT NULL,
+    status text COLLATE "C" NOT NULL,
+    code text COLLATE "C" NOT NULL,
+    raw text COLLATE "C" NOT NULL,
+    remote_addr inet,
     recipient text COLLATE "C",
     country text COLLATE "C",
     sender text COLLATE "C",
-    segment smallint,
-    segments smallint,
-    status text COLLATE "C" NOT NULL,
     reason text COLLATE "C",
-    code text COLLATE "C" NOT NULL,
     detail text,
     operator_code text COLLATE "C",
     reported_by text COLLATE "C",
-    context jsonb,
-    happened_at timestamp with time zone,
-    received_at timestamp with time zone NOT NULL,
-    remote_addr inet,
-    raw jsonb NOT NULL,
+    context text COLLATE "C",
     envelope_id uuid
 ) PARTITION BY RANGE (received_at);
 
@@ -313,6 +366,25 @@ END
 $function$
 ;
 
+CREATE OR REPLACE FUNCTION sms_data.in_order(messages sms_data.incoming_message[], lone sms_data.incoming_report[])
+ RETURNS sms_data.incoming_message[]
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+    SELECT array_agg(n ORDER BY (n).message_id, (n).provider, (n).recipient_key)
+    FROM (
+        SELECT m AS n FROM unnest(messages) AS m
+        UNION ALL
+        SELECT ROW (r.message_id, r.provider, r.recipient_key, r.status, r.reason, r.code, r.happened_at, r.sequence,
+                    total.n, total.n, r.recipient, r.country, r.sender, r.context, r.envelope_id, r.received_at, NULL,
+                    NULL, coalesce(r.segment, 0), NULL, r.report_id, NULL)::sms_data.incoming_message
+        FROM unnest(lone) AS r,
+             LATERAL (SELECT CASE WHEN r.segments > 1 THEN least(r.segments, 255) ELSE 1 END AS n) AS total
+    ) AS given
+$function$
+;
+
 CREATE OR REPLACE FUNCTION sms_data.make_room_for_rejected(max_bytes bigint, OUT room bigint, OUT dropped bigint)
  RETURNS record
  LANGUAGE plpgsql
@@ -343,6 +415,87 @@ BEGIN
     END IF;
     room := max_bytes - sms_data.rejected_bytes();
 END
+$function$
+;
+
+CREATE OR REPLACE FUNCTION sms_data.merge_messages(messages sms_data.incoming_message[], most_reports integer)
+ RETURNS uuid[]
+ LANGUAGE sql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+    WITH written AS (
+        INSERT INTO sms_data.message AS m (
+            first_received_at, happened_at, report_id, segments, segments_reported, part, sequence, message_id,
+            provider, recipient_key, status, code, recipient, country, sender, reason, context, envelope_id,
+            last_received_at, submitted_at, awaited_since, parts, seen)
+        SELECT n.first_received_at, n.happened_at, n.report_id, n.segments, n.segments_reported, n.part, n.sequence,
+               n.message_id, n.provider, n.recipient_key, n.status, n.code, n.recipient, n.country, n.sender, n.reason,
+               n.context, n.envelope_id, n.last_received_at, n.submitted_at,
+               CASE WHEN n.status IN ('unknown', 'enroute', 'accepted') THEN n.submitted_at END, n.parts, n.seen
+        FROM unnest(messages) AS n
+        ON CONFLICT (message_id, provider, recipient_key) DO UPDATE SET
+            (status, reason, code, happened_at, sequence, segments, segments_reported, awaited_since, part, parts) = (
+                -- Of one segment, or about the same part: the greater state is the state.
+                SELECT CASE WHEN greater THEN excluded.status ELSE m.status END,
+                       CASE WHEN greater THEN excluded.reason ELSE m.reason END,
+                       CASE WHEN greater THEN excluded.code ELSE m.code END,
+                       CASE WHEN greater THEN excluded.happened_at ELSE m.happened_at END,
+                       CASE WHEN greater THEN excluded.sequence ELSE m.sequence END,
+                       greatest(m.segments, excluded.segments),
+                       greatest(m.segments_reported, excluded.segments_reported),
+                       CASE WHEN CASE WHEN greater THEN excluded.status ELSE m.status END
+                                 IN ('unknown', 'enroute', 'accepted')
+                            THEN least(m.submitted_at, excluded.submitted_at) END,
+                       CASE WHEN m.part = excluded.part THEN m.part END,
+                       CASE WHEN (m.part = excluded.part) IS NOT TRUE THEN sms_data.merge_parts(
+                           coalesce(m.parts, sms_data.only_part(m.part, m.status, m.reason, m.code, m.happened_at,
+                                                                m.sequence)),
+                           coalesce(excluded.parts, sms_data.only_part(excluded.part, excluded.status, excluded.reason,
+                                                                       excluded.code, excluded.happened_at,
+                                                                       excluded.sequence))) END
+                FROM (SELECT (sms_data.rank(excluded.status), coalesce(excluded.happened_at, '-infinity'),
+                              coalesce(excluded.sequence, 0), excluded.code, excluded.status,
+                              coalesce(excluded.reason, ''))
+                             > (sms_data.rank(m.status), coalesce(m.happened_at, '-infinity'),
+                                coalesce(m.sequence, 0), m.code, m.status, coalesce(m.reason, '')) AS greater
+                      OFFSET 0) AS compared
+                WHERE (m.segments = 1 AND excluded.segments = 1) OR (m.part = excluded.part AND m.part <= 0)
+                UNION ALL
+                SELECT s.status, s.reason, s.code, s.happened_at, NULL, s.segments, s.segments_reported,
+                       CASE WHEN s.status IN ('unknown', 'enroute', 'accepted')
+                            THEN least(m.submitted_at, excluded.submitted_at) END,
+                       NULL, p.parts
+                FROM (SELECT sms_data.merge_parts(
+                             coalesce(m.parts, sms_data.only_part(m.part, m.status, m.reason, m.code, m.happened_at,
+                                                                  m.sequence)),
+                             coalesce(excluded.parts, sms_data.only_part(
+                                 excluded.part, excluded.status, excluded.reason, excluded.code, excluded.happened_at,
+                                 excluded.sequence))) AS parts
+                      OFFSET 0) AS p,
+                     LATERAL sms_data.message_state(p.parts, greatest(m.segments, excluded.segments)) AS s
+                WHERE ((m.segments = 1 AND excluded.segments = 1) OR (m.part = excluded.part AND m.part <= 0))
+                      IS NOT TRUE),
+            recipient = greatest(m.recipient, excluded.recipient),
+            country = greatest(m.country, excluded.country),
+            sender = greatest(m.sender, excluded.sender),
+            context = greatest(m.context, excluded.context),
+            envelope_id = greatest(m.envelope_id, excluded.envelope_id),
+            submitted_at = least(m.submitted_at, excluded.submitted_at),
+            first_received_at = least(m.first_received_at, excluded.first_received_at),
+            last_received_at = greatest(m.first_received_at, m.last_received_at,
+                                        excluded.first_received_at, excluded.last_received_at),
+            seen_before = coalesce(cardinality(m.seen), 1),
+            seen = CASE WHEN excluded.seen IS NULL
+                        THEN coalesce(m.seen, ARRAY[m.report_id]) || excluded.report_id
+                        ELSE coalesce(m.seen, ARRAY[m.report_id])
+                             || sms_data.unseen(coalesce(m.seen, ARRAY[m.report_id]), excluded.seen) END,
+            report_id = NULL
+        WHERE NOT coalesce(excluded.seen, ARRAY[excluded.report_id]) <@ coalesce(m.seen, ARRAY[m.report_id])
+              AND coalesce(cardinality(m.seen), 1) < most_reports
+        RETURNING CASE WHEN m.seen_before IS NULL THEN coalesce(m.seen, ARRAY[m.report_id])
+                       ELSE m.seen[m.seen_before + 1:] END AS ids
+    )
+    SELECT array_agg(id) FROM written, unnest(written.ids) AS id
 $function$
 ;
 
@@ -416,6 +569,22 @@ AS $function$
 $function$
 ;
 
+CREATE OR REPLACE FUNCTION sms_data.only_part(part smallint, status text, reason text, code text, happened_at timestamp with time zone, sequence smallint)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+AS $function$
+    SELECT jsonb_build_object(part::text, jsonb_build_array(
+        sms_data.rank(status),
+        CASE WHEN happened_at IS NULL THEN ''
+             WHEN date_trunc('second', happened_at) = happened_at
+             THEN to_char(happened_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"+00:00"')
+             ELSE to_char(happened_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') END
+        || CASE WHEN sequence > 0 THEN to_char(sequence, '"#"FM0000') ELSE '' END,
+        code, status, coalesce(reason, '')))
+$function$
+;
+
 CREATE OR REPLACE FUNCTION sms_data.probe()
  RETURNS void
  LANGUAGE sql
@@ -427,6 +596,16 @@ AS $function$
                    WHERE probed_at < now() - interval '1 hour'
                    LIMIT 100 FOR UPDATE SKIP LOCKED);
     INSERT INTO sms_data.probe DEFAULT VALUES;
+$function$
+;
+
+CREATE OR REPLACE FUNCTION sms_data.rank(status text)
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+    SELECT CASE status WHEN 'unknown' THEN 0 WHEN 'enroute' THEN 1 WHEN 'accepted' THEN 2 WHEN 'expired' THEN 3
+                       WHEN 'delivered' THEN 5 ELSE 4 END
 $function$
 ;
 
@@ -448,86 +627,104 @@ CREATE OR REPLACE FUNCTION sms_data.rejected_slot()
 AS $function$ SELECT slot FROM sms_data.rejected_ring $function$
 ;
 
-CREATE OR REPLACE FUNCTION sms_data.store_reports(messages json, reports json, given integer, most_reports integer, patience_ms integer)
+CREATE OR REPLACE FUNCTION sms_data.store_reports(lone sms_data.incoming_report[], messages sms_data.incoming_message[], reports sms_data.incoming_report[], most_reports integer, patience_ms integer)
  RETURNS TABLE(row_id uuid, known boolean)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 DECLARE
-    fresh uuid[];
+    given CONSTANT integer := cardinality(lone) + cardinality(messages);
+    inserted integer;
+    others   sms_data.incoming_message[];
+    changing sms_data.incoming_message[];
+    merged   uuid[];
+    refused  uuid[];
+    repeated boolean[];
 BEGIN
     PERFORM set_config('lock_timeout', patience_ms::text, true);
     IF current_setting('synchronous_commit') IN ('off', 'local') THEN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;
 
-    -- Sorted, because concurrent upserts of several rows in different orders deadlock.
-    WITH written AS (
-        INSERT INTO sms_data.message AS m (
-            message_id, provider, recipient_key, recipient, country, sender, status, reason, code, happened_at,
-            segments, segments_reported, context, first_received_at, last_received_at, submitted_at,
-            awaited_since, parts, seen, envelope_id)
-        SELECT new.message_id, new.provider, new.recipient_key, new.recipient, new.country, new.sender, new.status,
-               new.reason, new.code, new.happened_at, new.segments, new.segments_reported, new.context,
-               new.first_received_at, new.last_received_at, new.submitted_at,
-               CASE WHEN new.status IN ('unknown', 'enroute', 'accepted') THEN new.submitted_at END,
-               new.parts, new.seen, new.envelope_id
-        FROM json_to_recordset(messages) AS new (
-            message_id text, provider text, recipient_key text, recipient text, country text, sender text,
-            status text, reason text, code text, happened_at timestamptz, segments smallint,
-            segments_reported smallint, context text, first_received_at timestamptz, last_received_at timestamptz,
-            submitted_at timestamptz, parts jsonb, seen uuid[], envelope_id uuid)
-        ORDER BY new.message_id COLLATE "C", new.provider COLLATE "C", new.recipient_key COLLATE "C"
-        ON CONFLICT (message_id, provider, recipient_key) DO UPDATE SET
-            (status, reason, code, happened_at, segments, segments_reported, awaited_since) = (
-                SELECT s.status, s.reason, s.code, s.happened_at, s.segments, s.segments_reported,
-                       CASE WHEN s.status IN ('unknown', 'enroute', 'accepted')
-                            THEN least(m.submitted_at, excluded.submitted_at) END
-                FROM sms_data.message_state(
-                    sms_data.merge_parts(m.parts, excluded.parts), greatest(m.segments, excluded.segments)) AS s),
-            parts = sms_data.merge_parts(m.parts, excluded.parts),
-            recipient = greatest(m.recipient, excluded.recipient),
-            country = greatest(m.country, excluded.country),
-            sender = greatest(m.sender, excluded.sender),
-            context = greatest(m.context, excluded.context),
-            envelope_id = greatest(m.envelope_id, excluded.envelope_id),
-            submitted_at = least(m.submitted_at, excluded.submitted_at),
-            first_received_at = least(m.first_received_at, excluded.first_received_at),
-            last_received_at = greatest(m.last_received_at, excluded.last_received_at),
-            seen_before = cardinality(m.seen),
-            seen = m.seen || sms_data.unseen(m.seen, excluded.seen)
-        WHERE NOT excluded.seen <@ m.seen AND cardinality(m.seen) < most_reports
-        RETURNING m.seen[m.seen_before + 1:] AS ids
-    )
-    SELECT array_agg(id) INTO fresh FROM written, unnest(written.ids) AS id;
+    IF cardinality(messages) = 0 THEN
+        INSERT INTO sms_data.message (
+            first_received_at, happened_at, report_id, segments, segments_reported, part, sequence, message_id,
+            provider, recipient_key, status, code, recipient, country, sender, reason, context, envelope_id)
+        SELECT n.received_at, n.happened_at, n.report_id,
+               CASE WHEN n.segments > 1 THEN least(n.segments, 255) ELSE 1 END,
+               CASE WHEN n.segments > 1 THEN least(n.segments, 255) ELSE 1 END,
+               coalesce(n.segment, 0), n.sequence,
+               n.message_id, n.provider, n.recipient_key, n.status, n.code, n.recipient, n.country, n.sender, n.reason,
+               n.context, n.envelope_id
+        FROM unnest(lone) AS n
+        ON CONFLICT DO NOTHING;
+        GET DIAGNOSTICS inserted = ROW_COUNT;
+    ELSE
+        messages := sms_data.in_order(messages, lone);
+        INSERT INTO sms_data.message (
+            first_received_at, happened_at, report_id, segments, segments_reported, part, sequence, message_id,
+            provider, recipient_key, status, code, recipient, country, sender, reason, context, envelope_id,
+            last_received_at, submitted_at, awaited_since, parts, seen)
+        SELECT n.first_received_at, n.happened_at, n.report_id, n.segments, n.segments_reported, n.part, n.sequence,
+               n.message_id, n.provider, n.recipient_key, n.status, n.code, n.recipient, n.country, n.sender, n.reason,
+               n.context, n.envelope_id, n.last_received_at, n.submitted_at,
+               CASE WHEN n.status IN ('unknown', 'enroute', 'accepted') THEN n.submitted_at END, n.parts, n.seen
+        FROM unnest(messages) AS n
+        ON CONFLICT DO NOTHING;
+        GET DIAGNOSTICS inserted = ROW_COUNT;
+        lone := lone || reports;
+    END IF;
+
+    IF inserted < given THEN
+        IF cardinality(messages) = 0 THEN
+            messages := sms_data.in_order(messages, lone);
+        END IF;
+        -- Rows that this transaction did not insert. A known id stays known, so a duplicate needs no lock.
+        SELECT array_agg(n), array_agg(n) FILTER (
+                   WHERE NOT coalesce(n.seen, ARRAY[n.report_id]) <@ coalesce(m.seen, ARRAY[m.report_id]))
+        INTO others, changing
+        FROM unnest(messages) AS n
+        CROSS JOIN LATERAL (
+            SELECT known.xmin AS inserted_by, known.report_id, known.seen
+            FROM sms_data.message AS known
+            WHERE known.message_id = n.message_id AND known.provider = n.provider
+                  AND known.recipient_key = n.recipient_key
+            OFFSET 0) AS m
+        WHERE m.inserted_by <> pg_current_xact_id()::xid;
+        IF cardinality(others) IS DISTINCT FROM given - inserted THEN
+            RAISE EXCEPTION 'messages were deleted meanwhile' USING ERRCODE = 'serialization_failure';
+        END IF;
+        IF changing IS NOT NULL THEN
+            merged := sms_data.merge_messages(changing, most_reports);
+        END IF;
+
+        SELECT array_agg(id), array_agg(id = ANY (coalesce(m.seen, ARRAY[m.report_id])))
+        INTO refused, repeated
+        FROM unnest(others) AS n
+        CROSS JOIN LATERAL (
+            SELECT known.report_id, known.seen
+            FROM sms_data.message AS known
+            WHERE known.message_id = n.message_id AND known.provider = n.provider
+                  AND known.recipient_key = n.recipient_key
+            OFFSET 0) AS m
+        CROSS JOIN unnest(coalesce(n.seen, ARRAY[n.report_id])) AS id
+        WHERE id NOT IN (SELECT new.id FROM unnest(merged) AS new (id));
+        IF refused IS NOT NULL THEN
+            SELECT coalesce(array_agg(r), '{}') INTO lone
+            FROM unnest(lone) AS r
+            WHERE r.report_id NOT IN (SELECT old.id FROM unnest(refused) AS old (id));
+            RETURN QUERY SELECT * FROM unnest(refused, repeated);
+        END IF;
+    END IF;
 
     INSERT INTO sms_data.report (
-        report_id, message_id, provider, recipient, country, sender, segment, segments, status, reason, code, detail,
-        operator_code, reported_by, context, happened_at, received_at, remote_addr, raw, envelope_id)
-    SELECT new.*
-    FROM json_to_recordset(reports) AS new (
-        report_id uuid, message_id text, provider text, recipient text, country text, sender text, segment smallint,
-        segments smallint, status text, reason text, code text, detail text, operator_code text, reported_by text,
-        context jsonb, happened_at timestamptz, received_at timestamptz, remote_addr inet, raw jsonb,
-        envelope_id uuid)
-    JOIN unnest(fresh) AS id ON id = new.report_id;
-
-    IF coalesce(cardinality(fresh), 0) < given THEN
-        -- One look-up by the key for each message, with any statistics: a plain join that is planned before the table
-        -- is analysed would read the whole table for one duplicate, and the session would keep that plan.
-        RETURN QUERY
-            SELECT id, id = ANY (m.seen)
-            FROM json_to_recordset(messages) AS new (message_id text, provider text, recipient_key text, seen uuid[])
-            CROSS JOIN LATERAL (
-                SELECT known.seen
-                FROM sms_data.message AS known
-                WHERE known.message_id = new.message_id AND known.provider = new.provider
-                      AND known.recipient_key = new.recipient_key
-                OFFSET 0) AS m
-            CROSS JOIN unnest(new.seen) AS id
-            WHERE id <> ALL (coalesce(fresh, '{}'));
-    END IF;
+        received_at, happened_at, report_id, segment, segments, message_id, provider, status, code, raw, remote_addr,
+        recipient, country, sender, reason, detail, operator_code, reported_by, context, envelope_id)
+    SELECT r.received_at, r.happened_at, r.report_id, r.segment, r.segments, r.message_id, r.provider, r.status, r.code,
+           r.raw, r.remote_addr::inet, r.recipient, r.country, r.sender, r.reason, r.detail, r.operator_code,
+           r.reported_by, r.context, r.envelope_id
+    FROM unnest(lone) AS r;
 END
 $function$
 ;
@@ -579,17 +776,17 @@ CREATE VIEW sms.delivery_report AS
     detail,
     operator_code,
     reported_by,
-    COALESCE(context, ( SELECT e.context
+    COALESCE((context)::jsonb, ( SELECT e.context
            FROM sms_data.envelope e
           WHERE ((e.message_id = report.message_id) AND (e.provider = report.provider) AND (e.envelope_id = report.envelope_id)))) AS context,
     happened_at,
     received_at,
     remote_addr,
         CASE
-            WHEN (envelope_id IS NULL) THEN raw
+            WHEN (envelope_id IS NULL) THEN (raw)::jsonb
             ELSE (COALESCE(( SELECT e.raw
                FROM sms_data.envelope e
-              WHERE ((e.message_id = report.message_id) AND (e.provider = report.provider) AND (e.envelope_id = report.envelope_id))), '{}'::jsonb) || raw)
+              WHERE ((e.message_id = report.message_id) AND (e.provider = report.provider) AND (e.envelope_id = report.envelope_id))), '{}'::jsonb) || (raw)::jsonb)
         END AS raw
    FROM sms_data.report;
 
@@ -610,7 +807,7 @@ CREATE VIEW sms.message AS
           WHERE ((e.message_id = message.message_id) AND (e.provider = message.provider) AND (e.envelope_id = message.envelope_id)))) AS context,
     happened_at,
     first_received_at,
-    last_received_at,
+    COALESCE(last_received_at, first_received_at) AS last_received_at,
     submitted_at,
         CASE
             WHEN (status = 'delivered'::text) THEN (EXTRACT(epoch FROM (happened_at - submitted_at)))::double precision
@@ -653,8 +850,15 @@ CREATE VIEW sms.receipt_statistics AS
    FROM ( SELECT date_trunc('hour'::text, COALESCE(message_1.submitted_at, message_1.first_received_at)) AS hour,
             message_1.provider,
             message_1.status,
-            ((message_1.parts #>> '{-1,3}'::text[]) = 'enroute'::text) AS accepted,
-            ((message_1.status = ANY (ARRAY['expired'::text, 'deleted'::text, 'undeliverable'::text, 'rejected'::text, 'delivered'::text])) AND ((message_1.parts - '-1'::text) <> '{}'::jsonb)) AS reported,
+                CASE
+                    WHEN (message_1.parts IS NULL) THEN ((message_1.part = '-1'::integer) AND (message_1.status = 'enroute'::text))
+                    ELSE ((message_1.parts #>> '{-1,3}'::text[]) = 'enroute'::text)
+                END AS accepted,
+            ((message_1.status = ANY (ARRAY['expired'::text, 'deleted'::text, 'undeliverable'::text, 'rejected'::text, 'delivered'::text])) AND
+                CASE
+                    WHEN (message_1.parts IS NULL) THEN (message_1.part <> '-1'::integer)
+                    ELSE ((message_1.parts - '-1'::text) <> '{}'::jsonb)
+                END) AS reported,
                 CASE
                     WHEN (message_1.status <> 'delivered'::text) THEN COALESCE(failure_class.class, 'other'::text)
                     ELSE NULL::text
@@ -865,13 +1069,17 @@ COMMENT ON COLUMN sms.submission.raw IS 'The platform''s answer about this messa
 
 GRANT EXECUTE ON FUNCTION sms_data.bucket_seconds(smallint) TO sms_writer;
 GRANT EXECUTE ON FUNCTION sms_data.create_partitions(date) TO sms_writer;
+GRANT EXECUTE ON FUNCTION sms_data.in_order(sms_data.incoming_message[],sms_data.incoming_report[]) TO sms_writer;
 GRANT EXECUTE ON FUNCTION sms_data.make_room_for_rejected(bigint) TO sms_writer;
+GRANT EXECUTE ON FUNCTION sms_data.merge_messages(sms_data.incoming_message[],integer) TO sms_writer;
 GRANT EXECUTE ON FUNCTION sms_data.merge_parts(jsonb,jsonb) TO sms_writer;
 GRANT EXECUTE ON FUNCTION sms_data.message_state(jsonb,integer) TO sms_writer;
+GRANT EXECUTE ON FUNCTION sms_data.only_part(smallint,text,text,text,timestamp with time zone,smallint) TO sms_writer;
 GRANT EXECUTE ON FUNCTION sms_data.probe() TO sms_writer;
+GRANT EXECUTE ON FUNCTION sms_data.rank(text) TO sms_writer;
 GRANT EXECUTE ON FUNCTION sms_data.rejected_bytes() TO sms_writer;
 GRANT EXECUTE ON FUNCTION sms_data.rejected_slot() TO sms_writer;
-GRANT EXECUTE ON FUNCTION sms_data.store_reports(json,json,integer,integer,integer) TO sms_writer;
+GRANT EXECUTE ON FUNCTION sms_data.store_reports(sms_data.incoming_report[],sms_data.incoming_message[],sms_data.incoming_report[],integer,integer) TO sms_writer;
 GRANT EXECUTE ON FUNCTION sms_data.time_bucket(double precision) TO sms_writer;
 GRANT EXECUTE ON FUNCTION sms_data.unseen(uuid[],uuid[]) TO sms_writer;
 GRANT USAGE ON SCHEMA sms TO sms_reader;

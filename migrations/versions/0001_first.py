@@ -14,6 +14,8 @@ SCRIPTS = (
     "rejected",
     "state",
     "counts",
+    "incoming",
+    "merge",
     "store_reports",
     "probe",
     "views",

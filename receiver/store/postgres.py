@@ -13,16 +13,8 @@ from asyncpg.prepared_stmt import PreparedStatement
 
 from receiver.report import RowId
 from receiver.store import connecting, sql
-from receiver.store.batch import (
-    Batch,
-    arrange,
-    envelope_columns,
-    message_rows,
-    rejected_columns,
-    reply_columns,
-    report_rows,
-    submission_columns,
-)
+from receiver.store.batch import Batch, arrange, incoming
+from receiver.store.columns import envelope_columns, rejected_columns, reply_columns, submission_columns
 from receiver.store.connecting import Connection
 from receiver.store.job import Job, Receipt
 from receiver.telemetry.logs import get_logger
@@ -140,17 +132,12 @@ async def _statements(session: Session, batch: Batch, timeout_ms: int) -> Receip
 
 async def _store_reports(session: Session, batch: Batch, timeout_ms: int) -> Receipt:
     """Store the reports and the states of their messages, and those of submitted messages."""
-    given = batch.reports.keys() | batch.submissions.keys()
     run = session.store.fetch if session.store else partial(session.connection.fetch, sql.STORE_REPORTS)
-    rows = await run(
-        message_rows(batch).decode(),
-        report_rows(batch).decode(),
-        len(given),
-        sql.MAX_REPORTS_A_MESSAGE,
-        timeout_ms,
-    )
-    refused = {RowId(row["row_id"]): _TOO_MANY for row in rows if not row["known"]}
-    return Receipt(given.difference(row["row_id"] for row in rows), refused)
+    given = incoming(batch)
+    rows = await run(given.lone, given.messages, given.reports, sql.MAX_REPORTS_A_MESSAGE, timeout_ms)
+    stored = {*batch.reports, *batch.submissions}
+    stored.difference_update([row["row_id"] for row in rows])
+    return Receipt(stored, {RowId(row["row_id"]): _TOO_MANY for row in rows if not row["known"]})
 
 
 Connect = Callable[[str, float, float], Awaitable[Session]]
@@ -240,5 +227,7 @@ def _divide(jobs: Sequence[Job], receipt: Receipt) -> list[Receipt]:
 
 
 def summary(error: BaseException) -> str:
-    """The error's first line, as the rest may quote values."""
+    """The error's first line, as the rest may quote values; so does what asyncpg says about one that it cannot send."""
+    if isinstance(error, asyncpg.DataError) and error.__cause__:
+        error = error.__cause__
     return str(error).partition("\n")[0][:200] or type(error).__name__

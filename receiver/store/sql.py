@@ -25,8 +25,8 @@ SELECT translate(row_id::text, '-', '') AS row_id, known FROM sms_data.store_rep
 """
 """Skips duplicates, updates the messages' states and inserts the reports; returns the rows that were not stored.
 
-$1 messages and $2 reports as JSON arrays, $3 number of reports and submissions, $4 MAX_REPORTS_A_MESSAGE, $5 lock
-time-out in ms. `known` is true for a duplicate, false for a row above the limit.
+$1 to $3 the arrays of receiver.store.batch.Incoming, $4 MAX_REPORTS_A_MESSAGE, $5 lock time-out in ms. `known` is true
+for a duplicate, false for a row above the limit.
 """
 
 PROBE: Final = "SELECT sms_data.probe()"

@@ -57,7 +57,8 @@ some_cases = st.lists(
 WHOLE = """
 SELECT m.recipient, m.country, m.sender, m.status, m.reason, m.code, m.happened_at, m.segments, m.segments_reported,
        m.context::text AS context, m.first_received_at, m.last_received_at, m.submitted_at, m.delivery_s, m.final,
-       kept.awaited_since, cardinality(kept.seen) AS seen, kept.parts::text AS parts
+       kept.awaited_since, coalesce(cardinality(kept.seen), 1) AS seen, kept.parts::text AS parts, kept.part,
+       kept.sequence
 FROM sms.message AS m JOIN sms_data.message AS kept USING (message_id)
 WHERE message_id = $1
 """
@@ -161,7 +162,7 @@ async def test_no_comparison_of_text_depends_on_the_databases_collation(shared):
 
 def _said(one: Row) -> dict[str, object]:
     names = ("status", "reason", "segments", "recipient", "country", "sender", "context")
-    own = ("segment", "happened_at") if isinstance(one, DeliveryReport) else ("submitted_at",)
+    own = ("segment", "happened_at", "sequence") if isinstance(one, DeliveryReport) else ("submitted_at",)
     return {name: getattr(one, name) for name in names + own}
 
 

@@ -5,7 +5,6 @@ server; here it is about the code before them.
 """
 
 import asyncio
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +15,10 @@ from receiver.store import postgres, sql
 
 Fault = BaseException | float
 """An error that is raised, or seconds that it takes."""
+
+Rows = list[tuple[Any, ...]]
+_CODE, _REPORT_IN_MESSAGE, _SEEN_BY_MESSAGE = 6, 20, 21
+"""Places in the rows of receiver.store.batch.Incoming."""
 
 _INSERTS = {sql.INSERT_SUBMISSIONS: "submissions", sql.INSERT_ENVELOPES: "envelopes", sql.INSERT_REJECTED: "rejected"}
 
@@ -157,21 +160,26 @@ class FakeConnection:
         self._open().inserted += ["replies"] * len(new)
         return [{"reply_id": reply_id} for reply_id in new]
 
-    async def _store_reports(self, messages: str, reports: str, _given: int, _most: int, _timeout_ms: int) -> Any:
-        given = json.loads(reports)
+    async def _store_reports(self, lone: Rows, messages: Rows, reports: Rows, _most: int, _timeout_ms: int) -> Any:
+        given = [*lone, *reports]
         if self._server.most_rows is not None and len(given) > self._server.most_rows:
             await asyncio.sleep(1_000_000)
         for report in given:
-            await _meet(self._server.of_code.get(report["code"]))
-        for message in json.loads(messages):
-            for row_id in message["seen"]:
-                if not self._server.is_new(row_id):
-                    yield {"row_id": row_id, "known": True}
-                elif not self._server.known(message["message_id"]):
-                    yield {"row_id": row_id, "known": False}
-                else:
-                    self._open().ids.add(row_id)
-                    self._open().messages.append(message["message_id"])
+            await _meet(self._server.of_code.get(report[_CODE]))
+        ids = [(report[0], report[1]) for report in lone]
+        ids += [
+            (row_id, message[0])
+            for message in messages
+            for row_id in message[_SEEN_BY_MESSAGE] or [message[_REPORT_IN_MESSAGE]]
+        ]
+        for row_id, message_id in ids:
+            if not self._server.is_new(row_id):
+                yield {"row_id": row_id, "known": True}
+            elif not self._server.known(message_id):
+                yield {"row_id": row_id, "known": False}
+            else:
+                self._open().ids.add(row_id)
+                self._open().messages.append(message_id)
 
     async def _insert(self, table: str, columns: tuple[tuple[Any, ...], ...]) -> None:
         if table == "rejected":

@@ -10,8 +10,8 @@ from support.reports import callback, job, report
 from receiver.ingest.understand import parse_inbound
 from receiver.providers.payload import MAX_ITEMS
 from receiver.report import Envelope
-from receiver.store import batch as rows_of
-from receiver.store.batch import arrange
+from receiver.store.batch import arrange, incoming
+from receiver.store.columns import envelope_columns
 from receiver.store.job import Job
 
 A_BYTE, A_ROW = 4, 2_048
@@ -29,8 +29,9 @@ def written(parts: Sequence[Job]) -> int:
     total = 0
     for part in parts:
         batch = arrange([part])
-        total += len(rows_of.message_rows(batch)) + len(rows_of.report_rows(batch))
-        for row in zip(*rows_of.envelope_columns(batch, batch.reports.keys()), strict=True):
+        given = incoming(batch)
+        total += sum(len(str(value)) for row in (*given.lone, *given.messages, *given.reports) for value in row)
+        for row in zip(*envelope_columns(batch, batch.reports.keys()), strict=True):
             total += len(row[4] or "") + len(row[5])
     return total
 

@@ -8,18 +8,22 @@ from hypothesis import strategies as st
 from support.reports import NOON, callback, distinct, job, report, some_reports, state_of
 
 from receiver.report import ProviderName, Reply, RowId
-from receiver.store import batch as rows_of
-from receiver.store.batch import arrange, rejected_columns, reply_columns
+from receiver.store.batch import Incoming, arrange, incoming
+from receiver.store.columns import rejected_columns, reply_columns
 from receiver.store.job import Job, job_of
 
 LATER = NOON + timedelta(hours=1)
-MESSAGE = ("message_id", "provider", "recipient_key")
+MESSAGE = ("message_id", "provider", "recipient_key", "status", "reason", "code", "happened_at", "sequence")
+MESSAGE += ("segments", "segments_reported", "recipient", "country", "sender", "context", "envelope_id")
+MESSAGE += ("first_received_at", "last_received_at", "submitted_at", "part", "parts", "report_id", "seen")
+"""The attributes of sms_data.incoming_message."""
+
 STATE = ("status", "reason", "code", "happened_at", "segments", "segments_reported")
-RECEIVED = ("first_received_at", "last_received_at")
 
 
-def message_rows(*jobs: Job) -> list[dict]:
-    return json.loads(rows_of.message_rows(arrange(jobs)))
+def messages(*jobs: Job) -> list[dict]:
+    """The messages that several reports tell of, or a part of one."""
+    return [dict(zip(MESSAGE, row, strict=True)) for row in incoming(arrange(jobs)).messages]
 
 
 def columns(row: dict, names: tuple[str, ...]) -> tuple:
@@ -35,37 +39,37 @@ def test_the_same_report_in_one_body_and_in_two_is_written_once():
     batch = arrange([job(one, one, other), job(other, received_at=LATER)])
     assert set(batch.reports) == {one.report_id, other.report_id}
     assert [received.received_at for _, received in batch.reports.values()] == [NOON, NOON]
-    (row,) = message_rows(job(one, one, other), job(other, received_at=LATER))
+    (row,) = messages(job(one, one, other), job(other, received_at=LATER))
     assert row["seen"] == [one.report_id, other.report_id]
 
 
-def test_each_message_and_recipient_is_one_row():
-    reports = [report(message_id=message, recipient_key=key) for message in "cab" for key in ("2", "10", "")] * 2
-    keys = [columns(row, MESSAGE) for row in message_rows(job(*reports))]
-    assert len(keys) == len(set(keys)) == 9
-
-
-def test_one_message_id_at_two_providers_or_for_two_recipients_is_two_messages():
-    reports = [report(), report(provider=ProviderName("cloudsms")), report(recipient_key="+852")]
-    assert len(message_rows(job(*reports))) == 3
+def test_each_message_and_recipient_is_one_row_sorted_by_its_key():
+    of = [report(message_id=message, recipient_key=key) for message in "cab" for key in ("2", "10", "")] * 2
+    of.append(report(message_id="a", provider=ProviderName("cloudsms")))
+    keys = [row[1:4] for row in incoming(arrange([job(*of)])).lone]
+    assert len(set(keys)) == len(keys) == 10
+    assert keys == sorted(keys)
 
 
 @given(some_reports, st.data())
 def test_the_row_of_a_message_has_the_state_of_its_reports(drawn, data):
     reports = distinct(drawn)
     cut = data.draw(st.integers(0, len(reports)))
-    (row,) = message_rows(job(*reports[:cut]), job(*reports[cut:]))
+    jobs = [job(*reports[:cut]), job(*reports[cut:])]
     state = state_of(reports)
-    happened = state.happened_at and state.happened_at.isoformat()
-    expected = (state.status, state.reason, state.code, happened, state.segments, state.segments_reported)
-    assert columns(row, STATE) == expected
+    if lone := incoming(arrange(jobs)).lone:
+        assert lone[0][4:8] == (state.status, state.reason, state.code, state.happened_at)
+    else:
+        (row,) = messages(*jobs)
+        assert columns(row, STATE) == state
+        assert (row["parts"] is None) == (row["part"] is not None)
 
 
 def test_parts_are_written_as_the_database_reads_them():
-    (row,) = message_rows(job(report("UNDELIV", segment=2, segments=2, happened_at=NOON), report("ACCEPTD")))
-    assert row["parts"] == {
+    (row,) = messages(job(report("UNDELIV", segment=2, segments=2, happened_at=NOON, sequence=3), report("ACCEPTD")))
+    assert json.loads(row["parts"]) == {
         "0": [2, "", "ACCEPTD", "accepted", ""],
-        "2": [4, "2026-03-01T12:00:00+00:00", "UNDELIV", "undeliverable", "unreachable"],
+        "2": [4, "2026-03-01T12:00:00+00:00#0003", "UNDELIV", "undeliverable", "unreachable"],
     }
 
 
@@ -76,8 +80,8 @@ def test_arrival_is_first_and_last_whatever_the_order_of_the_jobs():
         job(report("-3"), received_at=LATER + timedelta(days=1)),
     ]
     for order in (jobs, jobs[::-1]):
-        (row,) = message_rows(*order)
-        assert columns(row, RECEIVED) == (NOON.isoformat(), (LATER + timedelta(days=1)).isoformat())
+        (row,) = messages(*order)
+        assert columns(row, ("first_received_at", "last_received_at")) == (NOON, LATER + timedelta(days=1))
 
 
 def test_what_only_some_reports_tell_is_kept_in_any_order():
@@ -85,7 +89,7 @@ def test_what_only_some_reports_tell_is_kept_in_any_order():
     telling = report("DELIVRD", recipient="+8615500005678", country="CN", sender="CloudSMS", context='{"extend":"a"}')
     other = report("-3", recipient="+8615500005679", context='{"extend":"b"}')
     for order in ([silent, telling, other], [other, telling, silent]):
-        (row,) = message_rows(job(*order))
+        (row,) = messages(job(*order))
         assert columns(row, ("recipient", "country", "sender")) == ("+8615500005679", "CN", "CloudSMS")
         assert row["context"] == '{"extend":"b"}'
 
@@ -101,12 +105,12 @@ def test_every_kind_of_row_of_a_job_is_arranged():
     batch = arrange([one, one])
     assert one.size == 4
     assert len(reply_columns(batch)[0]) == len(rejected_columns(batch)[0]) == 1
-    assert len(json.loads(rows_of.report_rows(batch))) == 1
+    assert len(incoming(batch).lone) == 1
     assert rejected_columns(batch)[2] == ("/callback/huawei/report",)
     assert [piece.size for piece in one.pieces()] == [1, 1, 1, 1]
 
 
 def test_nothing_is_arranged_as_nothing():
     batch = arrange([])
-    assert (rows_of.message_rows(batch), rows_of.report_rows(batch)) == (b"[]", b"[]")
+    assert incoming(batch) == Incoming()
     assert (reply_columns(batch), rejected_columns(batch)) == ([], [])

@@ -86,3 +86,27 @@ AS $$
     FROM unnest(b) WITH ORDINALITY AS given (id, position)
     WHERE NOT id = ANY (a)
 $$;
+
+-- RANK of receiver/report.py.
+CREATE FUNCTION sms_data.rank(status text) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    SELECT CASE status WHEN 'unknown' THEN 0 WHEN 'enroute' THEN 1 WHEN 'accepted' THEN 2 WHEN 'expired' THEN 3
+                       WHEN 'delivered' THEN 5 ELSE 4 END
+$$;
+
+-- The parts of a message whose row has the fields of its only report. Times are written as Python's isoformat() does.
+CREATE FUNCTION sms_data.only_part(
+    part smallint, status text, reason text, code text, happened_at timestamptz, sequence smallint
+) RETURNS jsonb
+    LANGUAGE sql STABLE PARALLEL SAFE
+AS $$
+    SELECT jsonb_build_object(part::text, jsonb_build_array(
+        sms_data.rank(status),
+        CASE WHEN happened_at IS NULL THEN ''
+             WHEN date_trunc('second', happened_at) = happened_at
+             THEN to_char(happened_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"+00:00"')
+             ELSE to_char(happened_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') END
+        || CASE WHEN sequence > 0 THEN to_char(sequence, '"#"FM0000') ELSE '' END,
+        code, status, coalesce(reason, '')))
+$$;

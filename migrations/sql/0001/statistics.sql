@@ -41,9 +41,10 @@ CREATE VIEW sms.receipt_statistics AS
            count(*) FILTER (WHERE reported AND class = 'other') AS other_failure_count
     FROM (
         SELECT date_trunc('hour', coalesce(submitted_at, first_received_at)) AS hour, provider, status,
-               parts #>> '{-1,3}' = 'enroute' AS accepted,
+               CASE WHEN parts IS NULL THEN part = -1 AND status = 'enroute'
+                    ELSE parts #>> '{-1,3}' = 'enroute' END AS accepted,
                status IN ('expired', 'deleted', 'undeliverable', 'rejected', 'delivered')
-                   AND parts - '-1' <> '{}' AS reported,
+                   AND CASE WHEN parts IS NULL THEN part <> -1 ELSE parts - '-1' <> '{}' END AS reported,
                CASE WHEN status <> 'delivered' THEN coalesce(failure_class.class, 'other') END AS class
         FROM sms_data.message
         LEFT JOIN sms_data.failure_class ON failure_class.reason = message.reason

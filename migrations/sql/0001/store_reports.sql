@@ -1,14 +1,22 @@
 -- The write path as one statement, in one round trip: the rows of concurrent callbacks, each message and report once.
--- `messages` and `reports` are JSON arrays of objects with the columns' names. Returns the rows that were not stored:
--- `known` is true for a duplicate, and false for a report above its message's limit.
+--
+-- `lone`: reports that are the only row of their message here, about the whole message or its only segment; `messages`:
+-- the other messages; `reports`: the reports of those. `lone` is sorted by the message's key. Returns the rows that were
+-- not stored: `known` is true for a duplicate, and false for a report above its message's limit.
+--
+-- Nearly every report is the first of its message, so all messages are inserted first, and those that were there already
+-- are merged afterwards. Both steps go through the keys in their order, and the second waits for none but rows that were
+-- there before the first: so concurrent calls do not deadlock. Rows are looked up by key, one by one, whatever the
+-- statistics say: LATERAL with OFFSET 0 leaves the planner no other way, where a join that is planned before the table is
+-- analysed would read all of it, and the session would keep that plan.
 --
 -- The service writes states and reports by this function alone: the right to update a table includes the right to lock
 -- it, and to set any state of a message by hand.
 
 CREATE FUNCTION sms_data.store_reports(
-    messages json,
-    reports json,
-    given integer,
+    lone sms_data.incoming_report[],
+    messages sms_data.incoming_message[],
+    reports sms_data.incoming_report[],
     most_reports integer,
     patience_ms integer
 )
@@ -17,78 +25,96 @@ CREATE FUNCTION sms_data.store_reports(
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    fresh uuid[];
+    given CONSTANT integer := cardinality(lone) + cardinality(messages);
+    inserted integer;
+    others   sms_data.incoming_message[];
+    changing sms_data.incoming_message[];
+    merged   uuid[];
+    refused  uuid[];
+    repeated boolean[];
 BEGIN
     PERFORM set_config('lock_timeout', patience_ms::text, true);
     IF current_setting('synchronous_commit') IN ('off', 'local') THEN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;
 
-    -- Sorted, because concurrent upserts of several rows in different orders deadlock.
-    WITH written AS (
-        INSERT INTO sms_data.message AS m (
-            message_id, provider, recipient_key, recipient, country, sender, status, reason, code, happened_at,
-            segments, segments_reported, context, first_received_at, last_received_at, submitted_at,
-            awaited_since, parts, seen, envelope_id)
-        SELECT new.message_id, new.provider, new.recipient_key, new.recipient, new.country, new.sender, new.status,
-               new.reason, new.code, new.happened_at, new.segments, new.segments_reported, new.context,
-               new.first_received_at, new.last_received_at, new.submitted_at,
-               CASE WHEN new.status IN ('unknown', 'enroute', 'accepted') THEN new.submitted_at END,
-               new.parts, new.seen, new.envelope_id
-        FROM json_to_recordset(messages) AS new (
-            message_id text, provider text, recipient_key text, recipient text, country text, sender text,
-            status text, reason text, code text, happened_at timestamptz, segments smallint,
-            segments_reported smallint, context text, first_received_at timestamptz, last_received_at timestamptz,
-            submitted_at timestamptz, parts jsonb, seen uuid[], envelope_id uuid)
-        ORDER BY new.message_id COLLATE "C", new.provider COLLATE "C", new.recipient_key COLLATE "C"
-        ON CONFLICT (message_id, provider, recipient_key) DO UPDATE SET
-            (status, reason, code, happened_at, segments, segments_reported, awaited_since) = (
-                SELECT s.status, s.reason, s.code, s.happened_at, s.segments, s.segments_reported,
-                       CASE WHEN s.status IN ('unknown', 'enroute', 'accepted')
-                            THEN least(m.submitted_at, excluded.submitted_at) END
-                FROM sms_data.message_state(
-                    sms_data.merge_parts(m.parts, excluded.parts), greatest(m.segments, excluded.segments)) AS s),
-            parts = sms_data.merge_parts(m.parts, excluded.parts),
-            recipient = greatest(m.recipient, excluded.recipient),
-            country = greatest(m.country, excluded.country),
-            sender = greatest(m.sender, excluded.sender),
-            context = greatest(m.context, excluded.context),
-            envelope_id = greatest(m.envelope_id, excluded.envelope_id),
-            submitted_at = least(m.submitted_at, excluded.submitted_at),
-            first_received_at = least(m.first_received_at, excluded.first_received_at),
-            last_received_at = greatest(m.last_received_at, excluded.last_received_at),
-            seen_before = cardinality(m.seen),
-            seen = m.seen || sms_data.unseen(m.seen, excluded.seen)
-        WHERE NOT excluded.seen <@ m.seen AND cardinality(m.seen) < most_reports
-        RETURNING m.seen[m.seen_before + 1:] AS ids
-    )
-    SELECT array_agg(id) INTO fresh FROM written, unnest(written.ids) AS id;
+    IF cardinality(messages) = 0 THEN
+        INSERT INTO sms_data.message (
+            first_received_at, happened_at, report_id, segments, segments_reported, part, sequence, message_id,
+            provider, recipient_key, status, code, recipient, country, sender, reason, context, envelope_id)
+        SELECT n.received_at, n.happened_at, n.report_id,
+               CASE WHEN n.segments > 1 THEN least(n.segments, 255) ELSE 1 END,
+               CASE WHEN n.segments > 1 THEN least(n.segments, 255) ELSE 1 END,
+               coalesce(n.segment, 0), n.sequence,
+               n.message_id, n.provider, n.recipient_key, n.status, n.code, n.recipient, n.country, n.sender, n.reason,
+               n.context, n.envelope_id
+        FROM unnest(lone) AS n
+        ON CONFLICT DO NOTHING;
+        GET DIAGNOSTICS inserted = ROW_COUNT;
+    ELSE
+        messages := sms_data.in_order(messages, lone);
+        INSERT INTO sms_data.message (
+            first_received_at, happened_at, report_id, segments, segments_reported, part, sequence, message_id,
+            provider, recipient_key, status, code, recipient, country, sender, reason, context, envelope_id,
+            last_received_at, submitted_at, awaited_since, parts, seen)
+        SELECT n.first_received_at, n.happened_at, n.report_id, n.segments, n.segments_reported, n.part, n.sequence,
+               n.message_id, n.provider, n.recipient_key, n.status, n.code, n.recipient, n.country, n.sender, n.reason,
+               n.context, n.envelope_id, n.last_received_at, n.submitted_at,
+               CASE WHEN n.status IN ('unknown', 'enroute', 'accepted') THEN n.submitted_at END, n.parts, n.seen
+        FROM unnest(messages) AS n
+        ON CONFLICT DO NOTHING;
+        GET DIAGNOSTICS inserted = ROW_COUNT;
+        lone := lone || reports;
+    END IF;
+
+    IF inserted < given THEN
+        IF cardinality(messages) = 0 THEN
+            messages := sms_data.in_order(messages, lone);
+        END IF;
+        -- Rows that this transaction did not insert. A known id stays known, so a duplicate needs no lock.
+        SELECT array_agg(n), array_agg(n) FILTER (
+                   WHERE NOT coalesce(n.seen, ARRAY[n.report_id]) <@ coalesce(m.seen, ARRAY[m.report_id]))
+        INTO others, changing
+        FROM unnest(messages) AS n
+        CROSS JOIN LATERAL (
+            SELECT known.xmin AS inserted_by, known.report_id, known.seen
+            FROM sms_data.message AS known
+            WHERE known.message_id = n.message_id AND known.provider = n.provider
+                  AND known.recipient_key = n.recipient_key
+            OFFSET 0) AS m
+        WHERE m.inserted_by <> pg_current_xact_id()::xid;
+        IF cardinality(others) IS DISTINCT FROM given - inserted THEN
+            RAISE EXCEPTION 'messages were deleted meanwhile' USING ERRCODE = 'serialization_failure';
+        END IF;
+        IF changing IS NOT NULL THEN
+            merged := sms_data.merge_messages(changing, most_reports);
+        END IF;
+
+        SELECT array_agg(id), array_agg(id = ANY (coalesce(m.seen, ARRAY[m.report_id])))
+        INTO refused, repeated
+        FROM unnest(others) AS n
+        CROSS JOIN LATERAL (
+            SELECT known.report_id, known.seen
+            FROM sms_data.message AS known
+            WHERE known.message_id = n.message_id AND known.provider = n.provider
+                  AND known.recipient_key = n.recipient_key
+            OFFSET 0) AS m
+        CROSS JOIN unnest(coalesce(n.seen, ARRAY[n.report_id])) AS id
+        WHERE id NOT IN (SELECT new.id FROM unnest(merged) AS new (id));
+        IF refused IS NOT NULL THEN
+            SELECT coalesce(array_agg(r), '{}') INTO lone
+            FROM unnest(lone) AS r
+            WHERE r.report_id NOT IN (SELECT old.id FROM unnest(refused) AS old (id));
+            RETURN QUERY SELECT * FROM unnest(refused, repeated);
+        END IF;
+    END IF;
 
     INSERT INTO sms_data.report (
-        report_id, message_id, provider, recipient, country, sender, segment, segments, status, reason, code, detail,
-        operator_code, reported_by, context, happened_at, received_at, remote_addr, raw, envelope_id)
-    SELECT new.*
-    FROM json_to_recordset(reports) AS new (
-        report_id uuid, message_id text, provider text, recipient text, country text, sender text, segment smallint,
-        segments smallint, status text, reason text, code text, detail text, operator_code text, reported_by text,
-        context jsonb, happened_at timestamptz, received_at timestamptz, remote_addr inet, raw jsonb,
-        envelope_id uuid)
-    JOIN unnest(fresh) AS id ON id = new.report_id;
-
-    IF coalesce(cardinality(fresh), 0) < given THEN
-        -- One look-up by the key for each message, with any statistics: a plain join that is planned before the table
-        -- is analysed would read the whole table for one duplicate, and the session would keep that plan.
-        RETURN QUERY
-            SELECT id, id = ANY (m.seen)
-            FROM json_to_recordset(messages) AS new (message_id text, provider text, recipient_key text, seen uuid[])
-            CROSS JOIN LATERAL (
-                SELECT known.seen
-                FROM sms_data.message AS known
-                WHERE known.message_id = new.message_id AND known.provider = new.provider
-                      AND known.recipient_key = new.recipient_key
-                OFFSET 0) AS m
-            CROSS JOIN unnest(new.seen) AS id
-            WHERE id <> ALL (coalesce(fresh, '{}'));
-    END IF;
+        received_at, happened_at, report_id, segment, segments, message_id, provider, status, code, raw, remote_addr,
+        recipient, country, sender, reason, detail, operator_code, reported_by, context, envelope_id)
+    SELECT r.received_at, r.happened_at, r.report_id, r.segment, r.segments, r.message_id, r.provider, r.status, r.code,
+           r.raw, r.remote_addr::inet, r.recipient, r.country, r.sender, r.reason, r.detail, r.operator_code,
+           r.reported_by, r.context, r.envelope_id
+    FROM unnest(lone) AS r;
 END
 $$;

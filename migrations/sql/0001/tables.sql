@@ -5,33 +5,42 @@ CREATE SCHEMA IF NOT EXISTS sms_data;
 CREATE SCHEMA IF NOT EXISTS sms;
 
 -- One row per message: its state, and the ids of its reports against duplicates, found by one look-up.
--- The message id leads the key, so that the table can be distributed by it.
+-- The message id leads the key, so that the table can be distributed by it. Columns of a fixed width come first: they
+-- need no padding there, and reading them passes no text.
 CREATE TABLE sms_data.message (
+    first_received_at timestamptz NOT NULL,
+    happened_at       timestamptz,
+    -- The only report or submission; null once `seen` lists several.
+    report_id         uuid,
+    segments          smallint    NOT NULL,
+    segments_reported smallint    NOT NULL,
+    -- What the only report or submission is about, a key as in `parts`; null once `parts` is needed.
+    part              smallint,
+    -- Position of the code in the platform's own order of states; null for 0, and once `parts` has it alone.
+    sequence          smallint,
     message_id        text        COLLATE "C" NOT NULL,
     provider          text        COLLATE "C" NOT NULL,
     recipient_key     text        COLLATE "C" NOT NULL,
+    status            text        COLLATE "C" NOT NULL,
+    code              text        COLLATE "C" NOT NULL,
     recipient         text        COLLATE "C",
     country           text        COLLATE "C",
     sender            text        COLLATE "C",
-    status            text        COLLATE "C" NOT NULL,
     reason            text        COLLATE "C",
-    code              text        COLLATE "C",
-    happened_at       timestamptz,
-    segments          smallint    NOT NULL,
-    segments_reported smallint    NOT NULL,
     context           text        COLLATE "C",
-    first_received_at timestamptz NOT NULL,
-    last_received_at  timestamptz NOT NULL,
-    -- The greatest report by segment number: [rank, happened_at, code, status, reason] (state.sql).
-    parts             jsonb       NOT NULL,
-    -- The ids of all reports in this state; the first `seen_before` were there before the last write.
-    seen              uuid[]      NOT NULL,
-    seen_before       integer     NOT NULL DEFAULT 0,
+    -- Null: as first_received_at.
+    last_received_at  timestamptz,
     submitted_at      timestamptz,
     -- A submitted message is awaited until its state is final. Null for every other message, so that the index holds the
     -- awaited ones alone, and reports about messages without a submission never touch it.
     awaited_since     timestamptz,
     envelope_id       uuid,
+    -- The greatest report by segment number: [rank, happened_at, code, status, reason] (state.sql). Null: it is one
+    -- report, and the row has its fields.
+    parts             jsonb,
+    -- The ids of all reports and submissions in this state; the first `seen_before` were there before the last write.
+    seen              uuid[],
+    seen_before       smallint,
     PRIMARY KEY (message_id, provider, recipient_key)
 ) WITH (fillfactor = 90);
 
@@ -43,25 +52,26 @@ CREATE INDEX message_awaited_since ON sms_data.message (awaited_since) WHERE awa
 -- needed: with message ids as random as UUIDs, each new row would change another page of it. A hash index finds the
 -- reports of a message as well, in a third of the space.
 CREATE TABLE sms_data.report (
+    received_at   timestamptz NOT NULL,
+    happened_at   timestamptz,
     report_id     uuid        NOT NULL,
+    segment       smallint,
+    segments      smallint,
     message_id    text        COLLATE "C" NOT NULL,
     provider      text        COLLATE "C" NOT NULL,
+    status        text        COLLATE "C" NOT NULL,
+    code          text        COLLATE "C" NOT NULL,
+    -- JSON texts that jsonb accepts: the views show them as such, and to parse them is the reader's work.
+    raw           text        COLLATE "C" NOT NULL,
+    remote_addr   inet,
     recipient     text        COLLATE "C",
     country       text        COLLATE "C",
     sender        text        COLLATE "C",
-    segment       smallint,
-    segments      smallint,
-    status        text        COLLATE "C" NOT NULL,
     reason        text        COLLATE "C",
-    code          text        COLLATE "C" NOT NULL,
     detail        text,
     operator_code text        COLLATE "C",
     reported_by   text        COLLATE "C",
-    context       jsonb,
-    happened_at   timestamptz,
-    received_at   timestamptz NOT NULL,
-    remote_addr   inet,
-    raw           jsonb       NOT NULL,
+    context       text        COLLATE "C",
     envelope_id   uuid
 ) PARTITION BY RANGE (received_at);
 

@@ -17,16 +17,16 @@ CREATE VIEW sms.delivery_report AS
            detail,
            operator_code,
            reported_by,
-           coalesce(context, (SELECT e.context FROM sms_data.envelope AS e
-                              WHERE (e.message_id, e.provider, e.envelope_id)
-                                    = (report.message_id, report.provider, report.envelope_id))) AS context,
+           coalesce(context::jsonb, (SELECT e.context FROM sms_data.envelope AS e
+                                     WHERE (e.message_id, e.provider, e.envelope_id)
+                                           = (report.message_id, report.provider, report.envelope_id))) AS context,
            happened_at,
            received_at,
            remote_addr,
-           CASE WHEN envelope_id IS NULL THEN raw
+           CASE WHEN envelope_id IS NULL THEN raw::jsonb
                 ELSE coalesce((SELECT e.raw FROM sms_data.envelope AS e
                                WHERE (e.message_id, e.provider, e.envelope_id)
-                                     = (report.message_id, report.provider, report.envelope_id)), '{}') || raw END AS raw
+                                     = (report.message_id, report.provider, report.envelope_id)), '{}') || raw::jsonb END AS raw
     FROM sms_data.report;
 
 COMMENT ON VIEW sms.delivery_report IS
@@ -83,7 +83,7 @@ CREATE VIEW sms.message AS
                                            = (message.message_id, message.provider, message.envelope_id))) AS context,
            happened_at,
            first_received_at,
-           last_received_at,
+           coalesce(last_received_at, first_received_at) AS last_received_at,
            submitted_at,
            CASE WHEN status = 'delivered' THEN extract(epoch FROM happened_at - submitted_at)::double precision END
                AS delivery_s

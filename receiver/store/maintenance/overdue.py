@@ -25,10 +25,11 @@ _LEAST_LAG_S: Final = 60.0
 _MEASURE_LAG: Final = """
 WITH measured AS (
     SELECT provider, coalesce(country, '') AS country, count(*) AS messages,
-           percentile_cont(0.99) WITHIN GROUP (ORDER BY extract(epoch FROM last_received_at - submitted_at)) AS p99_s
+           percentile_cont(0.99) WITHIN GROUP (
+               ORDER BY extract(epoch FROM coalesce(last_received_at, first_received_at) - submitted_at)) AS p99_s
     FROM sms_data.message
     WHERE first_received_at > now() - $1::interval AND submitted_at IS NOT NULL AND awaited_since IS NULL
-      AND parts - '-1' <> '{}'
+      AND CASE WHEN parts IS NULL THEN part <> -1 ELSE parts - '-1' <> '{}' END
     GROUP BY 1, 2 HAVING count(*) >= $2
 ),
 gone AS (

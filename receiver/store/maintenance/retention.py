@@ -35,11 +35,12 @@ _EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 _DELETE_OLD_MESSAGES: Final = """
 WITH old AS MATERIALIZED (
     SELECT ctid, first_received_at FROM sms_data.message
-    WHERE first_received_at >= $3 AND first_received_at < $1 AND last_received_at < $1
+    WHERE first_received_at >= $3 AND first_received_at < $1
+          AND coalesce(last_received_at, first_received_at) < $1
     ORDER BY first_received_at LIMIT $2
 ), gone AS (
     DELETE FROM sms_data.message
-    WHERE ctid = ANY (ARRAY(SELECT ctid FROM old)) AND last_received_at < $1
+    WHERE ctid = ANY (ARRAY(SELECT ctid FROM old)) AND coalesce(last_received_at, first_received_at) < $1
     RETURNING 1
 )
 SELECT (SELECT count(*) FROM old) AS found, (SELECT count(*) FROM gone) AS deleted,
