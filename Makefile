@@ -4,6 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS   ?=
+# One worker for each core, each with a PostgreSQL of its own; ARGS="-n 0" runs the tests in one process.
+PYTEST := $(BIN)/python -m pytest
+SHARED := $(PYTEST) --numprocesses auto --maxprocesses 4
 
 .DEFAULT_GOAL := help
 .PHONY: help run install dev wheel test test-unit test-integration test-faults test-matrix golden schema test-system soak fuzz bench lint format lock clean uninstall
@@ -24,28 +27,28 @@ wheel: install ## build the wheel that docs/operations.md installs, into dist/
 	@ls dist/*.whl
 
 test: dev ## run every test, all three rings
-	$(BIN)/python -m pytest $(ARGS)
+	$(SHARED) $(ARGS)
 
 test-unit: dev ## run the tests without a database, in seconds
-	$(BIN)/python -m pytest tests/unit $(ARGS)
+	$(SHARED) tests/unit $(ARGS)
 
 test-integration: dev ## run those against a real PostgreSQL, over HTTP and by command
-	$(BIN)/python -m pytest tests/golden tests/integration $(ARGS)
+	$(SHARED) tests/golden tests/integration $(ARGS)
 
 test-faults: dev ## run those that kill, starve and cut off a service under load
-	$(BIN)/python -m pytest tests/faults $(ARGS)
+	$(PYTEST) tests/faults $(ARGS)
 
 test-matrix: dev ## run the tests on every Python from 3.11 to 3.13 that is found, and on another PostgreSQL
 	PYTHONPATH=tests $(BIN)/python -m matrix $(ARGS)
 
 golden: dev ## write the golden files of tests/golden anew, for a wanted change of what the world sees
-	UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/golden $(ARGS)
+	UPDATE_GOLDEN=1 $(PYTEST) tests/golden $(ARGS)
 
 schema: dev ## write migrations/schema.sql anew: the tables, functions, views and rights as the migrations leave them
-	UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/integration/test_migrations.py -k schema_sql $(ARGS)
+	UPDATE_GOLDEN=1 $(PYTEST) tests/integration/test_migrations.py -k schema_sql $(ARGS)
 
 test-system: dev ## run the tests beside nginx, PgBouncer and other programs, which are fetched from Debian's packages
-	$(BIN)/python -m pytest tests/system $(ARGS)
+	$(PYTEST) tests/system $(ARGS)
 
 soak: dev ## break everything at random for SECONDS, from SEED, and print the ledger
 	$(BIN)/python tests/faults/soak.py --seconds $(or $(SECONDS),300) $(if $(SEED),--seed $(SEED))

@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 import pytest
 from hypothesis import settings as hypothesis_settings
-from support import postgresql, preloaded
+from support import postgresql, preloaded, workers
 from support import service as services
 from support.databases import Copies, administrate, migrated_copy, with_database
 from support.preloaded import Commands
@@ -40,6 +40,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         apart = [item for item in items if "cluster" not in getattr(item, "fixturenames", ())]
         config.hook.pytest_deselected(items=apart)
         items[:] = [item for item in items if item not in set(apart)]
+    if hasattr(config, "workerinput"):
+        items[:] = workers.in_order(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    return workers.Scheduler(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    return workers.sendable((yield))
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +72,7 @@ def open_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 async def cluster(open_folder: Path) -> AsyncIterator[str]:
-    """URL of a running PostgreSQL, the embedded one or TEST_POSTGRESQL_BIN."""
+    """URL of a running PostgreSQL, the embedded one or TEST_POSTGRESQL_BIN; each worker of pytest-xdist has its own."""
     if binaries := postgresql.chosen():
         async with postgresql.running(open_folder / "cluster", binaries) as url:
             yield url

@@ -10,27 +10,23 @@ from support import rig as rigs
 from support.cluster import Cluster
 from support.rig import Loaded
 
-_LINES = pytest.StashKey[list[str]]()
+_LINE = "what the load client saw"
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    lines = config.stash.get(_LINES, [])
-    if lines:
-        terminalreporter.section("what the load client saw")
-        for line in lines:
-            terminalreporter.write_line(line)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
+    told = {report.nodeid: [line for name, line in report.user_properties if name == _LINE] for report in reports}
+    if any(told.values()):
+        terminalreporter.section(_LINE)
+    for nodeid, lines in sorted(told.items()):
+        if lines:
+            terminalreporter.write_line("\n    ".join((nodeid, *lines)))
 
 
 @pytest.fixture
-def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
+def say(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
     """Add a line to what is printed at the end, under the test's name."""
-    lines = request.config.stash.setdefault(_LINES, [])
-    lines.append(request.node.nodeid)
-
-    def add(line: str) -> None:
-        lines.append(f"    {line}")
-
-    return add
+    return partial(record_property, _LINE)
 
 
 @pytest.fixture(scope="session")

@@ -4,11 +4,12 @@ Built from the wheel's programs with the service's own code, as whichever user t
 """
 
 import asyncio
+import random
 import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from itertools import chain, count
+from itertools import chain, count, repeat
 from pathlib import Path
 from subprocess import DEVNULL, Popen
 from typing import Final
@@ -43,18 +44,19 @@ _SETTINGS = {
 }
 
 
-_given: Final[set[int]] = set()
+_candidates: Final = chain.from_iterable(repeat(random.sample(range(10_000, 32_000), 22_000)))
 
 
 def free_port() -> int:
-    """A TCP port that nobody listens on now, and that this process was not given before."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            number: int = probe.getsockname()[1]
-        if number not in _given:
-            _given.add(number)
+    """A TCP port that nobody listens on now.
+
+    From below those that the kernel gives to clients, and another than any other process of the tests is likely to try.
+    """
+    for number in _candidates:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", number))
             return number
+    raise AssertionError
 
 
 class Cluster:
