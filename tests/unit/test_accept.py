@@ -8,7 +8,7 @@ import pytest
 from support.reports import callback
 
 from receiver.inbound import Inbound
-from receiver.ingest.accept import Ingest, Outcome
+from receiver.ingest.accept import Ingest
 from receiver.store.durable import StoreUnavailable
 from receiver.store.job import Job, Kept, KeptIn, Receipt
 
@@ -60,51 +60,31 @@ class Steps:
         self.done.append("observed")
 
 
-async def accepted(inbound: Inbound, answer: Answer) -> Outcome:
+TWO, SAME = batch("a", "b"), batch("a", "a")
+UNSIGNED = batch("a")._replace(skip_parsing_reason="not signed by the platform")
+OUTCOMES: dict[str, tuple[Inbound, Answer, dict[str, Any]]] = {
+    "new": (TWO, stored, {"rows": 2, "stored": 2, "refused": 0, "duplicates": 0, "good": True, "error": None}),
+    "known": (TWO, known, {"rows": 2, "stored": 0, "refused": 0, "duplicates": 2, "good": True}),
+    "spooled": (TWO, spooled, {"rows": 2, "stored": 0, "refused": 0, "duplicates": 0, "good": True}),
+    "one refused": (TWO, first_refused, {"stored": 1, "refused": 1, "refusal": "too many", "good": True}),
+    "all refused": (TWO, all_refused, {"refused": 2, "refusal": "why 0; why 1", "good": False}),
+    "the same refused twice in a body": (SAME, all_refused, {"rows": 1, "refused": 1, "good": False}),
+    "the same stored twice in a body": (SAME, stored, {"rows": 1, "stored": 1, "duplicates": 0, "good": True}),
+    "not understood": (JUNK, known, {"rows": 0, "duplicates": 0, "expected_path": None, "good": False}),
+    "half understood": (HALF, stored, {"rows": 1, "stored": 1, "good": True}),
+    "at another path": (batch("a", path="huawei/report"), stored, {"expected_path": "huawei/reports", "good": True}),
+    "not to be read": (UNSIGNED, known, {"rows": 0, "error": "not signed by the platform", "good": False}),
+}
+
+
+@pytest.mark.parametrize("name", OUTCOMES)
+async def test_the_outcome_follows_from_the_rows(name: str):
+    inbound, answer, expected = OUTCOMES[name]
     steps = Steps(answer)
     outcome = await Ingest(steps.keep, steps.observe).accept(inbound)
     assert steps.done == ["kept", "observed"]
-    return outcome
-
-
-@pytest.mark.parametrize(
-    ("inbound", "answer", "expected"),
-    [
-        (batch("a", "b"), stored, {"rows": 2, "stored": 2, "refused": 0, "duplicates": 0, "good": True}),
-        (batch("a", "b"), known, {"rows": 2, "stored": 0, "refused": 0, "duplicates": 2, "good": True}),
-        (batch("a", "b"), spooled, {"rows": 2, "stored": 0, "refused": 0, "duplicates": 0, "good": True}),
-        (batch("a", "b"), first_refused, {"stored": 1, "refused": 1, "refusal": "too many", "good": True}),
-        (batch("a", "b"), all_refused, {"refused": 2, "refusal": "why 0; why 1", "good": False}),
-        (batch("a", "a"), all_refused, {"rows": 1, "refused": 1, "good": False}),
-        (batch("a", "a"), stored, {"rows": 1, "stored": 1, "duplicates": 0, "good": True}),
-        (JUNK, known, {"rows": 0, "duplicates": 0, "expected_path": None, "good": False}),
-        (HALF, stored, {"rows": 1, "stored": 1, "good": True}),
-    ],
-    ids=[
-        "new",
-        "known",
-        "spooled",
-        "one refused",
-        "all refused",
-        "the same refused twice in a body",
-        "the same stored twice in a body",
-        "not understood",
-        "half understood",
-    ],
-)
-async def test_the_outcome_follows_from_the_rows(inbound: Inbound, answer: Answer, expected: dict[str, Any]):
-    outcome = await accepted(inbound, answer)
     assert {name: getattr(outcome, name) for name in expected} == expected
-
-
-@pytest.mark.parametrize("inbound", [JUNK, HALF], ids=["not understood", "half understood"])
-async def test_the_outcome_says_what_was_not_understood(inbound: Inbound):
-    assert (await accepted(inbound, known)).error
-
-
-async def test_a_body_at_another_path_is_kept_and_the_outcome_names_its_own():
-    outcome = await accepted(batch("a", path="huawei/report"), stored)
-    assert (outcome.good, outcome.expected_path) == (True, "huawei/reports")
+    assert bool(outcome.error) == (inbound in (JUNK, HALF, UNSIGNED))
 
 
 async def test_what_nothing_can_keep_is_not_logged_and_the_refusal_knows_what_the_answer_repeats():
@@ -118,8 +98,3 @@ async def test_what_nothing_can_keep_is_not_logged_and_the_refusal_knows_what_th
         await Ingest(full, steps.observe).accept(one)
     assert dict(refusal.value.answer_context) == {"SERIAL": 17}
     assert steps.done == []
-
-
-async def test_a_reason_not_to_parse_leaves_the_body_unread():
-    outcome = await accepted(batch("a")._replace(skip_parsing_reason="not signed by the platform"), known)
-    assert (outcome.rows, outcome.error, outcome.good) == (0, "not signed by the platform", False)
