@@ -70,7 +70,7 @@ def fingerprint(der: bytes) -> bytes:
 
 
 def has_trusted_client_certificate(
-    request: web.Request, platform: ProviderName, authorities: Mapping[str, Fingerprints], to: Chains
+    request: web.BaseRequest, platform: ProviderName, authorities: Mapping[str, Fingerprints], to: Chains
 ) -> bool:
     """Whether the connection's chain holds an authority of the platform; True for platforms without any."""
     if platform not in authorities:

@@ -1,7 +1,7 @@
-"""A listener: one aiohttp application on one address, with every wait and every count bounded."""
+"""A listener: one aiohttp application or handler on one address, with every wait and every count bounded."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
@@ -18,6 +18,9 @@ from receiver.telemetry.metrics import Metrics, set_from
 
 _OPS_CONNECTIONS: Final = 256
 
+Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+"""Answers every request of a listener."""
+
 
 class Listener:
     """Serves inside `open`; `drain` stops accepting and lets requests under way finish.
@@ -27,13 +30,13 @@ class Listener:
 
     def __init__(
         self,
-        app: web.Application,
+        app: web.Application | Handle,
         settings: Settings,
         limiter: ConnectionLimiter,
         sockets: BoundSockets,
         tls: Mapping[str, Any] | None = None,
     ) -> None:
-        self._runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=settings.shutdown_timeout_s)
+        self._runner = _runner(app, settings.shutdown_timeout_s)
         self._keepalive_s = settings.keepalive_timeout_s
         self._limiter = limiter
         self._sockets = sockets
@@ -84,6 +87,12 @@ class Listener:
         if server is None:
             raise RuntimeError("the listener is not open")
         return Connection(server, self._limiter, self._keepalive_s)
+
+
+def _runner(app: web.Application | Handle, shutdown_timeout_s: float) -> web.BaseRunner:
+    if isinstance(app, web.Application):
+        return web.AppRunner(app, handle_signals=False, shutdown_timeout=shutdown_timeout_s)
+    return web.ServerRunner(web.Server(app), handle_signals=False, shutdown_timeout=shutdown_timeout_s)
 
 
 def public_limiter(settings: Settings, metrics: Metrics) -> ConnectionLimiter:

@@ -6,6 +6,7 @@ aiohttp's parser after each `data_received`.
 """
 
 import asyncio
+from operator import attrgetter
 from typing import Any, Final, cast
 
 from aiohttp import hdrs, web
@@ -52,25 +53,14 @@ class RequestProtocol(web.RequestHandler):
 
     __slots__ = ()
 
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop of the connection."""
-        return self._loop
+    heads_parsed = property(attrgetter("_request_count"))
+    """Number of request heads that were parsed to their end since the connection was made."""
 
-    @property
-    def heads_parsed(self) -> int:
-        """Number of request heads that were parsed to their end since the connection was made."""
-        return self._request_count
+    queued = property(attrgetter("_messages"))
+    """The requests with a parsed head that aiohttp has not begun to handle: pairs of the head and its body."""
 
-    @property
-    def has_queued(self) -> bool:
-        """Whether there are requests with a parsed head that aiohttp has not begun to handle."""
-        return bool(self._messages)
-
-    @property
-    def last_queued_body(self) -> Any:  # noqa: ANN401 - a StreamReader, or aiohttp's stand-in for no body at all
-        """Body of the last queued request; `is_eof()`: it is complete. Raises IndexError if none is queued."""
-        return self._messages[-1][1]
+    loop = property(attrgetter("_loop"))
+    """The event loop of the connection."""
 
     @property
     def waits_for_request(self) -> bool:
@@ -159,7 +149,7 @@ class Connection(RequestProtocol):
         declined upgrade in here and not in `data_received`: so count heads here too.
         """
         resp.headers[hdrs.SERVER] = SERVER
-        if self.has_queued:
+        if self.queued:
             # Thousands of pipelined requests must not be one turn of the loop (they are, from Python 3.12 on).
             await asyncio.sleep(0)
         if self._limiter.draining:
@@ -174,7 +164,7 @@ class Connection(RequestProtocol):
     def _heads_completed(self) -> None:
         self._heads_seen = self.heads_parsed
         self._head_since, self._body = 0.0, None
-        if self.has_queued and not (body := self.last_queued_body).is_eof():
+        if self.queued and not (body := self.queued[-1][1]).is_eof():
             self._body, self._body_since = body, self.loop.time()
 
     def _partial_data_received(self, data: bytes) -> None:
@@ -262,7 +252,7 @@ class Connection(RequestProtocol):
 
     def _is_busy(self) -> bool:
         """Whether aiohttp handles a request, or is about to: one is queued."""
-        return not self.waits_for_request or self.has_queued
+        return not self.waits_for_request or bool(self.queued)
 
     def _is_closing(self, now: float) -> bool:
         """Whether it is closing and only has unsent data left."""

@@ -83,7 +83,7 @@ class Tls:
             "ssl_shutdown_timeout": CLOSE_TIMEOUT_S,
         }
 
-    def has_trusted_client_certificate(self, request: web.Request, platform: ProviderName) -> bool:
+    def has_trusted_client_certificate(self, request: web.BaseRequest, platform: ProviderName) -> bool:
         """Whether the client certificate, if the platform demands one, fits the platform."""
         return has_trusted_client_certificate(request, platform, self._in_use.authorities, self._chains)
 

@@ -35,6 +35,16 @@ class AdmissionControl:
     taken: int = 0
     taken_bytes: int = 0
 
+    def acquire(self) -> None:
+        """Take the slot of a request whose body has been read; to be released. Raises HttpRefusal."""
+        if self.taken >= self.most:
+            raise HttpRefusal(Verdict.BUSY, "too many requests at a time; try again later")
+        self.taken += 1
+
+    def release(self) -> None:
+        """Free one slot."""
+        self.taken -= 1
+
 
 class RequestSlot:
     """One request's share of the admission, released at the end of the block."""
@@ -63,14 +73,24 @@ class RequestSlot:
             self._admission.taken_bytes += more
 
     def acquire(self) -> None:
-        """Take the slot of a request whose body has been read. Raises HttpRefusal."""
-        if self._admission.taken >= self._admission.most:
-            raise HttpRefusal(Verdict.BUSY, "too many requests at a time; try again later")
+        """Take the slot, once the body has been read. Raises HttpRefusal."""
+        self._admission.acquire()
         self._acquired = True
-        self._admission.taken += 1
 
 
-async def read_body(request: web.Request, limits: BodyLimits, reserve: Callable[[int], None] | None = None) -> bytes:
+def whole_body(request: web.BaseRequest, limits: BodyLimits) -> bytes | None:
+    """The body if it has arrived with its head, is small and has no coding, as nearly every one; else None."""
+    content, headers = request.content, request.headers
+    if not content.is_eof() or content.total_bytes > SMALL_BYTES or content.total_bytes > limits.max_bytes:
+        return None
+    if hdrs.CONTENT_ENCODING in headers or hdrs.TRANSFER_ENCODING in headers or content.exception() is not None:
+        return None
+    return content.read_nowait()
+
+
+async def read_body(
+    request: web.BaseRequest, limits: BodyLimits, reserve: Callable[[int], None] | None = None
+) -> bytes:
     """The whole body, within a deadline, as aiohttp would wait for a dripping one for ever. Raises HttpRefusal.
 
     Most bodies arrive with their head: then nothing is awaited, and a timer would cost more than the read.
@@ -110,7 +130,7 @@ def _too_large(limits: BodyLimits) -> HttpRefusal:
     return HttpRefusal(Verdict.TOO_LARGE, f"the body is larger than {limits.max_bytes} bytes")
 
 
-def is_encoded(request: web.Request) -> bool:
+def is_encoded(request: web.BaseRequest) -> bool:
     """Whether the body has a content coding, or a transfer coding besides chunked, which aiohttp has decoded.
 
     aiohttp ignores codings before chunked (`gzip, chunked`).
@@ -121,17 +141,19 @@ def is_encoded(request: web.Request) -> bool:
     return hdrs.TRANSFER_ENCODING in headers and headers[hdrs.TRANSFER_ENCODING].strip(" \t").lower() != "chunked"
 
 
-def _codings(request: web.Request, header: str) -> set[str]:
+def _codings(request: web.BaseRequest, header: str) -> set[str]:
     """The codings of all lines of a header, which are one list (RFC 9110, section 5.3)."""
     return {one.strip(" \t").lower() for line in request.headers.getall(header) for one in line.split(",")}
 
 
-def query(request: web.Request) -> str:
+def query(request: web.BaseRequest) -> str:
     """The query string as on the wire; bytes outside printable ASCII are percent-encoded."""
     return quote(request.raw_path.partition("?")[2].encode(errors="surrogateescape"), safe=_PRINTABLE)
 
 
-def content_type(request: web.Request) -> str | None:
+def content_type(request: web.BaseRequest) -> str | None:
     """The Content-Type header, truncated, with invalid bytes replaced."""
     header = request.headers.get(hdrs.CONTENT_TYPE)
-    return header and header.encode(errors="replace").decode()[:_MAX_CONTENT_TYPE]
+    if header is None or (len(header) <= _MAX_CONTENT_TYPE and header.isascii()):
+        return header
+    return header.encode(errors="replace").decode()[:_MAX_CONTENT_TYPE]

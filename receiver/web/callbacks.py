@@ -7,22 +7,31 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler
+from aiohttp import HttpVersion11, hdrs, web
 
 from receiver.addresses import Networks
 from receiver.inbound import Inbound
 from receiver.ingest.accept import Ingest
 from receiver.ingest.understand import NOT_SIGNED
 from receiver.providers import ENDPOINTS, url_path
-from receiver.providers.base import HTTP_STATUS, CheckBody, Endpoint, SignatureError, Verdict
+from receiver.providers.base import CheckBody, Endpoint, SignatureError, Verdict
 from receiver.report import ProviderName
+from receiver.server.listener import Handle
 from receiver.server.protocol import remote_of
 from receiver.store.durable import StoreUnavailable
 from receiver.telemetry.limited_log import LimitedLog
 from receiver.telemetry.metrics import Metrics
-from receiver.web.answers import HEADERS, HttpRefusal
-from receiver.web.body import AdmissionControl, BodyLimits, RequestSlot, content_type, is_encoded, query, read_body
+from receiver.web.answers import HttpRefusal, answer, good_answer
+from receiver.web.body import (
+    AdmissionControl,
+    BodyLimits,
+    RequestSlot,
+    content_type,
+    is_encoded,
+    query,
+    read_body,
+    whole_body,
+)
 from receiver.web.signatures import Signatures
 
 _request_ids = random.Random()  # noqa: S311 - ids for the log, not secrets
@@ -39,18 +48,73 @@ class Callbacks:
     limits: BodyLimits
     allowed: Mapping[ProviderName, Networks]
     admission: AdmissionControl
-    has_trusted_client_certificate: Callable[[web.Request, ProviderName], bool] | None
+    has_trusted_client_certificate: Callable[[web.BaseRequest, ProviderName], bool] | None
     lines: LimitedLog = field(default_factory=LimitedLog)
 
 
-def add_routes(app: web.Application, callbacks: Callbacks) -> None:
-    """One URL per endpoint; if callback tokens are configured, a token is its last segment."""
-    for endpoint in ENDPOINTS.values():
-        path = url_path(endpoint.path)
-        handler = _handler(endpoint, callbacks)
-        app.router.add_route("*", path, handler)
-        app.router.add_route("*", path + "/{token}", handler)
-    app.router.add_route("*", "/{elsewhere:.*}", _not_found)
+def handler(callbacks: Callbacks) -> Handle:
+    """The function that answers every request of the listener: one URL per endpoint, and no framework's router.
+
+    If callback tokens are configured, a token is the last segment.
+    """
+    by_path = {url_path(path): endpoint for path, endpoint in ENDPOINTS.items()}
+    tokens = [token.decode() for token in callbacks.tokens]
+    # Found by a hash with a secret key: the time of a look-up does not tell how much of a token was right.
+    exact = {
+        f"{path}/{token}" if token else path: endpoint for path, endpoint in by_path.items() for token in tokens or [""]
+    }
+    names = {endpoint.path: endpoint.path.partition("/")[2] for endpoint in ENDPOINTS.values()}
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        started = time.perf_counter()
+        if request.headers.get(hdrs.EXPECT):
+            await _expected(request)
+        valid, endpoint = True, exact.get(request.raw_path)
+        if endpoint is None:
+            endpoint, token = _endpoint(request, by_path)
+            if endpoint is None:
+                return web.json_response({"error": "no such callback URL"}, status=404)
+            valid = _is_valid(token, callbacks.tokens)
+        try:
+            response = await (_handle if valid else _no_such_url)(request, endpoint, callbacks)
+        except HttpRefusal as refused:
+            response = answer(endpoint, refused.verdict, refused.description)
+        took_s = time.perf_counter() - started
+        callbacks.metrics.request_done(endpoint.provider, names[endpoint.path], response.status, took_s)
+        return response
+
+    return handle
+
+
+async def _no_such_url(_request: web.BaseRequest, endpoint: Endpoint, _callbacks: Callbacks) -> web.StreamResponse:
+    return answer(endpoint, Verdict.NOT_FOUND, "no such callback URL")
+
+
+async def _expected(request: web.BaseRequest) -> None:
+    """Send the `100 Continue` that a client waits for before it sends a large body (RFC 9110, section 10.1.1)."""
+    if request.version != HttpVersion11:
+        return
+    expected = request.headers[hdrs.EXPECT]
+    if expected.lower() != "100-continue":
+        raise web.HTTPExpectationFailed(text=f"Unknown Expect: {expected}")
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    await request.writer.drain()
+
+
+def _endpoint(request: web.BaseRequest, by_path: Mapping[str, Endpoint]) -> tuple[Endpoint | None, str | None]:
+    """The endpoint of a URL that is not spelled as it is registered, and the token in it."""
+    path = request.rel_url.path_safe
+    if (endpoint := by_path.get(path)) is not None:
+        return endpoint, None
+    path, _, token = path.rpartition("/")
+    return (by_path.get(path), token) if token else (None, None)
+
+
+def _is_valid(token: str | None, tokens: Sequence[bytes]) -> bool:
+    """Whether the token is one of these, or is absent and there are none. Each is compared, for a constant time."""
+    if token is None:
+        return not tokens
+    return sum(hmac.compare_digest(token.encode(errors="replace"), one) for one in tokens) > 0
 
 
 def paths(*, with_token: bool) -> list[str]:
@@ -58,27 +122,7 @@ def paths(*, with_token: bool) -> list[str]:
     return [f"{url_path(path)}{'/<token>' if with_token else ''}" for path in ENDPOINTS]
 
 
-async def _not_found(_request: web.Request) -> web.Response:
-    return web.json_response({"error": "no such callback URL"}, status=404)
-
-
-def _handler(endpoint: Endpoint, callbacks: Callbacks) -> Handler:
-    _, _, name = endpoint.path.partition("/")
-
-    async def handle(request: web.Request) -> web.Response:
-        started = time.perf_counter()
-        try:
-            response = await _handle(request, endpoint, callbacks)
-        except HttpRefusal as refused:
-            response = _answer(endpoint, refused.verdict, refused.description)
-        callbacks.metrics.request_done(endpoint.provider, name, response.status, time.perf_counter() - started)
-        return response
-
-    return handle
-
-
-async def _handle(request: web.Request, endpoint: Endpoint, callbacks: Callbacks) -> web.Response:
-    _check_token(request, callbacks.tokens)
+async def _handle(request: web.BaseRequest, endpoint: Endpoint, callbacks: Callbacks) -> web.StreamResponse:
     remote = remote_of(request)
     if (allowed := callbacks.allowed.get(endpoint.provider)) is not None and not allowed.has(remote):
         raise _not_allowed(endpoint, callbacks, remote)
@@ -89,23 +133,37 @@ async def _handle(request: web.Request, endpoint: Endpoint, callbacks: Callbacks
         return web.Response()
     if request.method != hdrs.METH_POST:
         raise HttpRefusal(Verdict.METHOD_NOT_ALLOWED, "use POST")
-    received_at = datetime.now(UTC)
+    body = None if endpoint.provider in callbacks.signatures.keys else whole_body(request, callbacks.limits)
+    inbound = Inbound(
+        path=endpoint.path,
+        body=body or b"",
+        content_type=content_type(request),
+        received_at=datetime.now(UTC),
+        remote_addr=remote,
+        request_id=f"{_request_ids.getrandbits(64):016x}",
+        query=query(request) if endpoint.reads_query else "",
+    )
+    if body is None:
+        return await _read_and_accept(request, inbound, endpoint, callbacks)
+    callbacks.admission.acquire()
+    try:
+        return await _accept(request, inbound, endpoint, callbacks)
+    finally:
+        callbacks.admission.release()
+
+
+async def _read_and_accept(
+    request: web.BaseRequest, inbound: Inbound, endpoint: Endpoint, callbacks: Callbacks
+) -> web.StreamResponse:
+    """As any callback may be: signed, large, in pieces, or with a coding."""
     check: CheckBody | None = None
     if endpoint.provider in callbacks.signatures.keys:
         try:
-            check = callbacks.signatures.verify_head(request, endpoint.provider, received_at)
+            check = callbacks.signatures.verify_head(request, endpoint.provider, inbound.received_at)
         except SignatureError as error:
-            raise _not_signed(endpoint, callbacks, remote, error) from error
+            raise _not_signed(endpoint, callbacks, inbound.remote_addr, error) from error
     with RequestSlot(callbacks.admission) as slot:
-        inbound = Inbound(
-            path=endpoint.path,
-            query=query(request) if endpoint.reads_query else "",
-            body=await read_body(request, callbacks.limits, slot.reserve_body),
-            content_type=content_type(request),
-            received_at=received_at,
-            remote_addr=remote,
-            request_id=f"{_request_ids.getrandbits(64):016x}",
-        )
+        inbound = inbound._replace(body=await read_body(request, callbacks.limits, slot.reserve_body))
         encoded = is_encoded(request)
         slot.acquire()
         if check is not None:
@@ -113,7 +171,7 @@ async def _handle(request: web.Request, endpoint: Endpoint, callbacks: Callbacks
         if encoded:
             await _keep_rejected(inbound, callbacks, "the body is compressed")
             raise HttpRefusal(Verdict.COMPRESSED, "send the body uncompressed")
-        return await _accept(inbound, endpoint, callbacks)
+        return await _accept(request, inbound, endpoint, callbacks)
 
 
 async def _check_signature(inbound: Inbound, check: CheckBody, endpoint: Endpoint, callbacks: Callbacks) -> None:
@@ -130,18 +188,6 @@ def _not_allowed(endpoint: Endpoint, callbacks: Callbacks, remote: str | None) -
     callbacks.metrics.address_refused(endpoint.provider)
     callbacks.lines.warning("address.refused", provider=endpoint.provider, path=url_path(endpoint.path), remote=remote)
     return HttpRefusal(Verdict.NOT_ALLOWED, "this address may not call")
-
-
-def _check_token(request: web.Request, tokens: Sequence[bytes]) -> None:
-    """Raise HttpRefusal unless the last path segment is a valid token, or none is configured and it is absent."""
-    given = request.match_info.get("token")
-    if given is None:
-        valid = not tokens
-    else:
-        # Every token is compared, for a constant time.
-        valid = sum(hmac.compare_digest(given.encode(errors="replace"), token) for token in tokens) > 0
-    if not valid:
-        raise HttpRefusal(Verdict.NOT_FOUND, "no such callback URL")
 
 
 def _not_signed(endpoint: Endpoint, callbacks: Callbacks, remote: str | None, error: SignatureError) -> HttpRefusal:
@@ -161,7 +207,9 @@ async def _keep_rejected(inbound: Inbound, callbacks: Callbacks, why: str) -> No
         raise HttpRefusal(Verdict.BUSY, "try again later") from error
 
 
-async def _accept(inbound: Inbound, endpoint: Endpoint, callbacks: Callbacks) -> web.Response:
+async def _accept(
+    request: web.BaseRequest, inbound: Inbound, endpoint: Endpoint, callbacks: Callbacks
+) -> web.StreamResponse:
     try:
         outcome = await callbacks.ingest.accept(inbound)
     except StoreUnavailable as error:
@@ -172,13 +220,13 @@ async def _accept(inbound: Inbound, endpoint: Endpoint, callbacks: Callbacks) ->
             error=str(error),
             request_id=inbound.request_id,
         )
-        return _answer(endpoint, Verdict.BUSY, "try again later", error.answer_context)
+        return answer(endpoint, Verdict.BUSY, "try again later", error.answer_context)
     if outcome.expected_path:
         _warn_of_wrong_url(inbound, outcome.expected_path, endpoint, callbacks)
     if outcome.good:
-        return _answer(endpoint, Verdict.GOOD, answer_context=outcome.answer_context)
+        return good_answer(request, endpoint, outcome.answer_context)
     why = outcome.error or outcome.refusal or ""
-    return _answer(endpoint, Verdict.NOT_UNDERSTOOD, why, outcome.answer_context)
+    return answer(endpoint, Verdict.NOT_UNDERSTOOD, why, outcome.answer_context)
 
 
 def _warn_of_wrong_url(inbound: Inbound, expected_path: str, endpoint: Endpoint, callbacks: Callbacks) -> None:
@@ -188,15 +236,4 @@ def _warn_of_wrong_url(inbound: Inbound, expected_path: str, endpoint: Endpoint,
         path=url_path(inbound.path),
         right_path=url_path(expected_path),
         request_id=inbound.request_id,
-    )
-
-
-def _answer(
-    endpoint: Endpoint, verdict: Verdict, description: str = "", answer_context: Mapping[str, object] | None = None
-) -> web.Response:
-    """The answer to a callback."""
-    return web.Response(
-        body=endpoint.answer(verdict, description, answer_context or {}),
-        status=HTTP_STATUS[verdict],
-        headers={hdrs.CONTENT_TYPE: endpoint.media_type, **HEADERS.get(verdict, {})},
     )

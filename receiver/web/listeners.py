@@ -48,9 +48,7 @@ async def listening(
     settings: Settings, sockets: BoundSockets, ingest: Ingest, metrics: Metrics, tls: Tls | None
 ) -> AsyncIterator[Listener]:
     """The listener of the callback URLs while the block runs."""
-    app = web.Application()
-    callbacks.add_routes(
-        app,
+    handle = callbacks.handler(
         callbacks.Callbacks(
             ingest=ingest,
             metrics=metrics,
@@ -62,7 +60,7 @@ async def listening(
             has_trusted_client_certificate=tls.has_trusted_client_certificate if tls else None,
         ),
     )
-    listener = Listener(app, settings, public_limiter(settings, metrics), sockets, tls.listening() if tls else {})
+    listener = Listener(handle, settings, public_limiter(settings, metrics), sockets, tls.listening() if tls else {})
     async with listener.open():
         yield listener
 

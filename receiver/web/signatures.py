@@ -23,7 +23,7 @@ class Signatures:
     keep_unsigned: bool
     public_url: str | None = None
 
-    def verify_head(self, request: web.Request, provider: ProviderName, now: datetime) -> CheckBody:
+    def verify_head(self, request: web.BaseRequest, provider: ProviderName, now: datetime) -> CheckBody:
         """Verify the head for a platform with keys. Returns the check of the body. Raises SignatureError."""
         try:
             return VERIFIERS[provider](self._head(request), self.keys[provider], now)
@@ -32,7 +32,7 @@ class Signatures:
                 return _refusing(error)
             raise
 
-    def _head(self, request: web.Request) -> SignedHead:
+    def _head(self, request: web.BaseRequest) -> SignedHead:
         """The head as the platform sent it, before a proxy changed `Host` and the prefix of the path."""
         headers = tuple(request.headers.items())
         path, _, query = request.raw_path.partition("?")

@@ -86,18 +86,18 @@ async def heads_parsed(exchange: Exchange) -> None:
 
 
 async def queued(exchange: Exchange) -> None:
-    assert not exchange.protocol.has_queued
+    assert not exchange.protocol.queued
     exchange.protocol.data_received(REQUEST + BODY + REQUEST + BODY)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    assert exchange.protocol.has_queued, "the first is worked on, the second waits"
+    assert exchange.protocol.queued, "the first is worked on, the second waits"
     await exchange.answered()
-    await eventually(lambda: not exchange.protocol.has_queued)
+    await eventually(lambda: not exchange.protocol.queued)
 
 
-async def last_queued_body(exchange: Exchange) -> None:
+async def last_queued(exchange: Exchange) -> None:
     exchange.protocol.data_received(REQUEST)
-    body = exchange.protocol.last_queued_body
+    _, body = exchange.protocol.queued[-1]
     assert not body.is_eof(), "its end has not come"
     exchange.protocol.data_received(BODY)
     assert body.is_eof()
@@ -122,14 +122,14 @@ async def stop_parsing(exchange: Exchange) -> None:
     exchange.protocol.stop_parsing()
     exchange.protocol.data_received(REQUEST + BODY)
     assert exchange.protocol.heads_parsed == 0
-    assert not exchange.protocol.has_queued
+    assert not exchange.protocol.queued
 
 
 MEANINGS: dict[str, Callable[[Exchange], Awaitable[None]]] = {
     "_loop is the event loop": loop,
     "_request_count counts the heads that were parsed": heads_parsed,
     "_messages holds the requests that nobody has begun with": queued,
-    "_messages[-1][1] is the body of the last request": last_queued_body,
+    "_messages[-1][1] is the body of the last request": last_queued,
     "_waiter is there only while the next request is waited for": waits_for_request,
     "_next_keepalive_close_time less _keepalive_timeout is when the last answer was done": last_answer_at,
     "_force_close keeps it from parsing": stop_parsing,
