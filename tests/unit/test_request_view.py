@@ -80,3 +80,4 @@ async def test_an_adapter_sees_the_same_of_a_request_out_of_the_spool(
         == Request(path="kestrel/status", body=sent.body, query="order=17&x=?", content_type="text/plain")
     )
     assert again == sent
+    assert repr(seen[0]) == "Request(path='kestrel/status')"
