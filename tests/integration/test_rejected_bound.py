@@ -5,16 +5,14 @@ import os
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
-from alembic import command
 from support import service as services
 from support.capture import captured_log
 from support.databases import connected
-from support.reports import NOON, job, report
+from support.reports import job, report
 from support.service import Service
 from support.waiting import eventually
 from support.writers import writing
 
-from receiver.store import schema as migrate
 from receiver.store.durable import DurableStore
 from receiver.store.maintenance import rejected_quota
 from receiver.store.maintenance.rejected_quota import RejectedQuota, keep_within
@@ -194,25 +192,6 @@ async def test_an_outage_leaves_the_spool_to_what_is_understood(tmp_path):
             assert kept.kept_in == "spool"
     await spool.close()
     assert dropped(metrics.render().decode()) == places.count("nowhere")
-
-
-async def test_the_upgrade_keeps_what_was_rejected_before(empty_database, template):
-    assert template
-    async with connected(empty_database) as sql:
-        await sql.execute("CREATE SCHEMA sms_data")
-        await asyncio.to_thread(command.upgrade, migrate._config(empty_database), "0002")
-        await sql.execute("SELECT sms_data.create_partitions($1)", NOON.date())
-        await sql.execute(
-            "INSERT INTO sms_data.rejected_payload (rejected_id, provider, path, received_at, error, body)"
-            " VALUES (gen_random_uuid(), 'p', '/callback/p', $1, 'why', 'what')",
-            NOON,
-        )
-        before = await sql.fetch("SELECT * FROM sms.rejected_payload")
-        await migrate.upgrade(empty_database)
-        assert await sql.fetch("SELECT * FROM sms.rejected_payload") == before
-        assert len(before) == 1
-        left = "SELECT count(*) FROM pg_class WHERE relname ~ '^rejected_payload_(by_day|[0-9]{8})'"
-        assert await sql.fetchval(left) == 0
 
 
 async def test_the_service_looks_by_itself_when_the_quota_runs_low(make_settings, monkeypatch):

@@ -9,13 +9,16 @@ import pytest
 from support import service as services
 from support.amplified import AMPLIFIED, nested, packet
 from support.capture import captured_log
+from support.databases import emptied
 from support.draining import drained, draining
 from support.reports import job, report
 from support.service import Service
+from support.shared import shared_service
 from support.waiting import eventually
 from support.writers import writing
 
 from receiver.ingest import quarantine
+from receiver.settings import Settings
 from receiver.store.spool import Spool
 from receiver.telemetry.metrics import build
 
@@ -48,15 +51,23 @@ async def slow(sql: asyncpg.Connection, make_settings) -> AsyncIterator[Service]
         yield running
 
 
-async def metric(service: Service, name: str) -> float:
-    async with service.client.get(f"{service.ops_url}/metrics") as response:
-        lines = (await response.text()).splitlines()
-    return float(next(line for line in lines if line.startswith(f"{name} ")).split()[1])
+@pytest.fixture(scope="module")
+async def shared(cluster: str, template: str) -> AsyncIterator[Service]:
+    """As impatient as any."""
+    times = {name: Settings.model_fields[name].default for name in ("database_timeout_s", "answer_deadline_s")}
+    async with shared_service(cluster, template, **times) as running:
+        yield running
+
+
+@pytest.fixture
+async def service(shared: Service) -> Service:
+    async with emptied(shared.settings.database_url.get_secret_value()):
+        return shared
 
 
 async def spool_is_empty(service: Service) -> None:
     async def is_empty() -> bool:
-        return await metric(service, "receiver_spool_payloads") == 0
+        return await service.metric("receiver_spool_payloads ") == 0
 
     await eventually(is_empty)
 
@@ -94,8 +105,8 @@ async def test_what_is_too_slow_row_by_row_is_kept_as_rejected_and_told_of(slow:
     assert kept["body"] == body
     assert "RECEIVER_DATABASE_TIMEOUT_S" in kept["error"]
     assert {"spool.quarantined", "payload.rejected"} <= {line["event"] for line in log.lines}
-    assert await metric(slow, "receiver_spool_quarantined") == 0
-    assert await metric(slow, "receiver_spool_payloads") == 0
+    assert await slow.metric("receiver_spool_quarantined ") == 0
+    assert await slow.metric("receiver_spool_payloads ") == 0
 
 
 async def test_what_is_only_locked_for_a_while_is_stored_and_not_rejected(database, sql, tmp_path, monkeypatch):

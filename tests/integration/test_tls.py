@@ -11,9 +11,9 @@ import trustme
 from support import service as services
 from support.capture import captured_log
 from support.certificates import Pair, client, issue
-from support.command import receiver
 from support.dialects import ENDPOINT_PATHS, assert_good, good_body
 from support.https import client_hello
+from support.preloaded import Commands
 from support.service import Service, answer_of
 from support.shared import shared_service
 from support.wire import head, wire
@@ -163,31 +163,20 @@ async def test_who_never_shakes_hands_is_sent_away(
     assert [line for line in log.lines if line["level"] not in {"info", "debug"}] == []
 
 
-async def test_the_log_and_the_metrics_tell_of_it(
+async def test_the_log_and_the_metrics_tell_of_it_where_there_are_certificates(
     make_settings: Callable[..., Settings], pairs: dict[str, Pair]
 ) -> None:
+    """Without any there is no metric: an alert on its end would ring for everybody who has a proxy in front."""
+    metric = "receiver_tls_certificate_expires_seconds{"
     with captured_log() as log:
-        async with (
-            services.running(make_settings(**files(*pairs.values()))) as service,
-            service.client.get(f"{service.ops_url}/metrics") as response,
-        ):
-            metrics = await response.text()
+        async with services.running(make_settings(**files(*pairs.values()))) as service:
+            for pair in pairs.values():
+                assert await service.metric(f'{metric}certificate="{pair.certificate}"}} 1.') > 0
     assert {line["url"].partition(":")[0] for line in log.events("callback.listening")} == {"https"}
     assert {line["url"].partition(":")[0] for line in log.events("ops.listening")} == {"http"}
     assert [line["kind"] for line in log.events("tls.loaded")] == ["RSA", "ECDSA"]
-    for pair in pairs.values():
-        assert f'receiver_tls_certificate_expires_seconds{{certificate="{pair.certificate}"}} 1.' in metrics
-
-
-async def test_without_certificates_there_is_no_metric_of_one(
-    make_settings: Callable[..., Settings],
-) -> None:
-    """Or an alert on its end would ring for everybody who has a proxy in front."""
-    async with (
-        services.running(make_settings()) as service,
-        service.client.get(f"{service.ops_url}/metrics") as response,
-    ):
-        assert "receiver_tls_certificate_expires_seconds{" not in await response.text()
+    async with services.running(make_settings()) as service:
+        assert await service.metric(metric) == 0
 
 
 WRONG_FILES = [
@@ -247,8 +236,10 @@ def test_two_certificates_of_one_kind_are_refused(folder: Path, authority: trust
         ({"tls_certificate": "gone.pem", "tls_key": "gone.key"}, "RECEIVER_TLS_CERTIFICATE: "),
     ],
 )
-async def test_the_service_says_so_in_one_line(tmp_path: Path, given: dict[str, str], says: str) -> None:
-    ended = await receiver("serve", folder=tmp_path, data_dir=tmp_path, **given)
+async def test_the_service_says_so_in_one_line(
+    tmp_path: Path, commands: Commands, given: dict[str, str], says: str
+) -> None:
+    ended = await commands.run("serve", data_dir=tmp_path, **given)
     assert ended.complaint.startswith(says)
 
 

@@ -57,11 +57,8 @@ class Site:
                 await made[-1].send(said)
             yield made
 
-    async def ended(self, cause: str) -> int:
-        async with self.service.client.get(f"{self.service.ops_url}/metrics") as response:
-            lines = (await response.text()).splitlines()
-        name = f'receiver_connections_ended_total{{cause="{cause}"}}'
-        return sum(int(float(line.split()[-1])) for line in lines if line.startswith(name))
+    async def ended(self, cause: str) -> float:
+        return await self.service.metric(f'receiver_connections_ended_total{{cause="{cause}"}}')
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from support.capture import captured_log
 from support.certificates import Pair, client, issue
 from support.dialects import assert_good, good_body
 from support.https import post, serial
-from support.service import Service
 from support.waiting import eventually
 from support.wire import request, wire
 
@@ -22,6 +21,7 @@ from receiver.server import tls
 from receiver.settings import Settings
 
 PATH = "huawei/report"
+EXPIRES = "receiver_tls_certificate_expires_seconds{"
 
 
 @pytest.fixture
@@ -45,13 +45,6 @@ def settings(make_settings: Callable[..., Settings], pair: Pair) -> Settings:
     return make_settings(tls_certificate=str(pair.certificate), tls_key=str(pair.key))
 
 
-async def expires(service: Service) -> float:
-    async with service.client.get(f"{service.ops_url}/metrics") as response:
-        lines = (await response.text()).splitlines()
-    (line,) = [line for line in lines if line.startswith("receiver_tls_certificate_expires_seconds{")]
-    return float(line.split()[-1])
-
-
 @pytest.mark.usefixtures("often")
 async def test_new_connections_get_the_new_certificate_and_old_ones_go_on(
     settings: Settings, authority: trustme.CA, tmp_path: Path
@@ -59,12 +52,12 @@ async def test_new_connections_get_the_new_certificate_and_old_ones_go_on(
     trust = client(authority)
     with captured_log() as log:
         async with services.running(settings) as service, wire(service.url, tls=trust) as old:
-            before, ended = await serial(service.url, trust), await expires(service)
+            before, ended = await serial(service.url, trust), await service.metric(EXPIRES)
             issue(authority, tmp_path, "server", days=60)
             await eventually(lambda: log.events("tls.reloaded"))
             after = await serial(service.url, trust)
             assert after != before
-            assert await expires(service) > ended
+            assert await service.metric(EXPIRES) > ended
             await old.send(request(f"/callback/{PATH}", good_body(PATH, "old")))
             assert (await old.answer()).status == 200
     assert log.events("tls.reload_failed") == []
