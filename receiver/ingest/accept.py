@@ -70,6 +70,6 @@ class Ingest:
             expected_path=parsed.expected_path if rows else None,
             answer_context=parsed.answer_context,
             error=job.error,
-            refusal="; ".join(sorted(set(receipt.refused.values()))) or None,
+            refusal="; ".join(sorted(set(receipt.refused.values()))) if refused else None,
             good=rows > refused,
         )

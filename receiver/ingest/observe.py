@@ -3,14 +3,16 @@
 import asyncio
 from collections.abc import Sequence
 
+from receiver.inbound import Inbound
 from receiver.ingest.understand import TURN
 from receiver.providers import url_path
 from receiver.report import DeliveryReport, Reason, Reply, RowId, Status, Submission
 from receiver.store.job import Job, Kept, KeptIn
 from receiver.telemetry.limited_log import LimitedLog
-from receiver.telemetry.logs import get_logger
+from receiver.telemetry.logs import get_logger, report_line
 from receiver.telemetry.masking import mask_msisdn
 from receiver.telemetry.metrics import Metrics
+from receiver.telemetry.redaction import ReportLine
 
 log = get_logger()
 dropped = LimitedLog()
@@ -35,40 +37,52 @@ async def observe(job: Job, kept: Kept, metrics: Metrics) -> None:
 
 def _reports(job: Job, reports: Sequence[DeliveryReport], kept: Kept, metrics: Metrics, counted: set[RowId]) -> None:
     """Log and count some reports. `counted` are those counted as stored: a body may contain a report twice."""
-    callback = job.callback
-    write_line = log.bind().info
+    received_at, line = job.callback.received_at, report_line()
+    new, refused = kept.receipt.stored, kept.receipt.refused
+    spooled = kept.kept_in is KeptIn.SPOOL
     stored: dict[tuple[Status, Reason | None], int] = {}
     for report in reports:
-        if report.report_id in kept.receipt.refused:
-            _rejected(job, kept.receipt.refused[report.report_id], kept, metrics)
+        report_id = report.report_id
+        if report_id in refused:
+            _rejected(job, refused[report_id], kept, metrics)
             continue
-        recipient, happened = mask_msisdn(report.recipient), report.happened_at
-        lag_s = round((callback.received_at - happened).total_seconds(), 3) if happened else None
-        if kept.kept_in is KeptIn.SPOOL:
+        happened = report.happened_at
+        lag_s = round((received_at - happened).total_seconds(), 3) if happened else None
+        if spooled:
             event = "report.spooled"
-        elif report.report_id in kept.receipt.stored and report.report_id not in counted:
+        elif report_id in new and report_id not in counted:
             event = "report.stored"
-            counted.add(report.report_id)
-            stored[report.status, report.reason] = stored.get((report.status, report.reason), 0) + 1
+            counted.add(report_id)
+            meaning = report.status, report.reason
+            stored[meaning] = stored.get(meaning, 0) + 1
             if lag_s is not None:
                 metrics.report_lag(report.provider, lag_s)
         else:
             event = "report.duplicate"
             metrics.report_duplicate(report.provider)
-        write_line(
-            event,
-            provider=report.provider,
-            message_id=report.message_id,
-            status=report.status.value,
-            reason=report.reason and report.reason.value,
-            code=report.code,
-            recipient=recipient,
-            lag_s=lag_s,
-            request_id=callback.request_id,
-            remote=callback.remote_addr,
-        )
+        _report(event, report, lag_s, job.callback, line)
     for (status, reason), number in stored.items():
         metrics.reports_stored(job.provider, status, reason, number)
+
+
+def _report(
+    event: str, report: DeliveryReport, lag_s: float | None, callback: Inbound, line: ReportLine | None
+) -> None:
+    recipient = report.recipient and mask_msisdn(report.recipient)
+    if line is not None and line(event, report, recipient, lag_s, callback.request_id, callback.remote_addr):
+        return
+    log.info(
+        event,
+        provider=report.provider,
+        message_id=report.message_id,
+        status=report.status.value,
+        reason=report.reason and report.reason.value,
+        code=report.code,
+        recipient=recipient,
+        lag_s=lag_s,
+        request_id=callback.request_id,
+        remote=callback.remote_addr,
+    )
 
 
 def _reply(job: Job, reply: Reply, kept: Kept, metrics: Metrics) -> None:

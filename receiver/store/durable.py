@@ -67,7 +67,13 @@ class DurableStore:
         """Returns once the callback is on a disk. Raises StoreUnavailable, soon after the deadline at the latest."""
         deadline = asyncio.get_running_loop().time() + self._deadline_s * (1 - _SPOOL_SHARE)
         try:
-            return Kept(KeptIn.DATABASE, await self.write(job, partial(self._writer.write, deadline=deadline)))
+            if is_plain(job):  # nearly every one: as `write`, without a coroutine for each of its steps
+                receipt = await self._writer.write(job, deadline)
+                if receipt.refused:
+                    await self.reject(job, receipt, partial(self._writer.write, deadline=deadline))
+            else:
+                receipt = await self.write(job, partial(self._writer.write, deadline=deadline))
+            return Kept(KeptIn.DATABASE, receipt)
         except (DatabaseUnavailable, QueueFull, TimeoutError):
             self.spooled.set()
         if not job.ids and self._spool.has_room and not self._spool.has_room_for_rejected:

@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from heapq import heappop, heappush
+from itertools import count
 from typing import Final
 
 from receiver.inbound import Inbound
@@ -82,6 +84,7 @@ class Writer:
         self._queue: deque[_Waiting] = deque()
         self._queued = 0
         self._wake = asyncio.Event()
+        self._deadlines = _Deadlines()
         self.available = True
         self._last_error: type[BaseException] | None = None
         set_from(metrics.queue_reports, lambda: self._queued)
@@ -98,12 +101,8 @@ class Writer:
         done = self.submit(job)
         if deadline is None:
             return await done
-        # A timer on the future itself: `asyncio.timeout` cancels a task and costs three times as much.
-        timer = asyncio.get_running_loop().call_at(deadline, _expire, done)
-        try:
-            return await done
-        finally:
-            timer.cancel()
+        self._deadlines.add(deadline, done)
+        return await done
 
     async def retry(self, job: Job) -> Receipt:
         """Write although the breaker is open; a success closes it."""
@@ -135,6 +134,7 @@ class Writer:
         finally:
             self._refuse(list(self._queue))
             self._queue.clear()
+            self._deadlines.clear()
             self._database.drop()
 
     def _next_group(self) -> list[_Waiting]:
@@ -176,6 +176,7 @@ class Writer:
         for waiting, receipt in zip(group, receipts, strict=True):
             if not waiting.done.done():
                 waiting.done.set_result(receipt)
+        self._deadlines.forget_done()
 
     def _fail(self, group: list[_Waiting], error: BaseException) -> None:
         """Open the breaker, and fail the group and the whole queue, which would only meet the same time-out."""
@@ -195,6 +196,42 @@ class Writer:
                 waiting.done.set_exception(DatabaseUnavailable())
 
 
-def _expire(done: "asyncio.Future[Receipt]") -> None:
-    if not done.done():
-        done.set_exception(TimeoutError())
+class _Deadlines:
+    """Fails futures at their deadlines, with one timer for all: a timer for each costs as much as the queue."""
+
+    def __init__(self) -> None:
+        self._numbers = count()
+        self._heap: list[tuple[float, int, asyncio.Future[Receipt]]] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, deadline: float, done: "asyncio.Future[Receipt]") -> None:
+        """Let it raise TimeoutError at this loop time, if it is not done by then."""
+        heappush(self._heap, (deadline, next(self._numbers), done))
+        if self._timer is None or deadline < self._timer.when():
+            self._wake_at(deadline)
+
+    def forget_done(self) -> None:
+        """Forget the earliest as far as they are done; others go when they come first."""
+        while self._heap and self._heap[0][2].done():
+            heappop(self._heap)
+
+    def clear(self) -> None:
+        """Forget all, and the timer."""
+        self._heap.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _wake_at(self, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(when, self._expire)
+
+    def _expire(self) -> None:
+        self._timer = None
+        now = asyncio.get_running_loop().time()
+        while self._heap and (self._heap[0][0] <= now or self._heap[0][2].done()):
+            _, _, done = heappop(self._heap)
+            if not done.done():
+                done.set_exception(TimeoutError())
+        if self._heap:
+            self._wake_at(self._heap[0][0])

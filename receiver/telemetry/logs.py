@@ -1,6 +1,6 @@
 """Logs: one chain for our own events and for the libraries' (design, section 6).
 
-structlog events and stdlib records go through the same three steps: `_RedactionProcessor` orders the keys and removes
+structlog events and stdlib records go through the same three steps: `RedactionProcessor` orders the keys and removes
 secrets, numbers and texts; a renderer makes a line of bytes; `Output` writes it. Nothing here raises into the code that
 logs: a full disk under the log must not cost a report.
 """
@@ -8,34 +8,23 @@ logs: a full disk under the log must not cost a report.
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, MutableMapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from json import dumps
-from time import monotonic, time
-from typing import Any, BinaryIO, Final, Literal, Protocol
+from time import monotonic
+from typing import BinaryIO, Final, Literal, Protocol
 
 import orjson
 import structlog
 
 from receiver.telemetry.log_output import ATOMIC_BYTES, Output
-from receiver.telemetry.masking import (
-    HIDDEN_KEYS,
-    MANY_DIGITS,
-    STARS,
-    Scrub,
-    clean,
-    format_exception,
-    scrub_error,
-    scrubber,
-)
+from receiver.telemetry.masking import scrub_error, scrubber
 from receiver.telemetry.rate_limit import LogRateLimiter
+from receiver.telemetry.redaction import Event, RedactionProcessor, ReportLine, exception_of
 from receiver.telemetry.visible import visible, visible_json_line
 
 LogFormat = Literal["json", "console"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
-Event = MutableMapping[str, Any]
 Render = Callable[[str, Event], bytes]
 
 
@@ -51,25 +40,8 @@ class Log(Protocol):
     def bind(self, **keys: object) -> "Log": ...
 
 
-PLAIN_KEYS: Final = frozenset(
-    ("provider", "status", "reason", "lag_s", "remote", "logger", "partition", "version", "serial")
-) | {"message_id", "request_id", "report_id", "reply_id", "rejected_id"}
-"""Keys for ids, times, addresses and words of our own: digits in their values are no phone numbers."""
-
-COUNTED: Final = ("_bytes", "_s", "_ms", "_ns", "_count")
-"""Suffixes of keys for quantities: their values are no phone numbers, at any length."""
-
-ERROR_KEYS: Final = ("error", "detail")
-"""Keys for a library's error text, which may quote a payload."""
-
-SHORT_CODE: Final = 8
-"""Some providers' codes are seven digits; a code longer than this may be a number in the wrong field."""
-
 _EVENTS: Final = 256
 """Size of the cache of scrubbed event names: ours are some dozens, libraries log sentences."""
-
-MAX_PLAIN: Final = 200
-"""Characters kept of a text that is not scrubbed."""
 
 LIBRARY_LEVELS: Final = {
     "aiohttp.access": logging.WARNING,
@@ -89,59 +61,6 @@ CONNECTION_EVENTS: Final = {
 CONNECTION_LINES_PER_SECOND: Final = 5
 
 _OMITTED: Final = " […] "
-
-
-@dataclass(frozen=True, slots=True)
-class _RedactionProcessor:
-    """The second layer of masking, after the first in each call that logs; and the order of the keys."""
-
-    scrub: Scrub
-    scrub_event: Scrub
-
-    def __call__(self, _logger: object, method: str, event: Event) -> Event:
-        line: Event = {"timestamp": _now(), "level": method, "event": self.scrub_event(str(event.pop("event", "")))}
-        error = _exception(event.pop("exc_info", None))
-        for key, value in event.items():
-            if value is None or _is_plain(key, value):
-                line[key] = value
-            elif key in PLAIN_KEYS:
-                line[key] = str(value)[:MAX_PLAIN]
-            elif key in ERROR_KEYS and isinstance(value, str):
-                line[key] = scrub_error(value, self.scrub)
-            elif key.lower() not in HIDDEN_KEYS:
-                line[key] = clean(value, self.scrub)
-        if error is not None:
-            line["exception"] = format_exception(error, self.scrub)
-        return line
-
-
-def _is_plain(key: str, value: object) -> bool:
-    """Whether the value needs no scrubbing: the fast path for the values in a report's log line."""
-    if key in PLAIN_KEYS and type(value) is str:
-        return len(value) <= MAX_PLAIN
-    if not isinstance(value, str):
-        return type(value) is float or (isinstance(value, int) and (value < MANY_DIGITS or key.endswith(COUNTED)))
-    if key == "code":
-        return len(value) <= SHORT_CODE and value.isascii() and "+" not in value
-    return key == "recipient" and STARS in value and len(value) <= len("+886155****5678")
-
-
-def _now() -> str:
-    now = time()
-    return f"{_second(int(now))}.{int(now % 1 * 1000):03}Z"
-
-
-@lru_cache(maxsize=1)
-def _second(unix: int) -> str:
-    return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-
-
-def _exception(exc_info: object) -> BaseException | None:
-    if exc_info is True:
-        return sys.exc_info()[1]
-    if isinstance(exc_info, tuple):
-        exc_info = exc_info[1]
-    return exc_info if isinstance(exc_info, BaseException) else None
 
 
 def _render_json(_method: str, event: Event) -> bytes:
@@ -197,7 +116,7 @@ def _traceback(text: str) -> str:
 class _Handler(logging.Handler):
     """Passes the stdlib's records into the same chain."""
 
-    def __init__(self, redact: _RedactionProcessor, render: Render, output: Output) -> None:
+    def __init__(self, redact: RedactionProcessor, render: Render, output: Output) -> None:
         super().__init__()
         self._redact, self._render, self._output = redact, render, output
         self._limit = LogRateLimiter(CONNECTION_LINES_PER_SECOND)
@@ -209,7 +128,7 @@ class _Handler(logging.Handler):
             self._output.info(self._render(level, self._redact(None, level, event)))
 
     def _event(self, record: logging.LogRecord) -> Event | None:
-        error = _exception(record.exc_info)
+        error = exception_of(record.exc_info)
         short = _connection_event(record.name, error)
         if short is not None:
             suppressed = self._limit.admit(short, monotonic())
@@ -263,7 +182,7 @@ def configure(
     chosen = format or ("console" if terminal else "json")
     colors = terminal and "NO_COLOR" not in os.environ
     scrub = scrubber(tokens)
-    redact = _RedactionProcessor(scrub, lru_cache(maxsize=_EVENTS)(scrub))
+    redact = RedactionProcessor(scrub, lru_cache(maxsize=_EVENTS)(scrub))
     output = Output(stream, shared=shared or worker is not None)
     render = _render_json if chosen == "json" else _console_renderer(colors=colors)
     if shared or worker is not None:
@@ -276,6 +195,9 @@ def configure(
         logger_factory=lambda *_: output,
         cache_logger_on_first_use=False,
     )
+    global _report_line  # noqa: PLW0603 - as structlog.configure has it
+    quick = chosen == "json" and number <= logging.INFO
+    _report_line = ReportLine(redact.scrub_event, output, worker) if quick else None
     root = logging.getLogger()
     for handler in [known for known in root.handlers if isinstance(known, _Handler)]:
         root.removeHandler(handler)
@@ -284,6 +206,21 @@ def configure(
     for name, least in LIBRARY_LEVELS.items():
         logging.getLogger(name).setLevel(max(least, number))
     logging.captureWarnings(capture=True)
+
+
+_report_line: ReportLine | None = None
+
+
+def reset() -> None:
+    """As before `configure`, but for the handlers of the root logger."""
+    global _report_line  # noqa: PLW0603 - as in configure
+    _report_line = None
+    structlog.reset_defaults()
+
+
+def report_line() -> ReportLine | None:
+    """None: every line goes through the chain, as for a terminal; or lines of this level are not wanted."""
+    return _report_line
 
 
 def get_logger() -> Log:

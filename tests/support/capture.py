@@ -7,8 +7,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import structlog
-
 from receiver.telemetry import logs
 
 
@@ -44,4 +42,4 @@ def captured_log(
         for name in logs.LIBRARY_LEVELS:
             logging.getLogger(name).setLevel(logging.NOTSET)
         logging.captureWarnings(capture=False)
-        structlog.reset_defaults()
+        logs.reset()

@@ -6,6 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.capture import captured_log
 from support.reports import NOON, PROVIDER, job, report, submission
 
@@ -13,9 +15,10 @@ from receiver.ingest import observe as observing
 from receiver.ingest.observe import observe
 from receiver.report import Reason, Reply, RowId, Status
 from receiver.store.job import Job, Kept, KeptIn, Receipt
-from receiver.telemetry import limited_log
+from receiver.telemetry import limited_log, redaction
 from receiver.telemetry.limited_log import LINES_PER_SECOND, LimitedLog
 from receiver.telemetry.metrics import Metrics
+from receiver.telemetry.metrics import build as new_metrics
 
 NUMBER = "+8615500005678"
 REPLY = Reply(provider=PROVIDER, reply_id=RowId("r" * 32), message_id="m-1", sender=NUMBER, body="STOP", raw="{}")
@@ -166,3 +169,30 @@ async def test_of_junk_that_is_not_kept_a_few_lines_are_told_and_all_is_counted(
     ]
     assert len(told) == LINES_PER_SECOND
     assert counts(metrics) == {"rejected_payloads huawei payload": 50}
+
+
+_TEXTS = st.text(min_size=1, max_size=8) | st.sampled_from(
+    ["x" * 201, "中\x7f", "\u2028", "+861550000", "DELIVRD", "é" * 9, "\ud800"]
+)
+_COUNTED = new_metrics("test")
+
+
+@given(
+    message_id=_TEXTS,
+    code=_TEXTS,
+    recipient=st.sampled_from([None, NUMBER, "+49", "+1" + "2" * 40]),
+    happened_at=st.sampled_from([None, NOON, NOON - timedelta(days=40, microseconds=1500), NOON.replace(year=1)]),
+    tokens=st.sampled_from([(), ("report",)]),
+)
+def test_the_line_of_a_report_is_the_one_that_the_whole_chain_writes(tokens: tuple[str, ...], **changes: Any):
+    one = job(report(**changes))
+
+    def written(*, quick: bool) -> str:
+        with pytest.MonkeyPatch.context() as patch, captured_log(tokens=tokens) as log:
+            patch.setattr(redaction, "now", lambda: "2026-11-21T12:00:00.000Z")
+            if not quick:
+                patch.setattr(observing, "report_line", lambda: None)
+            asyncio.run(observe(one, Kept(KeptIn.DATABASE, Receipt(set(one.ids))), _COUNTED))
+        return log.text
+
+    assert written(quick=True) == written(quick=False) != ""

@@ -17,7 +17,7 @@ from receiver.cli import main
 from receiver.cli.error_group import ErrorGroup
 from receiver.inbound import Inbound
 from receiver.store.spool_file import as_line
-from receiver.telemetry import logs
+from receiver.telemetry import logs, redaction
 from receiver.telemetry.visible import visible, visible_json, visible_json_line
 
 OBEYED = ("Cc", "Cf", "Zl", "Zp", "Cs")
@@ -107,7 +107,7 @@ def test_a_line_of_json_is_json_and_says_what_was_said(text):
     text = text.encode(errors="ignore").decode()
     with captured_log("json") as log:
         logs.get_logger().info("said", message_id=text)
-    assert [line["message_id"] for line in log.lines] == [text[: logs.MAX_PLAIN]]
+    assert [line["message_id"] for line in log.lines] == [text[: redaction.MAX_PLAIN]]
 
 
 def test_no_line_of_a_traceback_can_pass_for_an_event():
