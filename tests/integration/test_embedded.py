@@ -169,5 +169,7 @@ async def test_service_killed_during_initdb(base: Path) -> None:
     kill_hard(service)
     assert not layout_of(data_dir).pgdata.exists()
     async with running(data_dir) as server:
-        assert server.alive
+        await keep_row(server.url)
+    async with running(data_dir) as server:  # by now no initdb of the killed service writes there any more
+        assert await kept_rows(server.url) == [7]
     assert leftovers(data_dir) == []
