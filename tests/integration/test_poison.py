@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator
 import asyncpg
 import orjson
 import pytest
-from support import service as services
 from support.capture import captured_log
+from support.databases import emptied
 from support.draining import drained, draining
 from support.reports import job, report
 from support.service import Service
+from support.shared import shared_service
 from support.writers import writing
 
 from receiver.store.durable import DurableStore
@@ -23,13 +24,19 @@ JSON = {"Content-Type": "application/json"}
 POISON = "ALTER TABLE sms_data.{} ADD CONSTRAINT no_poison CHECK ({} IS DISTINCT FROM 'POISON')"
 
 
-@pytest.fixture
-async def poisoned(sql: asyncpg.Connection, make_settings) -> AsyncIterator[Service]:
+@pytest.fixture(scope="module")
+async def refusing(cluster: str, template: str) -> AsyncIterator[Service]:
     """A service whose database refuses reports with the code POISON and replies with that text."""
-    await sql.execute(POISON.format("report", "code"))
-    await sql.execute(POISON.format("reply", "body"))
-    async with services.running(make_settings(database_timeout_s=20.0, answer_deadline_s=30.0)) as running:
+    async with shared_service(cluster, template) as running:
+        for table, column in (("report", "code"), ("reply", "body")):
+            await running.sql.execute(POISON.format(table, column))
         yield running
+
+
+@pytest.fixture
+async def poisoned(refusing: Service) -> Service:
+    async with emptied(refusing.settings.database_url.get_secret_value()):
+        return refusing
 
 
 async def stored(connection: asyncpg.Connection) -> set[str]:
@@ -88,13 +95,14 @@ async def test_a_poisoned_reply_is_kept_as_rejected_too(poisoned: Service):
     assert [kept["body"] for kept in await rejected(poisoned)] == [bodies["POISON"].encode()]
 
 
-async def test_after_poison_the_same_report_can_be_stored(poisoned: Service):
+async def test_after_poison_the_same_report_can_be_stored(database, sql):
     """The mark against duplicates must not outlive the insert that failed."""
-    body = "smsMsgId=m-1&status=POISON"
-    assert (await poisoned.post(SINGLE, body))[0] == 400
-    await poisoned.sql.execute("ALTER TABLE sms_data.report DROP CONSTRAINT no_poison")
-    assert (await poisoned.post(SINGLE, body))[0] == 200
-    assert await stored(poisoned.sql) == {"m-1"}
+    await sql.execute(POISON.format("report", "code"))
+    async with writing(database) as writer:
+        assert (await writer.write(job(report("POISON")))).refused
+        await sql.execute("ALTER TABLE sms_data.report DROP CONSTRAINT no_poison")
+        assert (await writer.write(job(report("POISON")))).stored
+    assert await stored(sql) == {"m-1"}
 
 
 @pytest.mark.parametrize("poison", ["\x00", "\ud800"], ids=["U+0000", "half a surrogate pair"])

@@ -114,26 +114,23 @@ class TestWhenAllIsWell:
         assert not any("settings.unknown" in line for line in service.output)
         assert not service.noise()
 
-    async def test_a_line_each_in_the_log_and_no_number_or_key_in_it(self, api, monkeypatch, settings):
+    async def test_a_line_each_in_the_log_and_no_number_or_key_in_it_and_all_is_counted(
+        self, api, monkeypatch, settings
+    ):
         api.give([report(1)])
         platform = opened(monkeypatch, api)
         with captured_log(tokens=platform.secrets) as log:
-            async with pulling(settings, platform):
-                await eventually(lambda: log.events("pull.kept"))
+            async with pulling(settings, platform) as kept:
+                await eventually(lambda: log.events("pull.kept") and len(api.calls_of()) > 1)
+                metrics = kept.metrics.render().decode()
         (line,) = log.events("report.stored")
         (pulled,) = log.events("pull.kept")
         assert (line["recipient"], pulled["items"]) == ("+86138****0001", 1)
         assert pulled["request_id"] == line["request_id"]
         assert "13800000001" not in log.text
         assert tencent_api.SECRET_KEY not in log.text
-
-    async def test_what_it_does_is_counted(self, api, monkeypatch, settings):
-        api.give(report(number) for number in range(7))
-        async with pulling(settings, opened(monkeypatch, api)) as kept:
-            await eventually(lambda: len(api.calls_of()) > 1)
-            text = kept.metrics.render().decode()
-        assert 'receiver_pull_calls_total{outcome="kept",source="tencent/pulled-reports"} 1.0' in text
-        assert 'receiver_pull_items_total{source="tencent/pulled-reports"} 7.0' in text
+        assert 'receiver_pull_calls_total{outcome="kept",source="tencent/pulled-reports"} 1.0' in metrics
+        assert 'receiver_pull_items_total{source="tencent/pulled-reports"} 1.0' in metrics
 
 
 class TestWhenNothingCanBeKept:
@@ -259,9 +256,8 @@ class TestWhenThePlatformFails:
         assert all(line["code"] == code and named in line["advice"] for line in lines)
         assert "wrong" not in log.text.replace("SignatureFailure", "").replace("The signature is wrong.", "")
 
-    @pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "text/plain"])
-    async def test_the_answers_media_type_does_not_matter(self, api, monkeypatch, settings, database, content_type):
-        api.content_type = content_type
+    async def test_the_answers_media_type_does_not_matter(self, api, monkeypatch, settings, database):
+        api.content_type = "text/plain"
         api.give([report(1)])
         async with pulling(settings, opened(monkeypatch, api)):
             await eventually(has(database, 1))

@@ -1,14 +1,12 @@
 """`receiver pull tencent --number`: what it says, and with which exit code it ends."""
 
-import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from support import tencent_api
-from support.command import Ended, receiver
-from support.pulling import stored
-from support.tencent_api import Api, report
+from support.preloaded import Commands
+from support.pulling import asked, stored
+from support.tencent_api import REPLIES, REPORTS, Api, reply, report
 
 NUMBER = report(1)["PhoneNumber"]
 
@@ -19,24 +17,29 @@ async def api() -> AsyncIterator[Api]:
         yield running
 
 
-async def asked(api: Api, database: str, folder: Path, *options: str, **changes: object) -> Ended:
-    arguments = ("pull", "tencent", "--number", NUMBER, "--since=2026-09-01", *options)
-    settings = {"database_url": database, "database_timeout_s": 20} | api.settings | changes
-    return await receiver(*arguments, folder=folder, **settings)
-
-
 async def test_more_in_one_second_than_the_platform_tells_at_a_time_is_no_silent_success(
-    api: Api, database: str, tmp_path: Path
+    api: Api, database: str, commands: Commands
 ) -> None:
     moment = report(1)["UserReceiveTime"]
     api.give(report(number, PhoneNumber=NUMBER, UserReceiveTime=moment) for number in range(150))
-    ended = await asked(api, database, tmp_path, "--json")
+    ended = await asked(commands, api, database, NUMBER)
     assert ended.code == 3
-    assert json.loads(ended.out) == {"numbers": 1, "items": 100, "new": 100, "incomplete": 1}
+    assert ended.json == {"numbers": 1, "items": 100, "new": 100, "incomplete": 1}
     assert "pull.incomplete" in ended.err
     assert "it may know of more" in ended.err.splitlines()[-1]
     assert NUMBER not in ended.err
     assert len(await stored(database)) == 100
+
+
+async def test_more_than_one_answer_holds_is_asked_for_in_pieces(api: Api, database: str, commands: Commands) -> None:
+    api.give(report(serial, PhoneNumber=NUMBER, SubscriberNumber=NUMBER[3:]) for serial in range(150))
+    api.give([reply(1, PhoneNumber=NUMBER), reply(2)], REPLIES)
+    api.give([report(1_000)])
+    ended = await asked(commands, api, database, NUMBER)
+    assert (ended.code, ended.json["new"]) == (0, 151)
+    assert len(await stored(database)) == 150
+    assert len(api.queues[REPORTS]) == 151, "asking by number takes nothing from the queue"
+    assert max(call.parameters["Limit"] for call in api.calls) == 100
 
 
 @pytest.mark.parametrize(
@@ -48,9 +51,9 @@ async def test_more_in_one_second_than_the_platform_tells_at_a_time_is_no_silent
     ],
 )
 async def test_a_key_that_is_refused_is_not_tried_again(
-    api: Api, database: str, tmp_path: Path, changed: dict[str, object], code: str
+    api: Api, shared_database: str, commands: Commands, changed: dict[str, object], code: str
 ) -> None:
-    ended = await asked(api, database, tmp_path, **changed)
+    ended = await asked(commands, api, shared_database, NUMBER, **changed)
     assert api.refused == {code: 1}
     assert "RECEIVER_TENCENT_PULL_" in ended.complaint
     assert ended.complaint.endswith("then run it again")

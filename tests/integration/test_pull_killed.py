@@ -5,16 +5,14 @@ wide it is, that it is told of, and that asking by number fills it.
 """
 
 import asyncio
-import json
 import random
 import signal
 
 import pytest
 from support import tencent_api
-from support.command import receiver
 from support.kill_points import FATAL, POINTS
-from support.pulling import PullProcess, ids, looping, opened, stored
-from support.tencent_api import REPLIES, REPORTS, reply, report
+from support.pulling import PullProcess, asked, ids, looping, opened, stored
+from support.tencent_api import REPORTS, report
 from support.waiting import eventually
 
 from receiver.pull.wiring import keeping
@@ -94,7 +92,7 @@ class TestStopped:
 
 
 class TestKilled:
-    async def test_at_every_point_of_the_loop(self, api, process, database, tmp_path):
+    async def test_at_every_point_of_the_loop(self, api, process, database, commands):
         gap = []
         for number, point in enumerate(POINTS, start=1):
             before = len(api.handed())
@@ -112,11 +110,11 @@ class TestKilled:
         assert len(gap) == 5 * len(FATAL)
         assert process.log.count("pull.interrupted") >= len(FATAL)
 
-        found = await asked(api, database, tmp_path, gap)
-        assert found == {"numbers": len(gap), "items": len(gap), "new": len(gap), "incomplete": 0}
-        assert await stored(database) == ids(api.handed())
-        found = await asked(api, database, tmp_path, gap)
-        assert found == {"numbers": len(gap), "items": len(gap), "new": 0, "incomplete": 0}
+        numbers = [item["PhoneNumber"] for item in gap]
+        for new in (len(gap), 0):
+            found = (await asked(commands, api, database, *numbers)).json
+            assert found == {"numbers": len(gap), "items": len(gap), "new": new, "incomplete": 0}
+            assert await stored(database) == ids(api.handed())
 
     async def test_again_and_again_at_no_point_in_particular_each_costs_one_call_at_most(self, api, process, database):
         dice, kills = random.Random(20261120), 4
@@ -136,34 +134,3 @@ class TestKilled:
         assert set().union(*calls) == lost
         assert len(calls) <= kills
         assert process.log.count("pull.interrupted") >= len(calls)
-
-
-async def asked(api, database, folder, items):
-    """`receiver pull tencent --number …`: what it says that it found."""
-    numbers = [part for item in items for part in ("--number", item["PhoneNumber"])]
-    ended = await receiver(
-        "pull",
-        "tencent",
-        *numbers,
-        "--since=2026-09-01",
-        "--json",
-        folder=folder,
-        database_url=database,
-        database_timeout_s=20,
-        **api.settings,
-    )
-    assert ended.code == 0, ended
-    return json.loads(ended.out)
-
-
-class TestByNumber:
-    async def test_more_than_one_answer_holds_is_asked_for_in_pieces(self, api, database, tmp_path):
-        number = report(1)["PhoneNumber"]
-        api.give(report(serial, PhoneNumber=number, SubscriberNumber=number[3:]) for serial in range(150))
-        api.give([reply(1, PhoneNumber=number), reply(2)], REPLIES)
-        api.give([report(1_000)])
-        found = await asked(api, database, tmp_path, [report(1)])
-        assert found["new"] == 151
-        assert len(await stored(database)) == 150
-        assert len(api.queues[REPORTS]) == 151, "asking by number takes nothing from the queue"
-        assert max(call.parameters["Limit"] for call in api.calls) == 100

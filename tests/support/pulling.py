@@ -19,7 +19,8 @@ from receiver.pull.sources import PLATFORMS
 from receiver.service import Runtime, running
 from receiver.settings import PREFIX, Settings
 from support.cluster import free_port
-from support.command import CHECKOUT
+from support.command import CHECKOUT, Ended
+from support.preloaded import Commands
 from support.tencent_api import Api, Item
 
 SCRIPT = ("-m", "receiver", "pull")
@@ -104,6 +105,13 @@ async def stored(url: str, column: str = "message_id", view: str = "delivery_rep
         return [row[0] for row in await connection.fetch(f"SELECT {column} FROM sms.{view} ORDER BY 1")]
     finally:
         await connection.close()
+
+
+async def asked(commands: Commands, api: Api, database: str, *numbers: str, **changes: object) -> Ended:
+    """`receiver pull tencent --number …`."""
+    options = [part for number in numbers for part in ("--number", number)]
+    settings = {"database_url": database, "database_timeout_s": 20} | api.settings | changes
+    return await commands.run("pull", "tencent", *options, "--since=2026-09-01", "--json", **settings)
 
 
 def ids(items: Iterable[Item]) -> list[str]:
