@@ -72,6 +72,13 @@ CREATE TABLE sms_data.code (
     CONSTRAINT code_pkey PRIMARY KEY (provider, code)
 );
 
+CREATE TABLE sms_data.counts_only (
+    single_row boolean NOT NULL DEFAULT true,
+    before timestamp with time zone NOT NULL DEFAULT '-infinity'::timestamp with time zone,
+    CONSTRAINT counts_only_pkey PRIMARY KEY (single_row),
+    CONSTRAINT counts_only_single_row_check CHECK (single_row)
+);
+
 CREATE TABLE sms_data.delivery_time_count (
     hour timestamp with time zone NOT NULL,
     provider text COLLATE "C" NOT NULL,
@@ -147,7 +154,8 @@ CREATE TABLE sms_data.message_count (
     messages bigint NOT NULL,
     reports bigint NOT NULL,
     segments bigint NOT NULL,
-    fees bigint NOT NULL,
+    fees bigint NOT NULL DEFAULT 0,
+    requests bigint NOT NULL DEFAULT 0,
     CONSTRAINT message_count_pkey PRIMARY KEY (hour, submitted_hour, provider, country, status, reason, code, accepted, reported)
 );
 
@@ -164,7 +172,8 @@ CREATE TABLE sms_data.message_delta (
     messages bigint NOT NULL,
     reports bigint NOT NULL,
     segments bigint NOT NULL,
-    fees bigint NOT NULL
+    fees bigint NOT NULL DEFAULT 0,
+    requests bigint NOT NULL DEFAULT 0
 );
 
 CREATE TABLE sms_data.partitioned_table (
@@ -314,11 +323,145 @@ CREATE TABLE sms_data.submission (
     raw jsonb NOT NULL
 ) PARTITION BY RANGE (received_at);
 
+CREATE OR REPLACE FUNCTION sms.delivery_percentiles(since timestamp with time zone DEFAULT (now() - '1 day'::interval), until timestamp with time zone DEFAULT 'infinity'::timestamp with time zone, by interval DEFAULT '01:00:00'::interval)
+ RETURNS TABLE(hour timestamp with time zone, provider text, country text, messages bigint, median_s double precision, p90_s double precision, p99_s double precision)
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+AS $function$
+    WITH step AS (
+        SELECT date_bin(by, t.hour, timestamptz '2001-01-01 00:00+00') AS hour, t.provider, t.country, t.seconds,
+               sum(t.messages) AS messages
+        FROM sms.delivery_times AS t
+        WHERE t.hour >= since AND t.hour < until
+        GROUP BY 1, 2, 3, 4 HAVING sum(t.messages) > 0
+    ), ranked AS (
+        SELECT step.*, sum(step.messages) OVER (PARTITION BY step.hour, step.provider, step.country
+                                                ORDER BY step.seconds) AS until_here,
+               sum(step.messages) OVER (PARTITION BY step.hour, step.provider, step.country) AS total
+        FROM step
+    )
+    SELECT ranked.hour, ranked.provider, ranked.country, max(ranked.total)::bigint,
+           min(ranked.seconds) FILTER (WHERE until_here >= 0.5 * total),
+           min(ranked.seconds) FILTER (WHERE until_here >= 0.9 * total),
+           min(ranked.seconds) FILTER (WHERE until_here >= 0.99 * total)
+    FROM ranked
+    GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+$function$
+;
+
+CREATE OR REPLACE FUNCTION sms.messages_to(recipient text, since timestamp with time zone DEFAULT (now() - '30 days'::interval))
+ RETURNS SETOF sms.message
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+AS $function$
+    SELECT m.*
+    FROM (
+        SELECT r.message_id, r.provider FROM sms.delivery_report AS r
+        WHERE r.recipient = messages_to.recipient AND r.received_at >= messages_to.since
+        UNION
+        SELECT s.message_id, s.provider FROM sms.submission AS s
+        WHERE s.recipient = messages_to.recipient AND s.received_at >= messages_to.since
+    ) AS named
+    CROSS JOIN LATERAL (
+        SELECT * FROM sms.message AS known
+        WHERE known.message_id = named.message_id AND known.provider = named.provider
+              AND known.recipient = messages_to.recipient
+        OFFSET 0) AS m
+    ORDER BY m.first_received_at DESC
+$function$
+;
+
 CREATE OR REPLACE FUNCTION sms_data.bucket_seconds(bucket smallint)
  RETURNS double precision
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
 AS $function$ SELECT power(1.1::double precision, bucket - 0.5::double precision) $function$
+;
+
+CREATE OR REPLACE FUNCTION sms_data.count_changes()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    INSERT INTO sms_data.message_delta
+    SELECT sms_data.utc_hour(first_received_at), sms_data.utc_hour(coalesce(submitted_at, first_received_at)),
+           provider, coalesce(country, ''), status, coalesce(reason, ''), coalesce(code, ''),
+           sms_data.is_accepted(parts, part, status), sms_data.is_reported(parts, part),
+           sum(one), sum(one * sms_data.report_count(parts, part, seen)), sum(one * segments)
+    FROM (SELECT 1 AS one, * FROM after UNION ALL SELECT -1, * FROM before) AS m
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+    HAVING sum(one) <> 0 OR sum(one * sms_data.report_count(parts, part, seen)) <> 0 OR sum(one * segments) <> 0;
+    IF EXISTS (SELECT FROM after WHERE submitted_at IS NOT NULL) THEN
+        INSERT INTO sms_data.delivery_time_delta
+        SELECT sms_data.utc_hour(submitted_at), provider, coalesce(country, ''),
+               sms_data.time_bucket(extract(epoch FROM happened_at - submitted_at)),
+               sum(one)
+        FROM (SELECT 1 AS one, * FROM after UNION ALL SELECT -1, * FROM before) AS m
+        WHERE status = 'delivered' AND happened_at IS NOT NULL AND submitted_at IS NOT NULL
+        GROUP BY 1, 2, 3, 4 HAVING sum(one) <> 0;
+        INSERT INTO sms_data.report_lag_delta
+        SELECT sms_data.utc_hour(submitted_at), provider, coalesce(country, ''),
+               sms_data.time_bucket(extract(epoch FROM coalesce(last_received_at, first_received_at) - submitted_at)),
+               sum(one)
+        FROM (SELECT 1 AS one, * FROM after UNION ALL SELECT -1, * FROM before) AS m
+        WHERE submitted_at IS NOT NULL AND awaited_since IS NULL AND sms_data.is_reported(parts, part)
+        GROUP BY 1, 2, 3, 4 HAVING sum(one) <> 0;
+    END IF;
+    RETURN NULL;
+END
+$function$
+;
+
+CREATE OR REPLACE FUNCTION sms_data.count_messages()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    INSERT INTO sms_data.message_delta
+    SELECT sms_data.utc_hour(first_received_at), sms_data.utc_hour(coalesce(submitted_at, first_received_at)),
+           provider, coalesce(country, ''), status, coalesce(reason, ''), coalesce(code, ''),
+           sms_data.is_accepted(parts, part, status), sms_data.is_reported(parts, part),
+           count(*), sum(sms_data.report_count(parts, part, seen)), sum(segments)
+    FROM after GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9;
+    IF EXISTS (SELECT FROM after WHERE submitted_at IS NOT NULL) THEN
+        INSERT INTO sms_data.delivery_time_delta
+        SELECT sms_data.utc_hour(submitted_at), provider, coalesce(country, ''),
+               sms_data.time_bucket(extract(epoch FROM happened_at - submitted_at)),
+               count(*)
+        FROM after
+        WHERE status = 'delivered' AND happened_at IS NOT NULL AND submitted_at IS NOT NULL
+        GROUP BY 1, 2, 3, 4;
+        INSERT INTO sms_data.report_lag_delta
+        SELECT sms_data.utc_hour(submitted_at), provider, coalesce(country, ''),
+               sms_data.time_bucket(extract(epoch FROM coalesce(last_received_at, first_received_at) - submitted_at)),
+               count(*)
+        FROM after
+        WHERE submitted_at IS NOT NULL AND awaited_since IS NULL AND sms_data.is_reported(parts, part)
+        GROUP BY 1, 2, 3, 4;
+    END IF;
+    RETURN NULL;
+END
+$function$
+;
+
+CREATE OR REPLACE FUNCTION sms_data.count_submissions()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    INSERT INTO sms_data.message_delta
+    SELECT sms_data.utc_hour(received_at), sms_data.utc_hour(submitted_at), provider, coalesce(country, ''), status,
+           coalesce(reason, ''), code, status = 'enroute', false, 0, 0, 0, coalesce(sum(fee), 0), count(*)
+    FROM after GROUP BY 1, 2, 3, 4, 5, 6, 7;
+    RETURN NULL;
+END
+$function$
 ;
 
 CREATE OR REPLACE FUNCTION sms_data.create_partitions(day date)
@@ -366,6 +509,61 @@ END
 $function$
 ;
 
+CREATE OR REPLACE FUNCTION sms_data.fold_counts(most integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+    folded integer;
+    total  integer := 0;
+    name   text;
+BEGIN
+    BEGIN
+        LOCK TABLE sms_data.message_count IN SHARE ROW EXCLUSIVE MODE NOWAIT;
+    EXCEPTION WHEN lock_not_available THEN
+        RETURN 0;
+    END;
+    WITH moved AS (
+        DELETE FROM sms_data.message_delta
+        WHERE ctid = ANY (ARRAY(SELECT ctid FROM sms_data.message_delta LIMIT most))
+        RETURNING *
+    ), added AS (
+        INSERT INTO sms_data.message_count AS c
+        SELECT hour, submitted_hour, provider, country, status, reason, code, accepted, reported,
+               sum(messages), sum(reports), sum(segments), sum(fees), sum(requests)
+        FROM moved GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+        HAVING (sum(messages), sum(reports), sum(segments), sum(fees), sum(requests)) <> (0, 0, 0, 0, 0)
+        ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+        ON CONFLICT (hour, submitted_hour, provider, country, status, reason, code, accepted, reported) DO UPDATE
+            SET messages = c.messages + excluded.messages, reports = c.reports + excluded.reports,
+                segments = c.segments + excluded.segments, fees = c.fees + excluded.fees,
+                requests = c.requests + excluded.requests
+    )
+    SELECT count(*) INTO folded FROM moved;
+    total := total + folded;
+    FOREACH name IN ARRAY ARRAY['delivery_time', 'report_lag'] LOOP
+        EXECUTE format($fold$
+            WITH moved AS (
+                DELETE FROM sms_data.%1$s_delta
+                WHERE ctid = ANY (ARRAY(SELECT ctid FROM sms_data.%1$s_delta LIMIT $1))
+                RETURNING *
+            ), added AS (
+                INSERT INTO sms_data.%1$s_count AS c
+                SELECT hour, provider, country, bucket, sum(messages) FROM moved
+                GROUP BY 1, 2, 3, 4 HAVING sum(messages) <> 0
+                ORDER BY 1, 2, 3, 4
+                ON CONFLICT (hour, provider, country, bucket) DO UPDATE SET messages = c.messages + excluded.messages
+            )
+            SELECT count(*) FROM moved$fold$, name) INTO folded USING most;
+        total := total + folded;
+    END LOOP;
+    RETURN total;
+END
+$function$
+;
+
 CREATE OR REPLACE FUNCTION sms_data.in_order(messages sms_data.incoming_message[], lone sms_data.incoming_report[])
  RETURNS sms_data.incoming_message[]
  LANGUAGE sql
@@ -383,6 +581,23 @@ AS $function$
              LATERAL (SELECT CASE WHEN r.segments > 1 THEN least(r.segments, 255) ELSE 1 END AS n) AS total
     ) AS given
 $function$
+;
+
+CREATE OR REPLACE FUNCTION sms_data.is_accepted(parts jsonb, part smallint, status text)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+    SELECT CASE WHEN parts IS NULL THEN part = -1 AND status = 'enroute'
+                ELSE coalesce(parts #>> '{-1,3}' = 'enroute', false) END
+$function$
+;
+
+CREATE OR REPLACE FUNCTION sms_data.is_reported(parts jsonb, part smallint)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$ SELECT CASE WHEN parts IS NULL THEN part <> -1 ELSE parts - '-1' <> '{}' END $function$
 ;
 
 CREATE OR REPLACE FUNCTION sms_data.make_room_for_rejected(max_bytes bigint, OUT room bigint, OUT dropped bigint)
@@ -609,6 +824,77 @@ AS $function$
 $function$
 ;
 
+CREATE OR REPLACE FUNCTION sms_data.recount()
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+    since timestamptz;
+    wrong integer;
+    total integer;
+BEGIN
+    SELECT before INTO since FROM sms_data.counts_only;
+    INSERT INTO sms_data.message_delta
+    SELECT hour, submitted_hour, provider, country, status, reason, code, accepted, reported,
+           sum(messages), sum(reports), sum(segments), sum(fees), sum(requests)
+    FROM (
+        SELECT sms_data.utc_hour(first_received_at) AS hour,
+               sms_data.utc_hour(coalesce(submitted_at, first_received_at)) AS submitted_hour,
+               provider, coalesce(country, '') AS country, status, coalesce(reason, '') AS reason,
+               coalesce(code, '') AS code, sms_data.is_accepted(parts, part, status) AS accepted,
+               sms_data.is_reported(parts, part) AS reported,
+               count(*) AS messages, sum(sms_data.report_count(parts, part, seen)) AS reports,
+               sum(segments) AS segments, 0 AS fees, 0 AS requests
+        FROM sms_data.message WHERE first_received_at >= since
+        GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+        UNION ALL
+        SELECT sms_data.utc_hour(received_at), sms_data.utc_hour(submitted_at), provider, coalesce(country, ''), status,
+               coalesce(reason, ''), code, status = 'enroute', false, 0, 0, 0, coalesce(sum(fee), 0), count(*)
+        FROM sms_data.submission WHERE received_at >= since
+        GROUP BY 1, 2, 3, 4, 5, 6, 7
+        UNION ALL
+        SELECT hour, submitted_hour, provider, country, status, reason, code, accepted, reported,
+               -messages, -reports, -segments, -fees, -requests
+        FROM sms_data.message_counted WHERE hour >= since
+    ) AS side
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+    HAVING (sum(messages), sum(reports), sum(segments), sum(fees), sum(requests)) <> (0, 0, 0, 0, 0);
+    GET DIAGNOSTICS total = ROW_COUNT;
+    since := since + interval '2 days';
+    INSERT INTO sms_data.delivery_time_delta
+    SELECT hour, provider, country, bucket, sum(messages)
+    FROM (
+        SELECT sms_data.utc_hour(submitted_at) AS hour, provider, coalesce(country, '') AS country,
+               sms_data.time_bucket(extract(epoch FROM happened_at - submitted_at)) AS bucket, count(*) AS messages
+        FROM sms_data.message
+        WHERE status = 'delivered' AND happened_at IS NOT NULL AND submitted_at >= since
+        GROUP BY 1, 2, 3, 4
+        UNION ALL
+        SELECT hour, provider, country, bucket, -messages FROM sms_data.delivery_time_counted WHERE hour >= since
+    ) AS side
+    GROUP BY 1, 2, 3, 4 HAVING sum(messages) <> 0;
+    GET DIAGNOSTICS wrong = ROW_COUNT;
+    total := total + wrong;
+    INSERT INTO sms_data.report_lag_delta
+    SELECT hour, provider, country, bucket, sum(messages)
+    FROM (
+        SELECT sms_data.utc_hour(submitted_at) AS hour, provider, coalesce(country, '') AS country,
+               sms_data.time_bucket(extract(epoch FROM coalesce(last_received_at, first_received_at) - submitted_at)) AS bucket,
+               count(*) AS messages
+        FROM sms_data.message
+        WHERE submitted_at >= since AND awaited_since IS NULL AND sms_data.is_reported(parts, part)
+        GROUP BY 1, 2, 3, 4
+        UNION ALL
+        SELECT hour, provider, country, bucket, -messages FROM sms_data.report_lag_counted WHERE hour >= since
+    ) AS side
+    GROUP BY 1, 2, 3, 4 HAVING sum(messages) <> 0;
+    GET DIAGNOSTICS wrong = ROW_COUNT;
+    RETURN total + wrong;
+END
+$function$
+;
+
 CREATE OR REPLACE FUNCTION sms_data.rejected_bytes()
  RETURNS bigint
  LANGUAGE sql
@@ -625,6 +911,15 @@ CREATE OR REPLACE FUNCTION sms_data.rejected_slot()
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$ SELECT slot FROM sms_data.rejected_ring $function$
+;
+
+CREATE OR REPLACE FUNCTION sms_data.report_count(parts jsonb, part smallint, seen uuid[])
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+    SELECT coalesce(cardinality(seen), 1) - CASE WHEN parts IS NULL THEN part = -1 ELSE parts ? '-1' END::integer
+$function$
 ;
 
 CREATE OR REPLACE FUNCTION sms_data.store_reports(lone sms_data.incoming_report[], messages sms_data.incoming_message[], reports sms_data.incoming_report[], most_reports integer, patience_ms integer)
@@ -750,6 +1045,13 @@ AS $function$
 $function$
 ;
 
+CREATE OR REPLACE FUNCTION sms_data.utc_hour(moment timestamp with time zone)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$ SELECT date_bin('1 hour'::interval, moment, '2001-01-01 00:00+00'::timestamptz) $function$
+;
+
 CREATE VIEW sms.code AS
  SELECT provider,
     code,
@@ -789,6 +1091,32 @@ CREATE VIEW sms.delivery_report AS
               WHERE ((e.message_id = report.message_id) AND (e.provider = report.provider) AND (e.envelope_id = report.envelope_id))), '{}'::jsonb) || (raw)::jsonb)
         END AS raw
    FROM sms_data.report;
+
+CREATE VIEW sms.delivery_times AS
+ SELECT hour,
+    provider,
+    NULLIF(country, ''::text) AS country,
+    power((1.1)::double precision, ((bucket)::double precision - (0.5)::double precision)) AS seconds,
+    messages
+   FROM sms_data.delivery_time_counted;
+
+CREATE VIEW sms.hourly AS
+ SELECT hour,
+    submitted_hour,
+    provider,
+    NULLIF(country, ''::text) AS country,
+    status,
+    NULLIF(reason, ''::text) AS reason,
+    (status = ANY (ARRAY['expired'::text, 'deleted'::text, 'undeliverable'::text, 'rejected'::text, 'delivered'::text])) AS final,
+    NULLIF(code, ''::text) AS code,
+    accepted,
+    reported,
+    messages,
+    reports,
+    segments,
+    fees,
+    requests
+   FROM sms_data.message_counted;
 
 CREATE VIEW sms.message AS
  SELECT provider,
@@ -835,37 +1163,32 @@ CREATE VIEW sms.overdue_message AS
   WHERE ((message.awaited_since IS NOT NULL) AND (message.awaited_since < (now() - make_interval(secs => LEAST(reporting_lag.p99_s, (((reporting_window.hours)::numeric * 3600.0))::double precision)))));
 
 CREATE VIEW sms.receipt_statistics AS
- SELECT hour,
+ SELECT submitted_hour AS hour,
     provider,
-    count(*) FILTER (WHERE accepted) AS request_success_count,
-    count(*) FILTER (WHERE reported) AS callback_count,
-    count(*) FILTER (WHERE (reported AND (status = 'delivered'::text))) AS callback_success_count,
-    count(*) FILTER (WHERE (reported AND (status <> 'delivered'::text))) AS callback_fail_count,
-    count(*) FILTER (WHERE (reported AND (class = 'internal_error'::text))) AS internal_error_count,
-    count(*) FILTER (WHERE (reported AND (class = 'invalid_number'::text))) AS invalid_number_count,
-    count(*) FILTER (WHERE (reported AND (class = 'shutdown'::text))) AS shutdown_error_count,
-    count(*) FILTER (WHERE (reported AND (class = 'black_list'::text))) AS black_list_count,
-    count(*) FILTER (WHERE (reported AND (class = 'frequency_limit'::text))) AS frequency_limit_count,
-    count(*) FILTER (WHERE (reported AND (class = 'other'::text))) AS other_failure_count
-   FROM ( SELECT date_trunc('hour'::text, COALESCE(message_1.submitted_at, message_1.first_received_at)) AS hour,
-            message_1.provider,
-            message_1.status,
+    (COALESCE(sum(messages) FILTER (WHERE accepted), (0)::numeric))::bigint AS request_success_count,
+    (COALESCE(sum(messages) FILTER (WHERE receipt), (0)::numeric))::bigint AS callback_count,
+    (COALESCE(sum(messages) FILTER (WHERE (receipt AND (status = 'delivered'::text))), (0)::numeric))::bigint AS callback_success_count,
+    (COALESCE(sum(messages) FILTER (WHERE (receipt AND (status <> 'delivered'::text))), (0)::numeric))::bigint AS callback_fail_count,
+    (COALESCE(sum(messages) FILTER (WHERE (receipt AND (class = 'internal_error'::text))), (0)::numeric))::bigint AS internal_error_count,
+    (COALESCE(sum(messages) FILTER (WHERE (receipt AND (class = 'invalid_number'::text))), (0)::numeric))::bigint AS invalid_number_count,
+    (COALESCE(sum(messages) FILTER (WHERE (receipt AND (class = 'shutdown'::text))), (0)::numeric))::bigint AS shutdown_error_count,
+    (COALESCE(sum(messages) FILTER (WHERE (receipt AND (class = 'black_list'::text))), (0)::numeric))::bigint AS black_list_count,
+    (COALESCE(sum(messages) FILTER (WHERE (receipt AND (class = 'frequency_limit'::text))), (0)::numeric))::bigint AS frequency_limit_count,
+    (COALESCE(sum(messages) FILTER (WHERE (receipt AND (class = 'other'::text))), (0)::numeric))::bigint AS other_failure_count
+   FROM ( SELECT counted_1.submitted_hour,
+            counted_1.provider,
+            counted_1.status,
+            counted_1.messages,
+            counted_1.accepted,
+            (counted_1.reported AND (counted_1.status = ANY (ARRAY['expired'::text, 'deleted'::text, 'undeliverable'::text, 'rejected'::text, 'delivered'::text]))) AS receipt,
                 CASE
-                    WHEN (message_1.parts IS NULL) THEN ((message_1.part = '-1'::integer) AND (message_1.status = 'enroute'::text))
-                    ELSE ((message_1.parts #>> '{-1,3}'::text[]) = 'enroute'::text)
-                END AS accepted,
-            ((message_1.status = ANY (ARRAY['expired'::text, 'deleted'::text, 'undeliverable'::text, 'rejected'::text, 'delivered'::text])) AND
-                CASE
-                    WHEN (message_1.parts IS NULL) THEN (message_1.part <> '-1'::integer)
-                    ELSE ((message_1.parts - '-1'::text) <> '{}'::jsonb)
-                END) AS reported,
-                CASE
-                    WHEN (message_1.status <> 'delivered'::text) THEN COALESCE(failure_class.class, 'other'::text)
+                    WHEN (counted_1.status <> 'delivered'::text) THEN COALESCE(failure_class.class, 'other'::text)
                     ELSE NULL::text
                 END AS class
-           FROM (sms_data.message message_1
-             LEFT JOIN sms_data.failure_class ON ((failure_class.reason = message_1.reason)))) message
-  GROUP BY hour, provider;
+           FROM (sms_data.message_counted counted_1
+             LEFT JOIN sms_data.failure_class ON ((failure_class.reason = counted_1.reason)))) counted
+  GROUP BY submitted_hour, provider
+ HAVING (sum(messages) <> (0)::numeric);
 
 CREATE VIEW sms.rejected_payload AS
  SELECT rejected_id,
@@ -895,13 +1218,15 @@ CREATE VIEW sms.reply AS
    FROM sms_data.reply;
 
 CREATE VIEW sms.send_statistics AS
- SELECT date_trunc('hour'::text, submitted_at) AS hour,
+ SELECT submitted_hour AS hour,
     provider,
-    sum(fee) AS fee_count,
-    count(*) AS request_count,
-    count(*) FILTER (WHERE (status = 'enroute'::text)) AS request_success_count
-   FROM sms_data.submission
-  GROUP BY (date_trunc('hour'::text, submitted_at)), provider;
+    (sum(fees))::bigint AS fee_count,
+    (sum(requests))::bigint AS request_count,
+    (COALESCE(sum(requests) FILTER (WHERE accepted), (0)::numeric))::bigint AS request_success_count
+   FROM sms_data.message_counted
+  WHERE (requests <> 0)
+  GROUP BY submitted_hour, provider
+ HAVING (sum(requests) <> (0)::numeric);
 
 CREATE VIEW sms.submission AS
  SELECT submission_id,
@@ -924,6 +1249,54 @@ CREATE VIEW sms.submission AS
     raw
    FROM sms_data.submission;
 
+CREATE VIEW sms_data.delivery_time_counted AS
+ SELECT delivery_time_count.hour,
+    delivery_time_count.provider,
+    delivery_time_count.country,
+    delivery_time_count.bucket,
+    delivery_time_count.messages
+   FROM sms_data.delivery_time_count
+UNION ALL
+ SELECT delivery_time_delta.hour,
+    delivery_time_delta.provider,
+    delivery_time_delta.country,
+    delivery_time_delta.bucket,
+    delivery_time_delta.messages
+   FROM sms_data.delivery_time_delta;
+
+CREATE VIEW sms_data.message_counted AS
+ SELECT message_count.hour,
+    message_count.submitted_hour,
+    message_count.provider,
+    message_count.country,
+    message_count.status,
+    message_count.reason,
+    message_count.code,
+    message_count.accepted,
+    message_count.reported,
+    message_count.messages,
+    message_count.reports,
+    message_count.segments,
+    message_count.fees,
+    message_count.requests
+   FROM sms_data.message_count
+UNION ALL
+ SELECT message_delta.hour,
+    message_delta.submitted_hour,
+    message_delta.provider,
+    message_delta.country,
+    message_delta.status,
+    message_delta.reason,
+    message_delta.code,
+    message_delta.accepted,
+    message_delta.reported,
+    message_delta.messages,
+    message_delta.reports,
+    message_delta.segments,
+    message_delta.fees,
+    message_delta.requests
+   FROM sms_data.message_delta;
+
 CREATE VIEW sms_data.partition AS
  SELECT (parent.relname)::text AS parent,
     (child.relname)::text AS name,
@@ -937,15 +1310,39 @@ CREATE VIEW sms_data.partition AS
      JOIN sms_data.partitioned_table known ON ((known.name = parent.relname)))
   WHERE (parent.relnamespace = ('sms_data'::regnamespace)::oid);
 
+CREATE VIEW sms_data.report_lag_counted AS
+ SELECT report_lag_count.hour,
+    report_lag_count.provider,
+    report_lag_count.country,
+    report_lag_count.bucket,
+    report_lag_count.messages
+   FROM sms_data.report_lag_count
+UNION ALL
+ SELECT report_lag_delta.hour,
+    report_lag_delta.provider,
+    report_lag_delta.country,
+    report_lag_delta.bucket,
+    report_lag_delta.messages
+   FROM sms_data.report_lag_delta;
+
 CREATE INDEX envelope_received_at ON sms_data.envelope USING brin (received_at) WITH (pages_per_range='32');
-CREATE INDEX message_awaited_since ON sms_data.message USING btree (awaited_since) WHERE (awaited_since IS NOT NULL);
-CREATE INDEX message_first_received_at ON sms_data.message USING brin (first_received_at) WITH (pages_per_range='32');
+CREATE INDEX message_awaited_since ON sms_data.message USING btree (awaited_since) INCLUDE (provider, country) WHERE (awaited_since IS NOT NULL);
+CREATE INDEX message_count_submitted_hour ON sms_data.message_count USING btree (submitted_hour);
+CREATE INDEX message_first_received_at ON sms_data.message USING btree (first_received_at);
 CREATE INDEX rejected_payload_received_at ON ONLY sms_data.rejected_payload USING btree (received_at);
+CREATE INDEX reply_received_at ON ONLY sms_data.reply USING btree (received_at);
 CREATE INDEX reply_sender ON ONLY sms_data.reply USING btree (sender, received_at);
 CREATE INDEX report_message_id ON ONLY sms_data.report USING hash (message_id);
-CREATE INDEX report_received_at ON ONLY sms_data.report USING brin (received_at) WITH (pages_per_range='32');
+CREATE INDEX report_received_at ON ONLY sms_data.report USING btree (received_at);
+CREATE INDEX report_recipient ON ONLY sms_data.report USING btree (recipient) WHERE (recipient IS NOT NULL);
+CREATE INDEX submission_correlation ON ONLY sms_data.submission USING btree (correlation) WHERE (correlation IS NOT NULL);
 CREATE INDEX submission_message_id ON ONLY sms_data.submission USING hash (message_id);
 CREATE INDEX submission_received_at ON ONLY sms_data.submission USING brin (received_at) WITH (pages_per_range='32');
+CREATE INDEX submission_recipient ON ONLY sms_data.submission USING btree (recipient) WHERE (recipient IS NOT NULL);
+
+CREATE TRIGGER count_inserted AFTER INSERT ON sms_data.message REFERENCING NEW TABLE AS after FOR EACH STATEMENT EXECUTE FUNCTION sms_data.count_messages();
+CREATE TRIGGER count_updated AFTER UPDATE ON sms_data.message REFERENCING OLD TABLE AS before NEW TABLE AS after FOR EACH STATEMENT EXECUTE FUNCTION sms_data.count_changes();
+CREATE TRIGGER count_inserted AFTER INSERT ON sms_data.submission REFERENCING NEW TABLE AS after FOR EACH STATEMENT EXECUTE FUNCTION sms_data.count_submissions();
 
 COMMENT ON VIEW sms.code IS 'What each platform''s status codes mean. A code that ends in * is a pattern.';
 COMMENT ON COLUMN sms.code.provider IS 'Short name of the platform; the same code means different things at different platforms.';
@@ -976,6 +1373,28 @@ COMMENT ON COLUMN sms.delivery_report.happened_at IS 'When it happened, by the p
 COMMENT ON COLUMN sms.delivery_report.received_at IS 'When the report arrived here, by our own clock.';
 COMMENT ON COLUMN sms.delivery_report.remote_addr IS 'Address of the client that sent the report.';
 COMMENT ON COLUMN sms.delivery_report.raw IS 'The report as it came: every field, also those that nobody knows.';
+COMMENT ON VIEW sms.delivery_times IS 'How long deliveries took, of messages whose submission was handed over: a histogram with steps of a tenth, to be added up with sum().';
+COMMENT ON COLUMN sms.delivery_times.hour IS 'Hour (UTC) of submission.';
+COMMENT ON COLUMN sms.delivery_times.provider IS 'Short name of the platform.';
+COMMENT ON COLUMN sms.delivery_times.country IS 'Country of the recipients'' numbers, ISO 3166 alpha-2; null where unknown.';
+COMMENT ON COLUMN sms.delivery_times.seconds IS 'Seconds from submission to delivery: the middle of a step, within 5 % of each message''s; all below one second count as one.';
+COMMENT ON COLUMN sms.delivery_times.messages IS 'Number of messages.';
+COMMENT ON VIEW sms.hourly IS 'Messages counted by hour and state, exact at every moment: several rows of one kind are to be added up with sum(), and one may be negative. Kept for longer than the messages.';
+COMMENT ON COLUMN sms.hourly.hour IS 'Hour (UTC) in which the first report about the messages, or their submission, arrived here.';
+COMMENT ON COLUMN sms.hourly.submitted_hour IS 'Hour (UTC) in which the messages were submitted; where that is unknown, as hour.';
+COMMENT ON COLUMN sms.hourly.provider IS 'Short name of the platform.';
+COMMENT ON COLUMN sms.hourly.country IS 'Country of the recipients'' numbers, ISO 3166 alpha-2; null where unknown.';
+COMMENT ON COLUMN sms.hourly.status IS 'SMPP message state of the messages, as in sms.message.';
+COMMENT ON COLUMN sms.hourly.reason IS 'Why the messages did not arrive; null for delivered messages and for those under way.';
+COMMENT ON COLUMN sms.hourly.final IS 'Whether no other state follows this status.';
+COMMENT ON COLUMN sms.hourly.code IS 'The platform''s own code of the report that decided the state, verbatim.';
+COMMENT ON COLUMN sms.hourly.accepted IS 'Whether the answer to the submission, as far as it was handed over, took the messages.';
+COMMENT ON COLUMN sms.hourly.reported IS 'Whether there is at least one report about each message.';
+COMMENT ON COLUMN sms.hourly.messages IS 'Number of messages.';
+COMMENT ON COLUMN sms.hourly.reports IS 'Number of different reports about these messages; a second, different answer to a submission counts as one.';
+COMMENT ON COLUMN sms.hourly.segments IS 'Number of segments of these messages, as far as any report has told.';
+COMMENT ON COLUMN sms.hourly.fees IS 'Segments that are charged for, by the answers to submissions: counted in rows without messages, by the answer''s hour, status and code.';
+COMMENT ON COLUMN sms.hourly.requests IS 'Number of submissions, counted as fees are.';
 COMMENT ON VIEW sms.message IS 'What became of each message: one row a message, its state merged from its submission and all its reports, in any order.';
 COMMENT ON COLUMN sms.message.provider IS 'Short name of the platform that carries the message.';
 COMMENT ON COLUMN sms.message.message_id IS 'The platform''s id of the message, verbatim.';
@@ -1067,9 +1486,16 @@ COMMENT ON COLUMN sms.submission.received_at IS 'When the submission was handed 
 COMMENT ON COLUMN sms.submission.remote_addr IS 'Address of the client that handed it over.';
 COMMENT ON COLUMN sms.submission.raw IS 'The platform''s answer about this message as it came: every field.';
 
+GRANT EXECUTE ON FUNCTION sms.delivery_percentiles(timestamp with time zone,timestamp with time zone,interval) TO sms_reader;
+GRANT EXECUTE ON FUNCTION sms.delivery_percentiles(timestamp with time zone,timestamp with time zone,interval) TO sms_writer;
+GRANT EXECUTE ON FUNCTION sms.messages_to(text,timestamp with time zone) TO sms_reader;
+GRANT EXECUTE ON FUNCTION sms.messages_to(text,timestamp with time zone) TO sms_writer;
 GRANT EXECUTE ON FUNCTION sms_data.bucket_seconds(smallint) TO sms_writer;
 GRANT EXECUTE ON FUNCTION sms_data.create_partitions(date) TO sms_writer;
+GRANT EXECUTE ON FUNCTION sms_data.fold_counts(integer) TO sms_writer;
 GRANT EXECUTE ON FUNCTION sms_data.in_order(sms_data.incoming_message[],sms_data.incoming_report[]) TO sms_writer;
+GRANT EXECUTE ON FUNCTION sms_data.is_accepted(jsonb,smallint,text) TO sms_writer;
+GRANT EXECUTE ON FUNCTION sms_data.is_reported(jsonb,smallint) TO sms_writer;
 GRANT EXECUTE ON FUNCTION sms_data.make_room_for_rejected(bigint) TO sms_writer;
 GRANT EXECUTE ON FUNCTION sms_data.merge_messages(sms_data.incoming_message[],integer) TO sms_writer;
 GRANT EXECUTE ON FUNCTION sms_data.merge_parts(jsonb,jsonb) TO sms_writer;
@@ -1079,9 +1505,11 @@ GRANT EXECUTE ON FUNCTION sms_data.probe() TO sms_writer;
 GRANT EXECUTE ON FUNCTION sms_data.rank(text) TO sms_writer;
 GRANT EXECUTE ON FUNCTION sms_data.rejected_bytes() TO sms_writer;
 GRANT EXECUTE ON FUNCTION sms_data.rejected_slot() TO sms_writer;
+GRANT EXECUTE ON FUNCTION sms_data.report_count(jsonb,smallint,uuid[]) TO sms_writer;
 GRANT EXECUTE ON FUNCTION sms_data.store_reports(sms_data.incoming_report[],sms_data.incoming_message[],sms_data.incoming_report[],integer,integer) TO sms_writer;
 GRANT EXECUTE ON FUNCTION sms_data.time_bucket(double precision) TO sms_writer;
 GRANT EXECUTE ON FUNCTION sms_data.unseen(uuid[],uuid[]) TO sms_writer;
+GRANT EXECUTE ON FUNCTION sms_data.utc_hour(timestamp with time zone) TO sms_writer;
 GRANT USAGE ON SCHEMA sms TO sms_reader;
 GRANT USAGE ON SCHEMA sms TO sms_writer;
 GRANT USAGE ON SCHEMA sms_data TO sms_writer;
@@ -1089,6 +1517,10 @@ GRANT SELECT ON TABLE sms.code TO sms_reader;
 GRANT SELECT ON TABLE sms.code TO sms_writer;
 GRANT SELECT ON TABLE sms.delivery_report TO sms_reader;
 GRANT SELECT ON TABLE sms.delivery_report TO sms_writer;
+GRANT SELECT ON TABLE sms.delivery_times TO sms_reader;
+GRANT SELECT ON TABLE sms.delivery_times TO sms_writer;
+GRANT SELECT ON TABLE sms.hourly TO sms_reader;
+GRANT SELECT ON TABLE sms.hourly TO sms_writer;
 GRANT SELECT ON TABLE sms.message TO sms_reader;
 GRANT SELECT ON TABLE sms.message TO sms_writer;
 GRANT SELECT ON TABLE sms.overdue_message TO sms_reader;
@@ -1105,12 +1537,15 @@ GRANT SELECT ON TABLE sms.submission TO sms_reader;
 GRANT SELECT ON TABLE sms.submission TO sms_writer;
 GRANT DELETE, INSERT, SELECT, UPDATE ON TABLE sms_data.catalogue TO sms_writer;
 GRANT DELETE, INSERT, SELECT, UPDATE ON TABLE sms_data.code TO sms_writer;
+GRANT SELECT ON TABLE sms_data.counts_only TO sms_writer;
 GRANT SELECT ON TABLE sms_data.delivery_time_count TO sms_writer;
+GRANT SELECT ON TABLE sms_data.delivery_time_counted TO sms_writer;
 GRANT SELECT ON TABLE sms_data.delivery_time_delta TO sms_writer;
 GRANT INSERT, SELECT ON TABLE sms_data.envelope TO sms_writer;
 GRANT SELECT ON TABLE sms_data.failure_class TO sms_writer;
 GRANT SELECT ON TABLE sms_data.message TO sms_writer;
 GRANT SELECT ON TABLE sms_data.message_count TO sms_writer;
+GRANT SELECT ON TABLE sms_data.message_counted TO sms_writer;
 GRANT SELECT ON TABLE sms_data.message_delta TO sms_writer;
 GRANT SELECT ON TABLE sms_data.partition TO sms_writer;
 GRANT SELECT ON TABLE sms_data.partitioned_table TO sms_writer;
@@ -1129,6 +1564,7 @@ GRANT INSERT, SELECT ON TABLE sms_data.reply TO sms_writer;
 GRANT INSERT, SELECT ON TABLE sms_data.reply_key TO sms_writer;
 GRANT SELECT ON TABLE sms_data.report TO sms_writer;
 GRANT SELECT ON TABLE sms_data.report_lag_count TO sms_writer;
+GRANT SELECT ON TABLE sms_data.report_lag_counted TO sms_writer;
 GRANT SELECT ON TABLE sms_data.report_lag_delta TO sms_writer;
 GRANT DELETE, INSERT, SELECT, UPDATE ON TABLE sms_data.reporting_lag TO sms_writer;
 GRANT DELETE, INSERT, SELECT, UPDATE ON TABLE sms_data.reporting_window TO sms_writer;

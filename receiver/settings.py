@@ -177,9 +177,8 @@ class Settings(FromEnvironment):
         ByteSize(1024 * MIB), description="Size at which the spool is full (`2GiB` works too)."
     )
     partition_days_ahead: DaysAhead = Field(7, description="Days ahead for which partitions are made; at most 365.")
-    retention_days: Count | None = Field(
-        None, description="Days after which reports are dropped, by whole partitions. Unset: never."
-    )
+    retention_days: Count | None = Field(None, description="Days after which reports and messages go. Unset: never.")
+    counts_days: Count = Field(800, description="Days after which the counts by the hour (`sms.hourly`) are dropped.")
     rejected_days: Count = Field(
         90, description="Days after which rejected payloads are dropped; `RECEIVER_RETENTION_DAYS` where that is less."
     )

@@ -20,7 +20,7 @@ from receiver.settings import Settings
 from receiver.store import schema as migrate
 from receiver.store import spool_folders
 from receiver.store.durable import DurableStore
-from receiver.store.maintenance import overdue, rejected_quota
+from receiver.store.maintenance import counts, overdue, rejected_quota
 from receiver.store.maintenance.partitions import Maintenance, set_days_left_from
 from receiver.store.maintenance.periodic import Periodic, connected, repeat_all
 from receiver.store.maintenance.rejected_quota import RejectedQuota
@@ -116,11 +116,15 @@ async def storing(settings: Settings, stop: asyncio.Event, role: Role = _WHOLE) 
 
         store = store_over(spool)
         left = LeftSpools(settings.data_dir, settings.spool_max_bytes, draining, role.living)
-        maintenance = Maintenance(days_ahead=settings.partition_days_ahead, retention_days=settings.retention_days)
+        maintenance = Maintenance(
+            days_ahead=settings.partition_days_ahead,
+            retention_days=settings.retention_days,
+            counts_days=settings.counts_days,
+        )
         metrics.spool_max_bytes.set(settings.spool_max_bytes)
         rounds = [rejected_quota.periodic(quota, rejected_days(settings))]  # it renews this process's own share
         if role.slot is None:
-            rounds += [maintenance.periodic, overdue.periodic(windows_h(settings))]
+            rounds += [maintenance.periodic, counts.periodic(), overdue.periodic(windows_h(settings))]
         ingest = Ingest(store.keep, partial(observe, metrics=metrics))
         storage = Storage(
             url=url, store=store, ingest=ingest, metrics=metrics, maintenance=maintenance, spool=spool, left=left

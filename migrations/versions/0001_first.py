@@ -14,6 +14,8 @@ SCRIPTS = (
     "rejected",
     "state",
     "counts",
+    "counting",
+    "folding",
     "incoming",
     "merge",
     "store_reports",
@@ -22,6 +24,7 @@ SCRIPTS = (
     "views_beside",
     "overdue",
     "statistics",
+    "look_ups",
     "roles",
 )
 

@@ -10,7 +10,7 @@ from receiver.errors import OperatorError
 from receiver.storage import rejected_days, windows_h
 from receiver.store import catalogue_table
 from receiver.store import schema as migrations
-from receiver.store.maintenance import overdue, partitions, rejected_quota
+from receiver.store.maintenance import counts, overdue, partitions, rejected_quota
 from receiver.store.maintenance.periodic import connected
 
 
@@ -32,37 +32,43 @@ async def _migrate(url: str) -> None:
 @click.option(
     "--patience", "patience_s", default=600.0, metavar="SECONDS", show_default=True, help="For partitions in use."
 )
+@click.option("--recount", is_flag=True, help="Count all messages anew, and put the counts by the hour right.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def maintain(*, patience_s: float, as_json: bool) -> None:
+def maintain(*, patience_s: float, recount: bool, as_json: bool) -> None:
     """Create the coming days' partitions and drop what is older than RECEIVER_RETENTION_DAYS.
 
     To drop takes a member of sms_owner. A partition that a query reads is tried again until the patience ends; then the
-    exit code is 1, and everything else is done. Rejected payloads are brought within RECEIVER_REJECTED_DAYS and
-    RECEIVER_REJECTED_MAX_BYTES.
+    exit code is 1, and everything else is done. It is 1 too where a recount found a difference. Rejected payloads are
+    brought within RECEIVER_REJECTED_DAYS and RECEIVER_REJECTED_MAX_BYTES.
     """
     settings = quiet_settings()
 
-    async def work(url: str) -> tuple[partitions.MaintenanceResult, int]:
+    async def work(url: str) -> tuple[partitions.MaintenanceResult, int, int | None]:
         done = await partitions.maintain(
             url,
             days_ahead=settings.partition_days_ahead,
             retention_days=settings.retention_days,
+            counts_days=settings.counts_days,
             patience_s=patience_s,
         )
         async with connected(url) as connection:
             await overdue.refresh(connection, windows_h(settings))
             _, too_many = await rejected_quota.make_room(connection, settings.rejected_max_bytes)
             too_old = await rejected_quota.drop_old(connection, rejected_days(settings))
-        return done, too_many + too_old
+            wrong = await counts.recount(connection) if recount else None
+            await counts.fold(connection)
+        return done, too_many + too_old, wrong
 
-    done, rejected = run(with_database(settings, work))
+    done, rejected, wrong = run(with_database(settings, work))
     if as_json:
-        click.echo(json.dumps(asdict(done) | {"dropped_rejected": rejected}, indent=2))
+        click.echo(json.dumps(asdict(done) | {"dropped_rejected": rejected, "wrong_counts": wrong}, indent=2))
     else:
         click.echo(
             f"{done.created} partitions created, {len(done.dropped)} dropped, "
             f"{done.deleted_messages} old messages deleted, "
             f"{rejected} rejected payloads dropped; partitions reach {done.days_left} days ahead."
         )
+    if wrong:
+        raise OperatorError(f"{wrong} of the counts by the hour were wrong: they are right now")
     if done.left:
         raise OperatorError(f"{partitions.still_read(done.left)}: end it, or run `receiver maintain` again later")

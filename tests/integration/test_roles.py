@@ -196,7 +196,8 @@ async def test_everything_is_the_owners_and_nothing_everybodys(owner):
     assert await owner.fetch(EVERYBODYS) == []
 
 
-DEFINERS = {"create_partitions", "make_room_for_rejected", "probe", "store_reports"}
+COUNTING = {"count_messages", "count_changes", "count_submissions", "fold_counts"}
+DEFINERS = {"create_partitions", "make_room_for_rejected", "probe", "store_reports"} | COUNTING
 
 
 async def test_what_runs_with_the_owners_rights_cannot_be_led_astray(owner):
@@ -214,7 +215,7 @@ async def test_a_function_that_the_owner_makes_is_nobody_elses(owner, ingest):
 
 ADVISORY = ("sms_data.create_partitions", "sms_data.rejected_ring", "sms_data.code")
 """What any login may lock: nothing may wait for it."""
-LOCKED_BY_FUNCTIONS = ("partitioned_table", "rejected_ring")
+LOCKED_BY_FUNCTIONS = ("partitioned_table", "rejected_ring", "message_count")
 WRITTEN_BY_FUNCTIONS = ("message", "report")
 IN_THE_WAY = [f"{mode} EXCLUSIVE" for mode in ("ROW", "SHARE UPDATE", "SHARE ROW", "ACCESS")] + ["SHARE", "EXCLUSIVE"]
 """The modes that conflict with SHARE ROW EXCLUSIVE."""

@@ -81,7 +81,8 @@ async def connected(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Recor
 async def emptied(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
     """A connection to a database that several tests share, without what the one before has stored."""
     async with connected(url) as connection:
-        kept = "'code', 'catalogue', 'failure_class', 'partitioned_table', 'rejected_ring', 'alembic_version'"
+        kept = "'code', 'catalogue', 'failure_class', 'partitioned_table', 'alembic_version'"
+        kept += ", 'rejected_ring', 'counts_only'"
         tables = await connection.fetch(
             "SELECT oid::regclass::text AS name FROM pg_class WHERE relnamespace = 'sms_data'::regnamespace"
             f" AND relkind IN ('r', 'p') AND NOT relispartition AND relname NOT IN ({kept})"

@@ -60,6 +60,11 @@ SELECT format(E'CREATE VIEW %s AS\\n%s', c.oid::regclass, pg_get_viewdef(c.oid))
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = relnamespace
 WHERE {_OURS} AND relkind = 'v' ORDER BY c.oid::regclass::text COLLATE "C"
 """
+TRIGGERS: Final = f"""
+SELECT pg_get_triggerdef(t.oid) || ';'
+FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = tgrelid JOIN pg_namespace AS n ON n.oid = relnamespace
+WHERE {_OURS} AND NOT tgisinternal AND {_NO_DAY} ORDER BY c.oid::regclass::text COLLATE "C", tgname COLLATE "C"
+"""
 COMMENTS: Final = f"""
 SELECT format('COMMENT ON %s %s IS %L;',
               CASE WHEN objsubid > 0 THEN 'COLUMN' WHEN relkind = 'v' THEN 'VIEW' ELSE 'TABLE' END,
@@ -102,7 +107,7 @@ async def schema_text(connection: "asyncpg.Connection[asyncpg.Record]") -> str:
     parts = [HEAD.strip(), "CREATE SCHEMA sms;\nCREATE SCHEMA sms_data;"]
     for query in (TYPES, TABLES, FUNCTIONS, VIEWS):
         parts += [row[0].strip() for row in await connection.fetch(query)]
-    for query in (INDEXES, COMMENTS, GRANTS):
+    for query in (INDEXES, TRIGGERS, COMMENTS, GRANTS):
         parts.append("\n".join(row[0] for row in await connection.fetch(query)))
     return "\n\n".join(parts) + "\n"
 

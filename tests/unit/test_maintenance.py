@@ -1,7 +1,8 @@
 """What the rounds of maintenance decide, on a connection that answers as told. Their SQL is tried with a server."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import date, timedelta
 from typing import Any
 
@@ -38,6 +39,10 @@ class Connection:
         return answer
 
     fetch = fetchval = execute
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        yield
 
     def times(self, beginning: str) -> int:
         return len([text for text in self.asked if text.startswith(beginning)])
@@ -162,6 +167,8 @@ def server(**changes: list[Any]) -> Connection:
         "alter": ("ALTER TABLE", [None]),
         "drop": ("DROP TABLE", [None]),
         "delete": ("WITH old", [gone(0)]),
+        "counts": ("UPDATE sms_data.counts_only", [None]),
+        "old counts": ("DELETE FROM sms_data.", [None]),
     }
     return Connection({statement: changes.get(name, given) for name, (statement, given) in answers.items()})
 
@@ -242,6 +249,12 @@ async def test_a_role_that_may_not_is_told_to_the_operator_and_is_no_failure(cha
 
 
 async def test_windows_and_lags_are_refreshed_together():
-    connection = Connection({"INSERT INTO sms_data.reporting_window": ["INSERT 0 1"], "WITH measured": ["INSERT 0 1"]})
+    answers = {"INSERT INTO sms_data.reporting_window": ["INSERT 0 1"], "LOCK": [None], "WITH step": ["INSERT 0 1"]}
+    connection = Connection(answers)
     await overdue.periodic({"huawei": 72}).run(connection)
-    assert len(connection.asked) == 2
+    assert len(connection.asked) == 3
+
+
+async def test_an_instance_leaves_the_lags_to_another_that_measures_them():
+    answers = {"INSERT INTO sms_data.reporting_window": ["INSERT 0 1"], "LOCK": [asyncpg.LockNotAvailableError("held")]}
+    await overdue.periodic({"huawei": 72}).run(Connection(answers))

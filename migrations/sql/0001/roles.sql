@@ -19,6 +19,11 @@ GRANT INSERT, DELETE ON sms_data.rejected_payload TO sms_writer;
 GRANT UPDATE (replayed_at) ON sms_data.rejected_payload TO sms_writer;
 
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA sms_data TO sms_writer;
+REVOKE EXECUTE ON FUNCTION sms_data.recount, sms_data.count_messages, sms_data.count_changes, sms_data.count_submissions
+    FROM sms_writer;
+
+-- What the views and functions of the contract call runs with the reader's rights.
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA sms TO sms_reader, sms_writer;
 
 -- PUBLIC may execute a new function until that is revoked (hand_over.sql does, for all existing ones).
 ALTER DEFAULT PRIVILEGES FOR ROLE sms_owner REVOKE ALL ON FUNCTIONS FROM PUBLIC;

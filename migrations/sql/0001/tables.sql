@@ -44,9 +44,11 @@ CREATE TABLE sms_data.message (
     PRIMARY KEY (message_id, provider, recipient_key)
 ) WITH (fillfactor = 90);
 
--- Rows arrive in order of time, so a block range index suffices to find the last hours, and costs next to nothing.
-CREATE INDEX message_first_received_at ON sms_data.message USING brin (first_received_at) WITH (pages_per_range = 32);
-CREATE INDEX message_awaited_since ON sms_data.message (awaited_since) WHERE awaited_since IS NOT NULL;
+-- Finds the last hours, the last messages and the oldest. A block range index costs less, and the planner takes it for
+-- nearly as expensive as the whole table.
+CREATE INDEX message_first_received_at ON sms_data.message (first_received_at);
+CREATE INDEX message_awaited_since ON sms_data.message (awaited_since) INCLUDE (provider, country)
+    WHERE awaited_since IS NOT NULL;
 
 -- A report or a submission is unique by its message's row (`seen`), in the same transaction, so a primary key is not
 -- needed: with message ids as random as UUIDs, each new row would change another page of it. A hash index finds the
@@ -76,7 +78,10 @@ CREATE TABLE sms_data.report (
 ) PARTITION BY RANGE (received_at);
 
 CREATE INDEX report_message_id ON sms_data.report USING hash (message_id);
-CREATE INDEX report_received_at ON sms_data.report USING brin (received_at) WITH (pages_per_range = 32);
+CREATE INDEX report_received_at ON sms_data.report (received_at);
+-- A subscriber's messages are found by the reports of a day: in one index of all messages, each new row would change
+-- another page.
+CREATE INDEX report_recipient ON sms_data.report (recipient) WHERE recipient IS NOT NULL;
 
 -- The shared fields of one packet's results (a sender's CUSTOMER_BODY over a thousand recipients) are stored once and
 -- referenced by the rows of its reports and messages. Small ones are copied into each row, as before.
@@ -117,6 +122,8 @@ CREATE TABLE sms_data.submission (
 
 CREATE INDEX submission_message_id ON sms_data.submission USING hash (message_id);
 CREATE INDEX submission_received_at ON sms_data.submission USING brin (received_at) WITH (pages_per_range = 32);
+CREATE INDEX submission_recipient ON sms_data.submission (recipient) WHERE recipient IS NOT NULL;
+CREATE INDEX submission_correlation ON sms_data.submission (correlation) WHERE correlation IS NOT NULL;
 
 -- Unique ids of replies, across the partitions of sms_data.reply.
 CREATE TABLE sms_data.reply_key (
@@ -141,6 +148,7 @@ CREATE TABLE sms_data.reply (
 ) PARTITION BY RANGE (received_at);
 
 CREATE INDEX reply_sender ON sms_data.reply (sender, received_at);
+CREATE INDEX reply_received_at ON sms_data.reply (received_at);
 
 CREATE TABLE sms_data.code (
     provider text    COLLATE "C" NOT NULL,

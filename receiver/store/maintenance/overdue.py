@@ -1,6 +1,7 @@
 """Figures for overdue messages: each platform's reporting window, and the recent lag of its reports."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Final
@@ -23,14 +24,21 @@ _LEAST_LAG_S: Final = 60.0
 """Lower bound of the lag: a message that is a few seconds late is not worth reporting."""
 
 _MEASURE_LAG: Final = """
-WITH measured AS (
-    SELECT provider, coalesce(country, '') AS country, count(*) AS messages,
-           percentile_cont(0.99) WITHIN GROUP (
-               ORDER BY extract(epoch FROM coalesce(last_received_at, first_received_at) - submitted_at)) AS p99_s
-    FROM sms_data.message
-    WHERE first_received_at > now() - $1::interval AND submitted_at IS NOT NULL AND awaited_since IS NULL
-      AND CASE WHEN parts IS NULL THEN part <> -1 ELSE parts - '-1' <> '{}' END
-    GROUP BY 1, 2 HAVING count(*) >= $2
+WITH step AS (
+    SELECT provider, country, bucket, sum(messages) AS messages
+    FROM sms_data.report_lag_counted
+    WHERE hour > now() - $1::interval
+    GROUP BY 1, 2, 3 HAVING sum(messages) > 0
+),
+ranked AS (
+    SELECT step.*, sum(messages) OVER (PARTITION BY provider, country ORDER BY bucket) AS until_here,
+           sum(messages) OVER (PARTITION BY provider, country) AS total
+    FROM step
+),
+measured AS (
+    SELECT provider, country, max(total)::bigint AS messages, power(1.1::double precision, min(bucket)) AS p99_s
+    FROM ranked WHERE total >= $2 AND until_here >= 0.99 * total
+    GROUP BY 1, 2
 ),
 gone AS (
     DELETE FROM sms_data.reporting_lag AS known
@@ -41,12 +49,21 @@ SELECT provider, country, greatest(p99_s, $3), messages, now() FROM measured
 ON CONFLICT (provider, country) DO UPDATE
     SET p99_s = excluded.p99_s, messages = excluded.messages, computed_at = excluded.computed_at
 """
+"""The 99th percentile is the upper end of its bucket, at most a tenth too long."""
+
+_ALONE: Final = "LOCK TABLE sms_data.reporting_lag IN SHARE ROW EXCLUSIVE MODE NOWAIT"
 
 
 async def refresh(connection: "asyncpg.Connection[asyncpg.Record]", windows_h: Mapping[str, int]) -> None:
-    """Update the figures that `sms.overdue_message` compares with. `windows_h`: hours by platform."""
+    """Update the figures that `sms.overdue_message` compares with. `windows_h`: hours by platform.
+
+    While another instance does it, this one does nothing.
+    """
     await connection.execute(_SET_WINDOWS, list(windows_h), list(windows_h.values()))
-    await connection.execute(_MEASURE_LAG, _OF_LATE, _MIN_MESSAGES, _LEAST_LAG_S)
+    with suppress(asyncpg.LockNotAvailableError):
+        async with connection.transaction():
+            await connection.execute(_ALONE)
+            await connection.execute(_MEASURE_LAG, _OF_LATE, _MIN_MESSAGES, _LEAST_LAG_S)
 
 
 def periodic(windows_h: Mapping[str, int]) -> Periodic:

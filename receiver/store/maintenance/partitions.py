@@ -10,12 +10,15 @@ import asyncpg
 
 from receiver.errors import OperatorError
 from receiver.store import sql
-from receiver.store.maintenance import retention
+from receiver.store.maintenance import counts, retention
 from receiver.store.maintenance.periodic import Periodic, connected
 from receiver.store.maintenance.retention import Retired
 from receiver.store.schema import check
 from receiver.telemetry.logs import get_logger
 from receiver.telemetry.metrics import Metrics
+
+COUNTS_DAYS: Final = 800
+"""Days that the counts by the hour are kept, unless a setting says otherwise."""
 
 _OWNER_GRACE: Final = timedelta(days=1)
 """The owner's daily `receiver maintain` may be late by this much before the service warns."""
@@ -53,7 +56,7 @@ def today() -> date:
 
 
 async def maintain(
-    url: str, *, days_ahead: int, retention_days: int | None, patience_s: float = 0.0
+    url: str, *, days_ahead: int, retention_days: int | None, counts_days: int = COUNTS_DAYS, patience_s: float = 0.0
 ) -> MaintenanceResult:
     """Create today's and the coming days' missing partitions, and drop those older than the retention.
 
@@ -62,7 +65,7 @@ async def maintain(
     async with connected(url) as connection:
         await check(connection)
         created, days_left = await _create(connection, days_ahead)
-        gone = await _retire(connection, retention_days, patience_s)
+        gone = await _retire(connection, retention_days, counts_days, patience_s)
         return MaintenanceResult(created, gone.dropped, gone.deleted, days_left, gone.left)
 
 
@@ -77,6 +80,7 @@ async def _create(connection: "asyncpg.Connection[asyncpg.Record]", days_ahead: 
 async def _retire(
     connection: "asyncpg.Connection[asyncpg.Record]",
     retention_days: int | None,
+    counts_days: int,
     patience_s: float,
     grace: timedelta = timedelta(0),
 ) -> Retired:
@@ -84,10 +88,13 @@ async def _retire(
 
     Needs the owner's rights. Raises NotRetired without them, if a partition is overdue by more than `grace`.
     """
+    owner = await connection.fetchval(sql.IS_OWNER)
+    if owner:
+        await counts.drop_old(connection, retention.midnight_of(today() - timedelta(days=counts_days)))
     if retention_days is None:
         return Retired()
     cutoff = today() - timedelta(days=retention_days)
-    if await connection.fetchval(sql.IS_OWNER):
+    if owner:
         return await retention.retire(connection, cutoff, patience_s)
     # Only the owner may drop them, and not the service (least privilege).
     if overdue := await connection.fetch(sql.OLD_PARTITIONS, cutoff - grace):
@@ -107,8 +114,9 @@ async def _days_left(connection: "asyncpg.Connection[asyncpg.Record]") -> int:
 class Maintenance:
     """The service's own hourly rounds. `days_left` is None until the first has succeeded."""
 
-    def __init__(self, *, days_ahead: int, retention_days: int | None) -> None:
+    def __init__(self, *, days_ahead: int, retention_days: int | None, counts_days: int = COUNTS_DAYS) -> None:
         self._days_ahead = days_ahead
+        self._counts_days = counts_days
         self._retention_days = retention_days
         self._known_until: date | None = None
         self.overdue = 0
@@ -141,7 +149,7 @@ class Maintenance:
                 created, days_left = await _create(connection, self._days_ahead)
             # Set before old partitions are dropped: a failure there says nothing about the coming days.
             self._known_until = today() + timedelta(days=days_left)
-            gone = await _retire(connection, self._retention_days, 0.0, _OWNER_GRACE)
+            gone = await _retire(connection, self._retention_days, self._counts_days, 0.0, _OWNER_GRACE)
         except (NotRetired, asyncpg.InsufficientPrivilegeError) as error:
             self.overdue = len(error.names) if isinstance(error, NotRetired) else 0
             log.warning("partitions.not_permitted", detail=str(error)[:200], advice=_ADVICE)

@@ -14,6 +14,7 @@ from typing import Final
 import asyncpg
 
 from receiver.store import sql
+from receiver.store.maintenance import counts
 
 _LOCK_TIMEOUT: Final = "1s"
 """Of one attempt. While it waits, nobody can attach a partition to the same table."""
@@ -95,10 +96,12 @@ async def retire(connection: "asyncpg.Connection[asyncpg.Record]", cutoff: date,
     Needs the owner's rights.
     """
     done = Retired()
+    midnight = midnight_of(cutoff)
+    await counts.without_messages(connection, midnight)
     give_up = time.monotonic() + patience_s
     await connection.execute(sql.SET_LOCK_TIMEOUT, _LOCK_TIMEOUT)
     await _drop(connection, cutoff, done)
-    done.deleted = await _delete(connection, cutoff)
+    done.deleted = await _delete(connection, midnight)
     while done.left and time.monotonic() < give_up:
         await asyncio.sleep(_ATTEMPT_EVERY_S)
         await _drop(connection, cutoff, done)
@@ -127,10 +130,14 @@ async def _drop(connection: "asyncpg.Connection[asyncpg.Record]", cutoff: date, 
             done.dropped.append(name)
 
 
-async def _delete(connection: "asyncpg.Connection[asyncpg.Record]", cutoff: date) -> int:
+def midnight_of(day: date) -> datetime:
+    """Its beginning in UTC. asyncpg takes a bare date as midnight of the local time zone."""
+    return datetime.combine(day, time_of_day.min, UTC)
+
+
+async def _delete(connection: "asyncpg.Connection[asyncpg.Record]", midnight: datetime) -> int:
     """Delete from the tables that have no daily partitions, in small transactions with a pause as long after each."""
     deleted = 0
-    midnight = datetime.combine(cutoff, time_of_day.min, UTC)  # asyncpg takes a bare date as midnight of the local zone
     for statement in (_DELETE_OLD_MESSAGES, _DELETE_OLD_ENVELOPES, _DELETE_OLD_REPLY_KEYS):
         reached, found = _EARLIEST, _DELETE_BATCH
         while found == _DELETE_BATCH:

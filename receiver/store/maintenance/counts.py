@@ -1,0 +1,51 @@
+"""The counts by the hour: deltas are folded into them all the time, and they can be counted anew."""
+
+from datetime import datetime
+from typing import Final
+
+import asyncpg
+
+from receiver.store.maintenance.periodic import Periodic
+
+_FOLD: Final = "SELECT sms_data.fold_counts($1)"
+_MOST: Final = 20_000
+"""Deltas of one transaction: about a second where they are of a month's hours, in a few hours far less."""
+
+_RECOUNT: Final = "SELECT sms_data.recount()"
+_TABLES: Final = ("message_count", "delivery_time_count", "report_lag_count")
+_DELETE_OLD: Final = "DELETE FROM sms_data.{table} WHERE hour < $1"
+_COUNTS_ONLY: Final = "UPDATE sms_data.counts_only SET before = $1 WHERE before < $1"
+
+
+async def fold(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Move the deltas into the counts, unless another instance is doing it."""
+    while await connection.fetchval(_FOLD, _MOST) >= _MOST:
+        pass
+
+
+def periodic() -> Periodic:
+    """The schedule of `fold`: the views read what is not folded too, at a microsecond a row."""
+    return Periodic(
+        run=fold, failed_event="counts.fold_failed", interval_s=15.0, retry_s=15.0, deadline_s=60.0, jitter=0.2
+    )
+
+
+async def recount(connection: "asyncpg.Connection[asyncpg.Record]") -> int:
+    """Correct the counts of all hours from which no message is gone; returns how many were wrong.
+
+    Needs the owner's rights.
+    """
+    wrong: int = await connection.fetchval(_RECOUNT)
+    return wrong
+
+
+async def without_messages(connection: "asyncpg.Connection[asyncpg.Record]", before: datetime) -> None:
+    """Note that messages and submissions that arrived before are being deleted, so that no recount misses them."""
+    await connection.execute(_COUNTS_ONLY, before)
+
+
+async def drop_old(connection: "asyncpg.Connection[asyncpg.Record]", before: datetime) -> None:
+    """Delete the counts of the hours before. Needs the owner's rights."""
+    await without_messages(connection, before)
+    for table in _TABLES:
+        await connection.execute(_DELETE_OLD.format(table=table), before)

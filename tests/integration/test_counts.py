@@ -1,0 +1,121 @@
+"""The counts by the hour equal a count over the messages, whatever happens in whichever order."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from dataclasses import is_dataclass, replace
+from datetime import timedelta
+
+import asyncpg
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.databases import connected, emptied
+from support.reports import NOON, Row, job, report, some_report, some_submission, submission
+
+from receiver.store import postgres
+from receiver.store.job import Job
+from receiver.store.maintenance import counts, partitions
+
+COUNTED = """
+SELECT date_trunc('hour', first_received_at) AS hour,
+       date_trunc('hour', coalesce(submitted_at, first_received_at)) AS sent,
+       provider, country, status, reason, code, count(*) AS messages, sum(segments) AS segments
+FROM sms.message GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 2, 3, 4, 5, 6, 7
+"""
+HOURLY = """
+SELECT hour, submitted_hour AS sent, provider, country, status, reason, code, sum(messages) AS messages,
+       sum(segments) AS segments
+FROM sms.hourly GROUP BY 1, 2, 3, 4, 5, 6, 7 HAVING sum(messages) <> 0 ORDER BY 1, 2, 3, 4, 5, 6, 7
+"""
+TOTALS = """
+SELECT (SELECT coalesce(sum(reports), 0) FROM sms.hourly) = (SELECT count(*) FROM sms.delivery_report)
+           + (SELECT count(*) - count(DISTINCT message_id) FROM sms.submission) AS reports,
+       (SELECT coalesce(sum(requests), 0) FROM sms.hourly) = (SELECT count(*) FROM sms.submission) AS requests,
+       (SELECT coalesce(sum(fees), 0) FROM sms.hourly) = (SELECT coalesce(sum(fee), 0) FROM sms.submission) AS fees,
+       (SELECT coalesce(sum(messages), 0) FROM sms.delivery_times)
+           = (SELECT count(*) FROM sms.message WHERE delivery_s IS NOT NULL) AS delivery_times
+"""
+
+
+@pytest.fixture
+async def sql(shared_database: str) -> AsyncIterator[asyncpg.Connection]:
+    async with emptied(shared_database) as connection:
+        yield connection
+
+
+async def exact(sql: asyncpg.Connection) -> None:
+    """The views show what the messages are, and a recount finds nothing."""
+    async with sql.transaction(isolation="repeatable_read"):
+        assert await sql.fetch(HOURLY) == await sql.fetch(COUNTED)
+        assert [name for name, same in (await sql.fetchrow(TOTALS)).items() if not same] == []
+        assert await counts.recount(sql) == 0
+
+
+def renamed(row: Row, name: str) -> Row:
+    """The same about another message: one is a named tuple, the other a dataclass."""
+    return replace(row, message_id=name) if is_dataclass(row) else row._replace(message_id=name)
+
+
+some_names = st.sampled_from([f"m-{n}" for n in range(4)])
+some_histories = st.lists(
+    st.tuples(some_report() | some_submission(), some_names, st.integers(0, 60), st.integers(0, 1)),
+    min_size=1,
+    max_size=14,
+)
+
+
+@settings(max_examples=25)
+@given(history=some_histories, seed=st.integers())
+async def test_the_counts_are_those_of_the_messages_after_any_history(
+    shared_database: str, history: list, seed: int
+) -> None:
+    """Two writers with repetitions, in any order, and a third that folds at any moment."""
+    turns: list[list[Job]] = [[], []]
+    for row, name, hours, writer in history:
+        one = job(renamed(row, name), received_at=NOON + timedelta(hours=hours))
+        turns[writer].append(one)
+        turns[1 - writer].append(one)
+    random.Random(seed).shuffle(turns[1])
+
+    async def write(connection: asyncpg.Connection, jobs: list[Job]) -> None:
+        for one in jobs:
+            await postgres.write(postgres.Session(connection), [one], 20.0)
+
+    async def fold(connection: asyncpg.Connection, sql: asyncpg.Connection) -> None:
+        for _ in range(4):
+            await counts.fold(connection)
+            await exact(sql)
+
+    async with emptied(shared_database) as sql, connected(shared_database) as one, connected(shared_database) as other:
+        await postgres.create_partitions(postgres.Session(sql), [*turns[0], *turns[1]])
+        async with connected(shared_database) as folding:
+            await asyncio.gather(write(one, turns[0]), write(other, turns[1]), fold(folding, sql))
+        await exact(sql)
+        await counts.fold(sql)
+        await exact(sql)
+        assert await sql.fetchval("SELECT count(*) FROM sms_data.message_delta") == 0
+
+
+async def test_retention_keeps_the_counts_and_a_recount_puts_wrong_ones_right(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partitions, "today", lambda: NOON.date() + timedelta(days=40))
+    jobs = [
+        job(report(message_id=f"m-{days}"), submission(message_id=f"m-{days}"), received_at=NOON + timedelta(days=days))
+        for days in (0, 20, 39)
+    ]
+    async with connected(database) as sql:
+        await postgres.create_partitions(postgres.Session(sql), jobs)
+        await postgres.write(postgres.Session(sql), jobs, 20.0)
+        await partitions.maintain(database, days_ahead=0, retention_days=30)
+        await counts.fold(sql)
+        assert await sql.fetchval("SELECT count(*) FROM sms.message") == 2
+        assert await sql.fetchrow("SELECT sum(messages), sum(requests) FROM sms.hourly") == (3, 3)
+        assert await counts.recount(sql) == 0
+        await sql.execute("UPDATE sms_data.message_count SET messages = messages + 1 WHERE messages = 1")
+        assert await counts.recount(sql) == 2, "there is nothing to compare the third with"
+        assert await sql.fetchval("SELECT sum(messages) FROM sms.hourly") == 4
+        await partitions.maintain(database, days_ahead=0, retention_days=30, counts_days=30)
+        assert await sql.fetchrow("SELECT sum(messages), sum(requests) FROM sms.hourly") == (2, 2)
+        assert await counts.recount(sql) == 0
