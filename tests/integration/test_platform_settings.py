@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from support.command import receiver
+from support.preloaded import Commands
 
 from receiver.providers import ORIGINS, PROVIDERS, VERIFIERS
 from receiver.settings import SettingsError, load, variable
@@ -38,12 +38,12 @@ PULLED = {"tencent_pull_secret_id": "id", "tencent_pull_secret_key": "key", "ten
 
 @pytest.mark.parametrize(("command", "setting"), list(zip(COMMANDS, WRONG, strict=False)))
 async def test_a_command_says_so_in_one_line_before_anything_runs(
-    tmp_path: Path, command: tuple[str, ...], setting: str
+    tmp_path: Path, commands: Commands, command: tuple[str, ...], setting: str
 ) -> None:
     data_dir = tmp_path / "data"
     value, complaint = next(iter(WRONG[setting].items()))
     given = PULLED | {"data_dir": data_dir, "port": 0, "ops_port": 0, setting: value}
-    ended = await receiver(*command, folder=tmp_path, **given)
+    ended = await commands.run(*command, **given)
     assert ended.complaint.startswith(f"RECEIVER_{setting.upper()}: ")
     assert complaint in ended.complaint
     assert "very-secret" not in ended.err

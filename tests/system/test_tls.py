@@ -17,12 +17,7 @@ from support.dialects import good_body
 from support.process import ServiceProcess
 from support.wire import request
 
-SUITES = {
-    "ECDHE-ECDSA-AES128-GCM-SHA256": "ECDSA",
-    "ECDHE-ECDSA-AES256-GCM-SHA384": "ECDSA",
-    "ECDHE-RSA-AES128-GCM-SHA256": "RSA",
-    "ECDHE-RSA-AES256-GCM-SHA384": "RSA",
-}
+SUITES = [f"ECDHE-{key}-{rest}" for key in ("ECDSA", "RSA") for rest in ("AES128-GCM-SHA256", "AES256-GCM-SHA384")]
 SUITES_1_3 = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384"]
 DEADLINE_S = 600.0
 
@@ -39,16 +34,16 @@ class Site:
         return urlsplit(self.service.url).netloc
 
 
-@pytest.fixture
-async def site(database: str, tmp_path: Path) -> AsyncIterator[Site]:
-    authority = trustme.CA()
-    pairs = [issue(authority, tmp_path, kind.lower(), kind=kind, days=200) for kind in ("RSA", "ECDSA")]
+@pytest.fixture(scope="module")
+async def site(shared_database: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    authority, folder = trustme.CA(), tmp_path_factory.mktemp("tls")
+    pairs = [issue(authority, folder, kind.lower(), kind=kind, days=200) for kind in ("RSA", "ECDSA")]
     files = {
         "tls_certificate": ",".join(str(pair.certificate) for pair in pairs),
         "tls_key": ",".join(str(pair.key) for pair in pairs),
     }
-    async with process.running(tmp_path / "service", database_url=database, **files) as service:
-        yield Site(service, authority_file(authority, tmp_path, "authority"))
+    async with process.running(folder / "service", database_url=shared_database, **files) as service:
+        yield Site(service, authority_file(authority, folder, "authority"))
         assert service.noise() == []
 
 
