@@ -50,8 +50,8 @@ schema: dev ## write migrations/schema.sql anew: the tables, functions, views an
 test-system: dev ## run the tests beside nginx, PgBouncer and other programs, which are fetched from Debian's packages
 	$(PYTEST) tests/system $(ARGS)
 
-soak: dev ## break everything at random for SECONDS, from SEED, and print the ledger
-	$(BIN)/python tests/faults/soak.py --seconds $(or $(SECONDS),300) $(if $(SEED),--seed $(SEED))
+soak: dev ## break everything at random for SECONDS, from SEED, with WORKERS, and print the ledger
+	$(BIN)/python tests/faults/soak.py --seconds $(or $(SECONDS),300) $(if $(SEED),--seed $(SEED)) $(if $(WORKERS),--workers $(WORKERS))
 
 fuzz: dev ## try mutated payloads and bytes on the parsers and on a running service for SECONDS, from SEED
 	PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))

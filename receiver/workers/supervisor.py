@@ -76,6 +76,7 @@ async def running(settings: Settings, platforms: Sequence[Opened], stop: asyncio
         state = Ops(view=Whole(storage.view, metrics, team, lambda: storage.left.slots))
         opening = listeners.listening_for_ops(settings, ops_sockets, state, metrics, storage.ingest)
         ops = await stack.enter_async_context(opening)
+        sockets.listen()  # from here on connections wait for the workers, and are not refused
         deaths = _counted(metrics, team)
         working = team.working(storage.url, lambda: storage.left.slots, storage.left.look.set, deaths.inc)
         await stack.enter_async_context(working)

@@ -84,6 +84,7 @@ async def _growth(running: Cluster, plan: Plan) -> Part:
 PARTS: Final[dict[str, Callable[[Cluster, Plan], Awaitable[Part]]]] = {
     "main": partial(_cases, cases.MAIN),
     "costs": partial(_cases, cases.COSTS),
+    "workers": partial(_cases, cases.WORKERS),
     "spool": _spool,
     "growth": _growth,
 }

@@ -63,3 +63,11 @@ COSTS: Final = (
     Case(_IN_BATCHES, "no metrics", "receiver-no-metrics", BATCH_16),
     Case(_IN_BATCHES, "Tencent", "receiver", Load("tencent", 16, 50)),
 )
+
+_LOADS_OF_WORKERS: Final = ("single reports, 64 connections", "batches of 50, 16 connections")
+
+WORKERS: Final = tuple(
+    Case(f"more than one core: {title}", what, server, LOADS[title])
+    for title in _LOADS_OF_WORKERS
+    for server, what in (("receiver", "one process"), ("receiver-2", "two workers"))
+)

@@ -31,10 +31,12 @@ _COMMANDS: Final[dict[str, Sequence[str]]] = {
     "receiver": RECEIVER,
     "receiver-down": RECEIVER,
     "receiver-warning": RECEIVER,
+    "receiver-2": RECEIVER,
     "receiver-no-metrics": ("-m", "bench.without"),
 }
 _VARIABLES: Final[dict[str, dict[str, str]]] = {
     "receiver-down": {"RECEIVER_DATABASE_URL": _DEAD_URL},
+    "receiver-2": {"RECEIVER_WORKERS": "2"},
     "receiver-warning": {"RECEIVER_LOG_LEVEL": "WARNING"},
 }
 

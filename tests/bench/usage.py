@@ -27,16 +27,16 @@ class Usage:
 async def measured(service: int | None, postmaster: int) -> AsyncIterator[Usage]:
     """The usage while the block runs; it is filled in when the block ends."""
     usage = Usage()
-    own, database = ([service] if service else []), psutil.Process(postmaster)
-    before = _cpu_s(map(psutil.Process, own)), _cpu_s(_tree(database))
+    own, database = (_tree(psutil.Process(service)) if service else []), psutil.Process(postmaster)
+    before = _cpu_s(own), _cpu_s(_tree(database))
     sampler = asyncio.create_task(_sample(database, usage))
     try:
         yield usage
     finally:
         sampler.cancel()
-        usage.service_cpu_s = _cpu_s(map(psutil.Process, own)) - before[0]
+        usage.service_cpu_s = _cpu_s(own) - before[0]
         usage.database_cpu_s = _cpu_s(_tree(database)) - before[1]
-        usage.service_peak_mb = sum(map(_peak_mb, own))
+        usage.service_peak_mb = sum(_peak_mb(one.pid) for one in own)
 
 
 def processes(postmaster: int) -> list[psutil.Process]:

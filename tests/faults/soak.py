@@ -1,6 +1,6 @@
 """A random schedule of every fault for a given time, one after the other or two at once, and the ledger of it.
 
-    make soak SECONDS=300 SEED=1
+    make soak SECONDS=300 SEED=1 [WORKERS=2]
 
 The exit code is 1 if an acknowledged report is lost, one is stored twice or out of nowhere, or a request hung.
 """
@@ -21,7 +21,7 @@ from click import echo
 from support import cluster as clusters
 from support import ledger as ledgers
 from support import rig as rigs
-from support.faults import FAULTS, SERVICE_FAULTS
+from support.faults import FAULTS, SERVICE_FAULTS, WORKER_FAULTS, Fault
 from support.rig import Rig
 
 _LONGEST_S: Final = 6.0
@@ -32,18 +32,18 @@ Round = tuple[str, float, float]
 """Name, begin and end, in Unix seconds."""
 
 
-async def _schedule(rig: Rig, seconds: float, dice: random.Random) -> list[Round]:
+async def _schedule(rig: Rig, seconds: float, dice: random.Random, faults: dict[str, Fault]) -> list[Round]:
     """Break, heal, wait a moment, and so on. Of two at once, one is PostgreSQL's and one the service's."""
     rounds: list[Round] = []
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
         names = [dice.choice(list(FAULTS))] if dice.random() < 0.75 else []
         if not names or dice.random() < 0.3:
-            names.append(dice.choice(list(SERVICE_FAULTS)))
+            names.append(dice.choice([name for name in faults if name not in FAULTS]))
         began = time.time()
         async with AsyncExitStack() as stack:
             for name in names:
-                await stack.enter_async_context((FAULTS | SERVICE_FAULTS)[name](rig))
+                await stack.enter_async_context(faults[name](rig))
             await asyncio.sleep(dice.uniform(0.2, _LONGEST_S))
         rounds.append((" + ".join(names), began, time.time()))
         if not rig.service.alive:
@@ -87,6 +87,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=300.0)
     parser.add_argument("--seed", type=int, default=None, help="the same seed makes the same schedule")
+    parser.add_argument("--workers", type=int, default=1, help="processes of the service that take callbacks")
     parser.add_argument("--rate", type=float, default=150.0, help="requests per second")
     options = parser.parse_args()
     seed = random.randrange(10**6) if options.seed is None else options.seed
@@ -94,13 +95,17 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="receiver-soak-") as name:
         folder = Path(name).resolve()
         folder.chmod(0o711)  # as root, PostgreSQL runs as somebody else, who has to pass through
-        return asyncio.run(_soak(folder, options.rate, options.seconds, random.Random(seed)))
+        return asyncio.run(_soak(folder, options, random.Random(seed)))
 
 
-async def _soak(folder: Path, rate: float, seconds: float, dice: random.Random) -> int:
+async def _soak(folder: Path, options: argparse.Namespace, dice: random.Random) -> int:
     """The exit code."""
-    async with clusters.running(folder / "cluster") as cluster, rigs.loaded(cluster, folder, rate=rate) as rig:
-        rounds = await _schedule(rig, seconds, dice)
+    async with (
+        clusters.running(folder / "cluster") as cluster,
+        rigs.loaded(cluster, folder, rate=options.rate, workers=options.workers) as rig,
+    ):
+        faults = FAULTS | SERVICE_FAULTS | (WORKER_FAULTS if options.workers > 1 else {})
+        rounds = await _schedule(rig, options.seconds, dice, faults)
         ledger = await rig.load.stop()
         await rig.service.drained(120)
         rows = await ledgers.stored(rig.cluster.socket_url(rig.database))

@@ -209,3 +209,33 @@ SERVICE_FAULTS: Final[dict[str, Fault]] = {
     "service terminated": service_terminated,
     "spool's disk full": spool_disk_full,
 }
+
+
+@asynccontextmanager
+async def worker_killed(rig: Rig) -> AsyncIterator[None]:
+    """kill -9 of one of the service's workers."""
+    rig.service.workers()[0].kill()
+    yield
+
+
+@asynccontextmanager
+async def workers_killed_afterwards(rig: Rig) -> AsyncIterator[None]:
+    """kill -9 of them all when the other fault has lasted: with spools that are full of reports."""
+    yield
+    for worker in rig.service.workers():
+        worker.kill()
+
+
+@asynccontextmanager
+async def workers_replaced(rig: Rig) -> AsyncIterator[None]:
+    """One after the other, as for an upgrade."""
+    await rig.service.replace_workers()
+    yield
+
+
+WORKER_FAULTS: Final[dict[str, Fault]] = {
+    "worker killed": worker_killed,
+    "workers killed when it ends": workers_killed_afterwards,
+    "workers replaced": workers_replaced,
+}
+"""Those of a service with workers."""
