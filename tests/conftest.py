@@ -78,6 +78,12 @@ async def cluster(open_folder: Path) -> AsyncIterator[str]:
             yield url
         return
     async with embedded.running(open_folder / "cluster") as server:
+        # What survives a crash of the machine is no subject here; tests/faults has a cluster that does.
+        await administrate(
+            server.url,
+            *(f"ALTER SYSTEM SET {name} = off" for name in ("fsync", "full_page_writes")),
+            "SELECT pg_reload_conf()",
+        )
         yield server.url
 
 

@@ -43,7 +43,7 @@ async def test_a_body_may_come_in_chunks_and_one_too_large_or_too_slow_is_refuse
     url, body = f"/callback/{path}", good_body(path, "chunks")
     taken = await answer_to(service, chunked(url, body[:10], body[10:11], body[11:]))
     assert taken.status == 200
-    assert_good(path, taken.json)
+    assert_good(path, taken.said)
     assert await service.count(path, "chunks") == 1
     for sent, status in (
         (head(url, f"Content-Length: {MAX_BODY + 1}"), 413),
@@ -52,7 +52,7 @@ async def test_a_body_may_come_in_chunks_and_one_too_large_or_too_slow_is_refuse
     ):
         refused = await answer_to(service, sent)
         assert (refused.status, refused.headers["connection"]) == (status, "close")
-        assert_bad(path, refused.json)
+        assert_bad(path, refused.said)
     assert await service.count(path, "slow") == 0
 
 
