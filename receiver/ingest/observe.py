@@ -9,10 +9,10 @@ from receiver.providers import url_path
 from receiver.report import DeliveryReport, Reason, Reply, RowId, Status, Submission
 from receiver.store.job import Job, Kept, KeptIn
 from receiver.telemetry.limited_log import LimitedLog
-from receiver.telemetry.logs import get_logger, report_line
+from receiver.telemetry.logs import get_logger
 from receiver.telemetry.masking import mask_msisdn
 from receiver.telemetry.metrics import Metrics
-from receiver.telemetry.redaction import ReportLine
+from receiver.telemetry.redaction import report_line
 
 log = get_logger()
 dropped = LimitedLog()
@@ -37,7 +37,7 @@ async def observe(job: Job, kept: Kept, metrics: Metrics) -> None:
 
 def _reports(job: Job, reports: Sequence[DeliveryReport], kept: Kept, metrics: Metrics, counted: set[RowId]) -> None:
     """Log and count some reports. `counted` are those counted as stored: a body may contain a report twice."""
-    received_at, line = job.callback.received_at, report_line()
+    received_at = job.callback.received_at
     new, refused = kept.receipt.stored, kept.receipt.refused
     spooled = kept.kept_in is KeptIn.SPOOL
     stored: dict[tuple[Status, Reason | None], int] = {}
@@ -60,16 +60,14 @@ def _reports(job: Job, reports: Sequence[DeliveryReport], kept: Kept, metrics: M
         else:
             event = "report.duplicate"
             metrics.report_duplicate(report.provider)
-        _report(event, report, lag_s, job.callback, line)
+        _report(event, report, lag_s, job.callback)
     for (status, reason), number in stored.items():
         metrics.reports_stored(job.provider, status, reason, number)
 
 
-def _report(
-    event: str, report: DeliveryReport, lag_s: float | None, callback: Inbound, line: ReportLine | None
-) -> None:
+def _report(event: str, report: DeliveryReport, lag_s: float | None, callback: Inbound) -> None:
     recipient = report.recipient and mask_msisdn(report.recipient)
-    if line is not None and line(event, report, recipient, lag_s, callback.request_id, callback.remote_addr):
+    if report_line(event, report, recipient, lag_s, callback.request_id, callback.remote_addr):
         return
     log.info(
         event,

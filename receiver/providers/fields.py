@@ -72,6 +72,7 @@ def _e164(number: str, region: str | None) -> tuple[str | None, str | None]:
     return written, country if country and len(country) == len("CN") else None
 
 
+@lru_cache(maxsize=_SECONDS)
 def iso_utc(text: str | None) -> datetime | None:
     """`2018-04-13T06:31:46Z` as an aware datetime; None for anything else."""
     if text is None or len(text) != len("2018-04-13T06:31:46Z") or text[10] != "T" or text[19] != "Z":
@@ -79,6 +80,7 @@ def iso_utc(text: str | None) -> datetime | None:
     return _datetime(text)
 
 
+@lru_cache(maxsize=_SECONDS)
 def beijing_wall_clock(text: str | None) -> datetime | None:
     """`2018-04-13 14:31:46`, local time in UTC+8, as a datetime in UTC; None for anything else."""
     if text is None or len(text) != len("2018-04-13 14:31:46") or text[10] != " ":
@@ -86,7 +88,6 @@ def beijing_wall_clock(text: str | None) -> datetime | None:
     return _datetime(f"{text}+08:00")
 
 
-@lru_cache(maxsize=_SECONDS)
 def _datetime(text: str) -> datetime | None:
     if text[4] != "-" or text[7] != "-" or text[13] != ":" or text[16] != ":":
         return None

@@ -20,7 +20,7 @@ import structlog
 from receiver.telemetry.log_output import ATOMIC_BYTES, Output
 from receiver.telemetry.masking import scrub_error, scrubber
 from receiver.telemetry.rate_limit import LogRateLimiter
-from receiver.telemetry.redaction import Event, RedactionProcessor, ReportLine, exception_of
+from receiver.telemetry.redaction import Event, RedactionProcessor, exception_of, report_line
 from receiver.telemetry.visible import visible, visible_json_line
 
 LogFormat = Literal["json", "console"]
@@ -195,9 +195,10 @@ def configure(
         logger_factory=lambda *_: output,
         cache_logger_on_first_use=False,
     )
-    global _report_line  # noqa: PLW0603 - as structlog.configure has it
-    quick = chosen == "json" and number <= logging.INFO
-    _report_line = ReportLine(redact.scrub_event, output, worker) if quick else None
+    if chosen == "json" and number <= logging.INFO:
+        report_line.write_to(output, redact.scrub_event, worker)
+    else:
+        report_line.stop()
     root = logging.getLogger()
     for handler in [known for known in root.handlers if isinstance(known, _Handler)]:
         root.removeHandler(handler)
@@ -208,19 +209,10 @@ def configure(
     logging.captureWarnings(capture=True)
 
 
-_report_line: ReportLine | None = None
-
-
 def reset() -> None:
     """As before `configure`, but for the handlers of the root logger."""
-    global _report_line  # noqa: PLW0603 - as in configure
-    _report_line = None
+    report_line.stop()
     structlog.reset_defaults()
-
-
-def report_line() -> ReportLine | None:
-    """None: every line goes through the chain, as for a terminal; or lines of this level are not wanted."""
-    return _report_line
 
 
 def get_logger() -> Log:

@@ -8,7 +8,7 @@ import platform
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -26,6 +26,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from receiver.report import ProviderName, Reason, Status
+from receiver.telemetry.counts import Count, Counters, Histograms, LabelCache, Observations
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
@@ -39,33 +40,11 @@ favour of a new one; or a new one is refused, because none can be evicted or its
 BreakerState = Literal["closed", "half_open", "open"]
 """`open`: PostgreSQL does not answer and reports go to the spool."""
 
-MAX_CHILDREN: Final = 1_000
-"""Most time series of one metric. Providers by status by reason come to a few hundred."""
-
-OVERFLOW: Final = "other"
 NO_REASON: Final = "none"
 
 _SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 _LAG_SECONDS: Final = (1, 5, 15, 60, 300, 900, 3_600, 14_400, 43_200, 86_400, 259_200)
 _REPORTS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
-
-Metric = TypeVar("Metric", Counter, Histogram)
-
-
-class LabelCache(dict[tuple[str, ...], Metric]):
-    """A metric's children by their label values: a dict look-up in place of `labels()`. Bounded by `MAX_CHILDREN`."""
-
-    def __init__(self, metric: Metric, size: int) -> None:
-        super().__init__()
-        self._metric: Metric = metric
-        self._overflow = (OVERFLOW,) * size
-
-    def __missing__(self, labels: tuple[str, ...]) -> Metric:
-        if len(self) >= MAX_CHILDREN and labels != self._overflow:
-            return self[self._overflow]
-        child: Metric = self._metric.labels(*labels)
-        self[labels] = child
-        return child
 
 
 class LastReport(Collector):
@@ -94,20 +73,20 @@ class Metrics:
     """Made by `build`. A gauge with a value that is read at each scrape gets a function (`set_from`)."""
 
     registry: CollectorRegistry
-    reports: LabelCache[Counter]
-    lag_seconds: LabelCache[Histogram]
-    duplicates: LabelCache[Counter]
-    replies: LabelCache[Counter]
-    submissions: LabelCache[Counter]
-    rejected: LabelCache[Counter]
-    rejected_dropped: LabelCache[Counter]
-    requests: LabelCache[Counter]
-    request_seconds: LabelCache[Histogram]
+    reports: LabelCache[Count]
+    lag_seconds: LabelCache[Observations]
+    duplicates: LabelCache[Count]
+    replies: LabelCache[Count]
+    submissions: LabelCache[Count]
+    rejected: LabelCache[Count]
+    rejected_dropped: LabelCache[Count]
+    requests: LabelCache[Count]
+    request_seconds: LabelCache[Observations]
     requests_in_flight: Gauge
     malformed_requests: Counter
-    refused_addresses: LabelCache[Counter]
+    refused_addresses: LabelCache[Count]
     connections: Gauge
-    connections_ended: LabelCache[Counter]
+    connections_ended: LabelCache[Count]
     commit_seconds: Histogram
     flush_reports: Histogram
     queue_reports: Gauge
@@ -126,7 +105,7 @@ class Metrics:
 
     def reports_stored(self, provider: ProviderName, status: Status, reason: Reason | None, number: int = 1) -> None:
         """Count new reports, and note the time for `last_report`."""
-        self.reports[provider, status, reason or NO_REASON].inc(number)
+        self.reports[provider, status, reason or NO_REASON].value += number
         self.last_report.seen(provider)
 
     def report_lag(self, provider: ProviderName, seconds: float) -> None:
@@ -135,28 +114,28 @@ class Metrics:
 
     def report_duplicate(self, provider: ProviderName) -> None:
         """Count a report that was stored before, and note the time for `last_report`."""
-        self.duplicates[provider,].inc()
+        self.duplicates[provider,].value += 1
         self.last_report.seen(provider)
 
     def reply_stored(self, provider: ProviderName) -> None:
-        self.replies[provider,].inc()
+        self.replies[provider,].value += 1
 
     def submission_stored(self, provider: ProviderName, status: Status) -> None:
-        self.submissions[provider, status].inc()
+        self.submissions[provider, status].value += 1
 
     def payload_rejected(self, provider: ProviderName, kind: RejectedKind) -> None:
-        self.rejected[provider, kind].inc()
+        self.rejected[provider, kind].value += 1
 
     def request_done(self, provider: str, endpoint: str, http_status: int, seconds: float) -> None:
         """`provider` and `endpoint` of the matched route; empty strings if none matched."""
-        self.requests[provider, endpoint, str(http_status)].inc()
+        self.requests[provider, endpoint, str(http_status)].value += 1
         self.request_seconds[endpoint,].observe(seconds)
 
     def address_refused(self, provider: ProviderName) -> None:
-        self.refused_addresses[provider,].inc()
+        self.refused_addresses[provider,].value += 1
 
     def connection_ended(self, cause: Ended) -> None:
-        self.connections_ended[cause,].inc()
+        self.connections_ended[cause,].value += 1
 
     def flushed(self, reports: int, seconds: float) -> None:
         """One commit: its number of reports, and its duration."""
@@ -188,32 +167,39 @@ def build(version: str) -> Metrics:
     def counter(name: str, text: str) -> Counter:
         return Counter(f"receiver_{name}", text, registry=registry)
 
-    def counters(name: str, text: str, *labels: str) -> LabelCache[Counter]:
-        return LabelCache(Counter(f"receiver_{name}", text, labels, registry=registry), len(labels))
+    def counters(name: str, text: str, *labels: str) -> LabelCache[Count]:
+        several = Counters(f"receiver_{name}", text, labels)
+        registry.register(several)
+        return several.children
 
     def gauge(name: str, text: str, *labels: str) -> Gauge:
         return Gauge(f"receiver_{name}", text, labels, registry=registry)
 
-    def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-        return Histogram(f"receiver_{name}", text, labels, buckets=buckets, registry=registry)
+    def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(f"receiver_{name}", text, buckets=buckets, registry=registry)
 
-    request_seconds = histogram(
+    def histograms(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> LabelCache[Observations]:
+        several = Histograms(f"receiver_{name}", text, buckets, labels)
+        registry.register(several)
+        return several.children
+
+    request_seconds = histograms(
         "http_request_duration_seconds", "From the request's head to its answer.", _SECONDS, "endpoint"
     )
-    lag_seconds = histogram(
+    lag_seconds = histograms(
         "report_lag_seconds", "From the event, by the platform's clock, to its report.", _LAG_SECONDS, "provider"
     )
     metrics = Metrics(
         registry=registry,
         reports=counters("reports", "Delivery reports stored, each once.", "provider", "status", "reason"),
-        lag_seconds=LabelCache(lag_seconds, 1),
+        lag_seconds=lag_seconds,
         duplicates=counters("duplicate_reports", "Reports that had been stored before.", "provider"),
         replies=counters("replies", "Mobile-originated messages stored.", "provider"),
         submissions=counters("submissions", "Submissions stored.", "provider", "status"),
         rejected=counters("rejected_payloads", "Kept because not understood.", "provider", "kind"),
         rejected_dropped=counters("rejected_payloads_dropped", "Rejected payloads dropped by their bounds.", "reason"),
         requests=counters("http_requests", "Callbacks answered.", "provider", "endpoint", "status"),
-        request_seconds=LabelCache(request_seconds, 1),
+        request_seconds=request_seconds,
         requests_in_flight=gauge("requests_in_flight", "Callbacks whose bodies came, and that are worked on."),
         malformed_requests=counter("malformed_requests", "What came to a listener and was no HTTP."),
         refused_addresses=counters("refused_addresses", "Requests from addresses that may not call.", "provider"),
@@ -242,6 +228,6 @@ def build(version: str) -> Metrics:
         ),
     )
     for reason in ("age", "size"):
-        metrics.rejected_dropped[reason,].inc(0)  # present from the start: an alert needs an earlier sample
+        metrics.rejected_dropped[reason,].value += 0  # present from the start: an alert needs an earlier sample
     registry.register(metrics.last_report)
     return metrics

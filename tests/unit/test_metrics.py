@@ -3,10 +3,11 @@
 import time
 
 import pytest
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from receiver.report import ProviderName, Reason, Status
-from receiver.telemetry import metrics
+from receiver.telemetry import counts, metrics
 
 ACME = ProviderName("acme")
 
@@ -79,11 +80,30 @@ def test_gauges_follow_their_owners(service):
 
 
 def test_labels_stay_bounded_whatever_comes(service):
-    for number in range(metrics.MAX_CHILDREN + 500):
+    for number in range(counts.MAX_CHILDREN + 500):
         service.request_done("acme", f"/{number}", 404, 0.001)
     series = [line for line in service.render().splitlines() if line.startswith(b"receiver_http_requests_total{")]
-    assert len(series) == metrics.MAX_CHILDREN + 1
+    assert len(series) == counts.MAX_CHILDREN + 1
     assert value(service, "receiver_http_requests_total", provider="other", endpoint="other", status="other") == 500
+
+
+def test_counters_and_histograms_of_our_own_are_written_as_the_librarys():
+    ours, theirs = CollectorRegistry(), CollectorRegistry()
+    counted, observed = (
+        counts.Counters("acme", "Counted.", ("a", "b")),
+        counts.Histograms("s", "S.", (0.5, 1, 2), ("a",)),
+    )
+    counter = Counter("acme", "Counted.", ("a", "b"), registry=theirs)
+    histogram = Histogram("s", "S.", ("a",), buckets=(0.5, 1, 2), registry=theirs)
+    for collector in (counted, observed):
+        ours.register(collector)
+    assert generate_latest(ours) == generate_latest(theirs)
+    for seconds in (0, 0.5, 0.51, 1, 1.5, 2, 7.25):
+        observed.children['"x"',].observe(seconds)
+        histogram.labels('"x"').observe(seconds)
+        counted.children["y", Status.EXPIRED].value += seconds
+        counter.labels("y", Status.EXPIRED).inc(seconds)
+    assert generate_latest(ours) == generate_latest(theirs)
 
 
 def test_the_text_is_prometheus_and_every_name_is_ours(service):

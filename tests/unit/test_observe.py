@@ -191,7 +191,7 @@ def test_the_line_of_a_report_is_the_one_that_the_whole_chain_writes(tokens: tup
         with pytest.MonkeyPatch.context() as patch, captured_log(tokens=tokens) as log:
             patch.setattr(redaction, "now", lambda: "2026-11-21T12:00:00.000Z")
             if not quick:
-                patch.setattr(observing, "report_line", lambda: None)
+                redaction.report_line.stop()
             asyncio.run(observe(one, Kept(KeptIn.DATABASE, Receipt(set(one.ids))), _COUNTED))
         return log.text
 

@@ -93,8 +93,8 @@ class RejectedQuota:
 
     def dropped(self, *, size: int = 0, age: int = 0) -> None:
         """Count dropped payloads, by the bound that they exceeded."""
-        self._metrics.rejected_dropped["size",].inc(size)
-        self._metrics.rejected_dropped["age",].inc(age)
+        self._metrics.rejected_dropped["size",].value += size
+        self._metrics.rejected_dropped["age",].value += age
 
     def renew(self, room: int) -> None:
         """Reset after a check: `room` bytes are free for all instances; writes in flight may not be counted in it."""
