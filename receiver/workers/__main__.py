@@ -4,9 +4,10 @@ import signal
 import sys
 
 if __name__ == "__main__":
-    # Until the worker has handlers: a signal that asks it to stop ends it, and one for replacement is the supervisor's.
+    # Until the worker has handlers: SIGINT ends it; what `systemctl kill` sends to all processes must not.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+    for number in (signal.SIGHUP, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
     from receiver.workers.worker import main
 
     sys.exit(main(int(sys.argv[1])))

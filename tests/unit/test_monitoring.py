@@ -1,5 +1,6 @@
 """The alerts, the dashboard, the pages about them and the metrics of the code: what the one names, the other has."""
 
+import asyncio
 import json
 import re
 from pathlib import Path
@@ -9,7 +10,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from receiver.pull import wiring
 from receiver.report import ProviderName, Status
+from receiver.settings import Settings
 from receiver.telemetry import metrics
+from receiver.workers import supervisor
+from receiver.workers.team import Team
 
 ROOT = Path(__file__).parents[2]
 RULES = (ROOT / "deploy/prometheus/receiver.rules.yml").read_text(encoding="utf-8")
@@ -38,6 +42,7 @@ def known() -> dict[str, set[str]]:
     service.address_refused(acme)
     service.connection_ended("full")
     service.tls_certificate_expires_seconds.labels("rsa.pem").set(1)
+    supervisor._counted(service, Team(Settings(_env_file=None), [], asyncio.Event()))
     wiring._counting(service)("acme/pull")("kept", 1)
     families = text_string_to_metric_families(service.render().decode())
     return {sample.name: set(sample.labels) for family in families for sample in family.samples}

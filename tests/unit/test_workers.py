@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from receiver.report import ProviderName, Reason, Status
 from receiver.settings import Settings
 from receiver.store.spool_file import Depth
+from receiver.telemetry import logs
 from receiver.telemetry.log_output import ATOMIC_BYTES, pieces
 from receiver.telemetry.metrics import Metrics, build
 from receiver.workers import addition, shares
@@ -102,3 +103,17 @@ def test_a_state_survives_its_message() -> None:
     again = State.of(orjson.loads(orjson.dumps(state.as_message())))
     assert (again.database, again.spool, again.depth) == (True, False, state.depth)
     assert values(again.metrics) == values(state.metrics)
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_line_that_is_too_long_for_one_write_is_shortened_and_stays_a_line(form: str, tmp_path: Path) -> None:
+    with (tmp_path / "log").open("wb") as stream:
+        logs.configure(form, "INFO", stream=stream, worker=3)
+        logs.get_logger().info("worker.started", error="é" * 9_000, path="huawei/report")
+        logs.reset()
+    written = (tmp_path / "log").read_bytes()
+    assert len(written) <= ATOMIC_BYTES
+    assert written.endswith(b"\n")
+    for kept in (b"worker.started", b"huawei/report", b"worker"):
+        assert kept in written
+    assert form == "console" or orjson.loads(written)["worker"] == 3
