@@ -16,7 +16,7 @@ import asyncpg
 import click
 import psutil
 
-from bench import cases, cluster, growth, rounds, spooling, table, wrk
+from bench import cases, cluster, growth, reads, rounds, spooling, table, wrk
 from bench.cases import Case
 from bench.cluster import Cluster
 from receiver.telemetry import logs
@@ -31,6 +31,7 @@ class Plan:
     match: str
     spooled: int
     sizes: Sequence[int]
+    rows: int
 
 
 class Part(NamedTuple):
@@ -81,12 +82,31 @@ async def _growth(running: Cluster, plan: Plan) -> Part:
     return Part(text, [{"stored": r.stored, "early": asdict(r.early), "settled": asdict(r.settled)} for r in found])
 
 
+async def _reads(running: Cluster, plan: Plan) -> Part:
+    found = await reads.measure(running, plan.rows)
+    rows = [
+        [
+            one.name,
+            f"{one.cpu_ms:,.1f}",
+            f"{one.wall_ms:,.1f}",
+            f"{one.hit + one.read:,}",
+            f"{one.rows:,}",
+            f"{one.goal_ms:,.0f}" + ("" if one.met else " (missed)"),
+        ]
+        for one in found
+    ]
+    head = ("query", "CPU ms", "wall ms", "buffers", "rows", "goal ms")
+    text = f"### Reading a month of {plan.rows:,} messages, as sms_reader, warm, serial\n\n{table.grid(head, rows)}"
+    return Part(text, [one._asdict() | {"met": one.met} for one in found])
+
+
 PARTS: Final[dict[str, Callable[[Cluster, Plan], Awaitable[Part]]]] = {
     "main": partial(_cases, cases.MAIN),
     "costs": partial(_cases, cases.COSTS),
     "workers": partial(_cases, cases.WORKERS),
     "spool": _spool,
     "growth": _growth,
+    "reads": _reads,
 }
 
 
@@ -97,6 +117,7 @@ PARTS: Final[dict[str, Callable[[Cluster, Plan], Awaitable[Part]]]] = {
 @click.option("--match", default="", help="Of the tables, only lines with this text in title or line.")
 @click.option("--spooled", default=500_000, help="Reports in the spool that is drained.")
 @click.option("--size", "sizes", multiple=True, type=int, default=(0, 1_000_000, 10_000_000), help="Reports stored.")
+@click.option("--rows", default=20_000_000, help="Messages of the month that is read.")
 @click.option("--folder", default="/var/tmp", help="Where the databases go: a disk, not a tmpfs.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def main(*, only: tuple[str, ...], folder: str, as_json: bool, **amounts: Any) -> None:

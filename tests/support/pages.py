@@ -1,5 +1,6 @@
 """The documentation's pages, as the tests that hold them to the truth read them."""
 
+import json
 import re
 from pathlib import Path
 
@@ -16,3 +17,25 @@ def page(name: str) -> str:
 def queries(name: str) -> list[str]:
     """The SQL on a page."""
     return [found[2] for found in _QUERY.finditer(page(name))]
+
+
+def panels() -> dict[str, str]:
+    """The SQL of the Grafana dashboard, by the panels' titles."""
+    dashboard = json.loads(page("deploy/grafana/receiver.json"))
+    return {
+        panel["title"]: target["rawSql"]
+        for panel in dashboard["panels"]
+        for target in panel.get("targets", ())
+        if "rawSql" in target
+    }
+
+
+def asked() -> dict[str, str]:
+    """Every query of the pages and of the dashboard about the views, by what asks it."""
+    found = {
+        f"{name} {number}": query.rstrip().rstrip(";")
+        for name in PAGES
+        for number, query in enumerate(queries(name), 1)
+        if "pg_stat" not in query
+    }
+    return found | {f"Grafana: {title}": query for title, query in panels().items()}
