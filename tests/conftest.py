@@ -2,9 +2,7 @@
 
 import asyncio
 import os
-import shutil
 import signal
-import tempfile
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from itertools import count
 from pathlib import Path
@@ -13,16 +11,15 @@ from typing import Any
 import asyncpg
 import pytest
 from hypothesis import settings as hypothesis_settings
+from support import embedded as embedded_support
 from support import postgresql, preloaded, workers
 from support import service as services
-from support.databases import Copies, administrate, migrated_copy, with_database
+from support.databases import Copies, administrate, fill_template, migrated_copy, with_database
 from support.preloaded import Commands
 from support.service import Service
 
 from receiver import embedded
 from receiver.settings import PREFIX, Settings
-from receiver.store import catalogue_table
-from receiver.store import schema as migrate
 
 hypothesis_settings.register_profile("suite", deadline=None, print_blob=True, max_examples=30)
 hypothesis_settings.load_profile("suite")
@@ -63,11 +60,8 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def open_folder() -> Iterator[Path]:
-    """Not `tmp_path`: as root, PostgreSQL runs as somebody who can't enter pytest's folders."""
-    folder = Path(tempfile.mkdtemp(prefix="receiver-tests-")).resolve()
-    folder.chmod(0o711)
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+    with embedded_support.open_folder() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")
@@ -91,11 +85,7 @@ async def cluster(open_folder: Path) -> AsyncIterator[str]:
 async def template(cluster: str) -> str:
     """Name of a database with the schema and the code tables."""
     await administrate(cluster, "CREATE DATABASE template_sms")
-    url = with_database(cluster, "template_sms")
-    await migrate.upgrade(url)
-    connection = await asyncpg.connect(url)
-    await catalogue_table.sync(connection)
-    await connection.close()
+    await fill_template(with_database(cluster, "template_sms"))
     return "template_sms"
 
 

@@ -24,8 +24,7 @@ from receiver.embedded.datafolder import make_data_dir, prepare_pgdata
 from receiver.embedded.layout import SUPERUSER, layout_of
 from receiver.embedded.log import open_log
 from receiver.embedded.processes import end_leftovers, processes_of
-from receiver.store import catalogue_table
-from receiver.store import schema as migrate
+from support.databases import fill_template
 
 APPLICATION = "receiver_app"
 """The service's role: a member of sms_writer and nothing more."""
@@ -139,12 +138,8 @@ class Cluster:
     async def make_template(self) -> None:
         """What `new_database` copies."""
         await self.administrate(f"CREATE DATABASE {_TEMPLATE}")
-        url = self.socket_url(_TEMPLATE)
-        await migrate.upgrade(url)
+        await fill_template(self.socket_url(_TEMPLATE))
         await self.administrate(f"CREATE ROLE {APPLICATION} LOGIN IN ROLE sms_writer")
-        connection = await asyncpg.connect(url)
-        await catalogue_table.sync(connection)
-        await connection.close()
 
     async def stop(self) -> None:
         """Fast shutdown, as by an operator who restarts it."""

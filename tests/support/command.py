@@ -50,17 +50,28 @@ class Ended:
         return line.removeprefix("Error: ")
 
 
+def environ_of(**settings: object) -> dict[str, str]:
+    """What a process of this checkout has: these settings by field name, and no others."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith((PREFIX, "PYTHON", "PG"))}
+    environ |= {f"{PREFIX}{name.upper()}": str(value) for name, value in settings.items()}
+    return environ | {"PYTHONPATH": str(CHECKOUT)}
+
+
 async def started(
     *arguments: str, folder: Path, program: tuple[str, ...] = (), stdin: int = DEVNULL, **settings: object
 ) -> Process:
-    """A process of `receiver` with these settings by field name, and with no others; its output is piped."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith((PREFIX, "PYTHON", "PG"))}
-    environ |= {f"{PREFIX}{name.upper()}": str(value) for name, value in settings.items()}
-    if not program:
-        program = (sys.executable, "-m", "receiver")
-        environ["PYTHONPATH"] = str(CHECKOUT)
+    """A process of `receiver` with these settings; its output is piped."""
+    environ = environ_of(**settings)
+    if program:
+        del environ["PYTHONPATH"]
     return await asyncio.create_subprocess_exec(
-        *program, *arguments, cwd=folder, env=environ, stdin=stdin, stdout=PIPE, stderr=PIPE
+        *(program or (sys.executable, "-m", "receiver")),
+        *arguments,
+        cwd=folder,
+        env=environ,
+        stdin=stdin,
+        stdout=PIPE,
+        stderr=PIPE,
     )
 
 

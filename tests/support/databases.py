@@ -10,6 +10,9 @@ from uuid import uuid4
 
 import asyncpg
 
+from receiver.store import catalogue_table
+from receiver.store import schema as migrate
+
 
 def with_database(url: str, name: str) -> str:
     """The URL of another database of the same cluster."""
@@ -24,6 +27,13 @@ async def administrate(url: str, *statements: str) -> None:
             await connection.execute(statement)
     finally:
         await connection.close()
+
+
+async def fill_template(url: str) -> None:
+    """What every other database is a copy of: the schema and the code tables."""
+    await migrate.upgrade(url)
+    async with connected(url) as connection:
+        await catalogue_table.sync(connection)
 
 
 @asynccontextmanager

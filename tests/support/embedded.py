@@ -38,7 +38,7 @@ def open_folder() -> Iterator[Path]:
     try:
         yield folder
     finally:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)  # a process that was killed may still write there
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ from receiver.embedded.account import account_for, make_private, spawn
 from receiver.embedded.datafolder import make_data_dir
 from receiver.embedded.layout import PORT, SUPERUSER, layout_of
 from receiver.embedded.log import open_log
+from support.databases import connected
 
 VARIABLE: Final = "TEST_POSTGRESQL_BIN"
 """Environment variable with the folder of `initdb` and `postgres` for the tests' cluster. Unset: the embedded ones."""
@@ -50,11 +51,10 @@ async def running(folder: Path, binaries: Path) -> AsyncIterator[str]:
 
 async def _answers(url: str) -> bool:
     try:
-        connection = await asyncpg.connect(url)
+        async with connected(url):
+            return True
     except (OSError, asyncpg.PostgresError):
         return False
-    await connection.close()
-    return True
 
 
 def chosen() -> Path | None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -10,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from receiver.settings import PREFIX
-from support.command import CHECKOUT, DEADLINE_S, Ended
+from support.command import DEADLINE_S, Ended, environ_of
 
 _SERVER = """
 import gc, importlib, json, os, pkgutil, sys, traceback
@@ -62,12 +61,11 @@ class Commands:
 
 @asynccontextmanager
 async def commands() -> AsyncIterator[Commands]:
-    environ = {name: value for name, value in os.environ.items() if not name.startswith((PREFIX, "PYTHON", "PG"))}
     with tempfile.TemporaryDirectory(prefix="receiver-commands-") as folder:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", _SERVER),
             cwd=folder,
-            env=environ | {"PYTHONPATH": str(CHECKOUT)},
+            env=environ_of(),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )

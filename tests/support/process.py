@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import resource
 import signal
 import subprocess
@@ -16,8 +15,8 @@ from typing import Any
 import aiohttp
 import psutil
 
-from receiver.settings import PREFIX
 from support.cluster import free_port
+from support.command import environ_of
 
 _START_S = 30.0
 _NOISE = ("Traceback", "Task was destroyed", "never retrieved", "never awaited", "Unhandled", "ResourceWarning")
@@ -59,12 +58,10 @@ class ServiceProcess:
     def launch(self, *wrapper: str) -> None:
         """Start it and return at once; `wrapper` is a command that runs it, such as strace."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        environ = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-        environ |= {f"{PREFIX}{name.upper()}": str(value) for name, value in self._settings.items()}
         self._process = subprocess.Popen(
             [*wrapper, sys.executable, "-W", "default", "-m", "receiver", "serve"],
             cwd=self._folder,
-            env=environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+            env=environ_of(**self._settings),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -9,7 +9,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 
 from receiver.pull.journal import AnswerJournal
@@ -19,7 +18,8 @@ from receiver.pull.sources import PLATFORMS
 from receiver.service import Runtime, running
 from receiver.settings import PREFIX, Settings
 from support.cluster import free_port
-from support.command import CHECKOUT, Ended
+from support.command import CHECKOUT, Ended, environ_of
+from support.databases import connected
 from support.preloaded import Commands
 from support.tencent_api import Api, Item
 
@@ -51,9 +51,8 @@ class PullProcess:
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self, *program: str) -> None:
-        environ = {name: value for name, value in os.environ.items() if not name.startswith((PREFIX, "PYTHON", "PG"))}
-        environ |= {f"{PREFIX}{name.upper()}": str(value) for name, value in self._settings.items()}
-        environ["PYTHONPATH"] = os.pathsep.join((str(CHECKOUT), str(CHECKOUT / "tests")))
+        environ = environ_of(**self._settings)
+        environ["PYTHONPATH"] += f"{os.pathsep}{CHECKOUT / 'tests'}"
         self._folder.mkdir(parents=True, exist_ok=True)
         with (self._folder / "log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
@@ -100,11 +99,8 @@ async def looping(source: Source, keep: Keep, settings: Settings) -> AsyncIterat
 
 async def stored(url: str, column: str = "message_id", view: str = "delivery_report") -> list[Any]:
     """One column of a view, sorted, over a connection of its own."""
-    connection = await asyncpg.connect(url)
-    try:
+    async with connected(url) as connection:
         return [row[0] for row in await connection.fetch(f"SELECT {column} FROM sms.{view} ORDER BY 1")]
-    finally:
-        await connection.close()
 
 
 async def asked(commands: Commands, api: Api, database: str, *numbers: str, **changes: object) -> Ended:

@@ -13,9 +13,8 @@ import psutil
 
 from receiver.embedded.layout import layout_of
 from receiver.embedded.processes import processes_of
-from receiver.settings import PREFIX
 from support.cluster import free_port
-from support.command import CHECKOUT
+from support.command import environ_of
 from support.waiting import DEADLINE_S
 
 CTRL_C = b"\x03"
@@ -38,13 +37,11 @@ class InTerminal:
     def start(self, *wrapper: str) -> None:
         """Start it and return at once; `wrapper` is a command that runs it, such as nohup."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        environ = {name: value for name, value in os.environ.items() if not name.startswith((PREFIX, "PYTHON", "PG"))}
-        environ |= {f"{PREFIX}{name.upper()}": str(value) for name, value in self._settings.items()}
         self._master, slave = pty.openpty()
         self._process = psutil.Popen(
             ["setsid", "--ctty", *wrapper, sys.executable, "-m", "receiver", *self._arguments],
             cwd=self._folder,
-            env=environ | {"PYTHONPATH": str(CHECKOUT)},
+            env=environ_of(**self._settings),
             stdin=slave,
             stdout=slave,
             stderr=slave,
