@@ -16,7 +16,7 @@ import asyncpg
 import click
 import psutil
 
-from bench import cases, cluster, growth, reads, rounds, spooling, table, wrk
+from bench import cases, cluster, growth, programs, reads, rounds, servers, spooling, table, wrk
 from bench.cases import Case
 from bench.cluster import Cluster
 from receiver.telemetry import logs
@@ -32,6 +32,7 @@ class Plan:
     spooled: int
     sizes: Sequence[int]
     rows: int
+    base: str = ""
 
 
 class Part(NamedTuple):
@@ -42,7 +43,8 @@ class Part(NamedTuple):
 
 
 async def _cases(chosen: Sequence[Case], running: Cluster, plan: Plan) -> Part:
-    matching = [case for case in chosen if plan.match in f"{case.title}: {case.what}"]
+    there = [case for case in chosen if case.server is None or case.server in servers.PROGRAMS]
+    matching = [case for case in there if plan.match in f"{case.title}: {case.what}"]
     found = await rounds.run(running, matching, plan.times, plan.seconds)
     return Part(table.markdown(found), [asdict(case) | asdict(result) for case, result in found.items()])
 
@@ -118,6 +120,7 @@ PARTS: Final[dict[str, Callable[[Cluster, Plan], Awaitable[Part]]]] = {
 @click.option("--spooled", default=500_000, help="Reports in the spool that is drained.")
 @click.option("--size", "sizes", multiple=True, type=int, default=(0, 1_000_000, 10_000_000), help="Reports stored.")
 @click.option("--rows", default=20_000_000, help="Messages of the month that is read.")
+@click.option("--base", default="", help="A commit whose receiver is measured too.")
 @click.option("--folder", default="/var/tmp", help="Where the databases go: a disk, not a tmpfs.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def main(*, only: tuple[str, ...], folder: str, as_json: bool, **amounts: Any) -> None:
@@ -133,6 +136,11 @@ def main(*, only: tuple[str, ...], folder: str, as_json: bool, **amounts: Any) -
 
 async def _run(plan: Plan, only: Sequence[str], folder: Path) -> dict[str, Part]:
     async with cluster.running(folder) as running:
+        if plan.base:
+            base = await programs.add_base(plan.base, running.folder / "base")
+            await running.template(programs.BASE, partial(programs.prepare, base))
+        if "main" in only:
+            await programs.add_peer(running.folder / "peer")
         machine = Part(await _machine(running, plan), asdict(plan))
         return {"plan": machine} | {name: await PARTS[name](running, plan) for name in only}
 

@@ -24,7 +24,9 @@ SERVICES: Final = {
     "bare": "(a) bare aiohttp handler",
     "naive": "(b) one INSERT a report",
     "receiver": "(c) receiver",
+    "receiver-base": "receiver, as it was",
     "receiver-down": "(d) receiver, PostgreSQL down",
+    "fastify": "(f) Fastify + pg, one INSERT a request",
 }
 
 

@@ -2,11 +2,12 @@
 
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -16,7 +17,7 @@ from receiver.store import catalogue_table
 from receiver.store import schema as migrate
 from receiver.store.maintenance.partitions import maintain
 
-_TEMPLATE = "bench_template"
+TEMPLATE: Final = "bench_template"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +28,16 @@ class Cluster:
     postmaster: int
     folder: Path
 
+    async def template(self, name: str, prepare: Callable[[str], Awaitable[None]]) -> None:
+        """Make a database, and let it be prepared, for `database` to copy."""
+        await self.execute(f'CREATE DATABASE "{name}"')
+        await prepare(_named(self.url, name))
+
     @asynccontextmanager
-    async def database(self) -> AsyncIterator[str]:
+    async def database(self, template: str = TEMPLATE) -> AsyncIterator[str]:
         """URL of a database with the schema, partitions and nothing else; what came before is on the disk by then."""
         name = f"bench_{next(_numbers)}"
-        await self.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}", "CHECKPOINT")
+        await self.execute(f'CREATE DATABASE {name} TEMPLATE "{template}"', "CHECKPOINT")
         try:
             yield _named(self.url, name)
         finally:
@@ -54,16 +60,18 @@ async def running(parent: Path) -> AsyncIterator[Cluster]:
     try:
         async with embedded.running(folder / "cluster") as server:
             cluster = Cluster(server.url, server.pid, folder)
-            await cluster.execute(f"CREATE DATABASE {_TEMPLATE}")
-            url = _named(server.url, _TEMPLATE)
-            await migrate.upgrade(url)
-            connection = await asyncpg.connect(url)
-            await catalogue_table.sync(connection)
-            await connection.close()
-            await maintain(url, days_ahead=7, retention_days=None)
+            await cluster.template(TEMPLATE, _prepare)
             yield cluster
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _prepare(url: str) -> None:
+    await migrate.upgrade(url)
+    connection = await asyncpg.connect(url)
+    await catalogue_table.sync(connection)
+    await connection.close()
+    await maintain(url, days_ahead=7, retention_days=None)
 
 
 def _new_folder(parent: Path) -> Path:

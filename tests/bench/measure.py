@@ -7,7 +7,8 @@ from typing import Final
 import asyncpg
 
 from bench import servers, wrk
-from bench.cluster import Cluster
+from bench.cluster import TEMPLATE, Cluster
+from bench.programs import BASE
 from bench.usage import Usage, measured
 from bench.wrk import Answers, Load
 
@@ -39,7 +40,7 @@ async def measure(cluster: Cluster, server: str, load: Load, seconds: float) -> 
     """Raises LostError."""
     folder = cluster.folder / "service"
     try:
-        async with cluster.database() as url:
+        async with cluster.database(BASE if server == BASE else TEMPLATE) as url:
             async with servers.running(server, url, folder) as service:
                 before = await wrk.send(service.url, load, _warm_up(load))
                 async with measured(service.pid, cluster.postmaster) as usage:
@@ -80,7 +81,7 @@ async def _spooled(service: servers.Server) -> int:
 
 async def _check(url: str, load: Load, acknowledged: int, spooled: int) -> None:
     connection = await asyncpg.connect(url)
-    stored = await connection.fetchval("SELECT count(*) FROM sms_data.report") + spooled * load.reports
+    stored = await connection.fetchval("SELECT count(*) FROM sms.delivery_report") + spooled * load.reports
     await connection.close()
     expected = min(acknowledged, _POOL) if load.kind == "duplicates" else acknowledged
     if stored < expected:

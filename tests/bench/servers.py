@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, NamedTuple
 
 import aiohttp
 
@@ -24,16 +24,31 @@ _STOP_S: Final = 60.0
 _DEAD_URL: Final = "postgresql://nobody@127.0.0.1:1/nowhere"
 
 RECEIVER: Final = ("-m", "receiver", "serve")
-_COMMANDS: Final[dict[str, Sequence[str]]] = {
-    "bare": ("-m", "bench.bare", "{port}"),
-    "naive": ("-m", "bench.naive", "{port}", "{url}"),
-    "naive-many": ("-m", "bench.naive", "{port}", "{url}", "many"),
-    "receiver": RECEIVER,
-    "receiver-down": RECEIVER,
-    "receiver-warning": RECEIVER,
-    "receiver-2": RECEIVER,
-    "receiver-no-metrics": ("-m", "bench.without"),
+
+
+class Program(NamedTuple):
+    """A command with places for port and database; `code` is another checkout to run it in."""
+
+    command: Sequence[str]
+    code: Path | None = None
+
+
+def _python(*arguments: str) -> Program:
+    return Program([sys.executable, *arguments])
+
+
+PROGRAMS: Final[dict[str, Program]] = {
+    "bare": _python("-m", "bench.bare", "{port}"),
+    "naive": _python("-m", "bench.naive", "{port}", "{url}"),
+    "naive-many": _python("-m", "bench.naive", "{port}", "{url}", "many"),
+    "receiver": _python(*RECEIVER),
+    "receiver-down": _python(*RECEIVER),
+    "receiver-warning": _python(*RECEIVER),
+    "receiver-2": _python(*RECEIVER),
+    "receiver-no-metrics": _python("-m", "bench.without"),
 }
+"""The services that can be measured; `bench.programs` adds some."""
+
 _VARIABLES: Final[dict[str, dict[str, str]]] = {
     "receiver-down": {"RECEIVER_DATABASE_URL": _DEAD_URL},
     "receiver-2": {"RECEIVER_WORKERS": "2"},
@@ -61,11 +76,12 @@ class Server:
 async def running(name: str, url: str, folder: Path) -> AsyncIterator[Server]:
     """The service of that name on the database, its log in `folder`, stopped by SIGTERM and waited for."""
     port, ops_port = _free_port(), _free_port()
-    command = [part.format(port=port, url=url) for part in _COMMANDS[name]]
+    program = PROGRAMS[name]
+    command = [part.format(port=port, url=url) for part in program.command]
     with _opened_log(folder) as log:
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
             *command,
+            cwd=program.code,
             env=_environment(name, url, folder, port, ops_port),
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -96,7 +112,7 @@ def _environment(name: str, url: str, folder: Path, port: int, ops_port: int) ->
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("RECEIVER_")}
     return {
         **inherited,
-        "PYTHONPATH": CODE,
+        "PYTHONPATH": str(PROGRAMS[name].code or CODE),
         "RECEIVER_DATABASE_URL": url,
         "RECEIVER_DATA_DIR": str(folder / "data"),
         "RECEIVER_HOST": "127.0.0.1",
