@@ -72,6 +72,11 @@ class RequestProtocol(web.RequestHandler):
         """Loop time at which the last answer was written; aiohttp counts the keep-alive time from it."""
         return self._next_keepalive_close_time - self._keepalive_timeout
 
+    def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - as in aiohttp
+        """Only if reading is paused: aiohttp asks after each read, and parses and polls again for nothing."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
     def stop_parsing(self) -> None:
         """Discard all data that is received from now on."""
         self._force_close = True

@@ -23,6 +23,7 @@ class Transport(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.written = b""
+        self.paused = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += data
@@ -31,8 +32,12 @@ class Transport(asyncio.Transport):
         return False
 
     def close(self) -> None: ...
-    def pause_reading(self) -> None: ...
-    def resume_reading(self) -> None: ...
+
+    def pause_reading(self) -> None:
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        self.paused = False
 
 
 @dataclass
@@ -118,6 +123,19 @@ async def last_answer_at(exchange: Exchange) -> None:
     assert before <= exchange.protocol.last_answer_at <= exchange.protocol.loop.time()
 
 
+async def reading_paused(exchange: Exchange) -> None:
+    size = 1024 * 1024
+    exchange.protocol.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size)
+    _, body = exchange.protocol.queued[-1]
+    while not body.is_eof():
+        exchange.protocol.data_received(b"x" * 64 * 1024)
+        if exchange.transport.paused:
+            size -= len(body.read_nowait())
+            assert not exchange.transport.paused, "what is read makes room"
+    assert size < 1024 * 1024, "a body that nobody reads is not taken in"
+    assert size - len(body.read_nowait()) == 0
+
+
 async def stop_parsing(exchange: Exchange) -> None:
     exchange.protocol.stop_parsing()
     exchange.protocol.data_received(REQUEST + BODY)
@@ -132,6 +150,7 @@ MEANINGS: dict[str, Callable[[Exchange], Awaitable[None]]] = {
     "_messages[-1][1] is the body of the last request": last_queued,
     "_waiter is there only while the next request is waited for": waits_for_request,
     "_next_keepalive_close_time less _keepalive_timeout is when the last answer was done": last_answer_at,
+    "_reading_paused is set while a body waits to be read": reading_paused,
     "_force_close keeps it from parsing": stop_parsing,
 }
 
