@@ -1150,7 +1150,7 @@ CREATE VIEW sms.overdue_message AS
     message.country,
     message.sender,
     message.status,
-    message.submitted_at,
+    message.awaited_since AS submitted_at,
     (EXTRACT(epoch FROM (now() - message.awaited_since)))::double precision AS waiting_s,
     LEAST(reporting_lag.p99_s, (((reporting_window.hours)::numeric * 3600.0))::double precision) AS expected_s,
         CASE

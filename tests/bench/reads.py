@@ -30,13 +30,18 @@ _INDEXED: Final = (
         WHERE awaited_since IS NOT NULL""",
     "ALTER TABLE sms_data.message ENABLE TRIGGER USER",
 )
+_COUNTS: Final = ("message", "delivery_time", "report_lag")
 _COUNTED: Final = (
     "SELECT sms_data.recount()",
     *(
-        f"INSERT INTO sms_data.{name}_count SELECT * FROM sms_data.{name}_delta; TRUNCATE sms_data.{name}_delta"
-        for name in ("message", "delivery_time", "report_lag")
+        f"INSERT INTO sms_data.{name}_count TABLE sms_data.{name}_delta ORDER BY 1; TRUNCATE sms_data.{name}_delta"
+        for name in _COUNTS
     ),
+    *(f"VACUUM (ANALYZE) sms_data.{name}_count" for name in _COUNTS),
 )
+_CARELESS: Final = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "'8GB'", "checkpoint_timeout": "'30min'"}
+"""Settings of the server while it is filled."""
+_RELOAD: Final = "SELECT pg_reload_conf()"
 _SERIAL: Final = ("SET max_parallel_workers_per_gather = 0", "SET ROLE sms_reader")
 
 _MONTH: Final = re.compile(
@@ -91,7 +96,7 @@ async def fill(url: str, rows: int) -> None:
         began = time.monotonic()
         await connection.execute("CALL bench.fill_day($1)", today - timedelta(days=ago))
         click.echo(f"day {DAYS - ago} of {DAYS}: {time.monotonic() - began:.0f} s", err=True)
-    for statement in (*_INDEXED, "VACUUM (ANALYZE)", *_COUNTED, "VACUUM (ANALYZE)"):
+    for statement in (*_INDEXED, "VACUUM (ANALYZE) sms_data.message", "ANALYZE", *_COUNTED):
         began = time.monotonic()
         await connection.execute(statement)
         click.echo(f"{statement[:60]}: {time.monotonic() - began:.0f} s", err=True)
@@ -158,7 +163,9 @@ async def ask(connection: "asyncpg.Connection[asyncpg.Record]", name: str, query
 async def measure(cluster: Cluster, rows: int) -> list[Asked]:
     """Fill a database and ask it everything, as a reader without parallel workers."""
     async with cluster.database() as url:
+        await cluster.execute(*(f"ALTER SYSTEM SET {name} = {value}" for name, value in _CARELESS.items()), _RELOAD)
         await fill(url, rows)
+        await cluster.execute("ALTER SYSTEM RESET ALL", _RELOAD, "CHECKPOINT")
         connection = await asyncpg.connect(url)
         try:
             asking = await questions(connection)

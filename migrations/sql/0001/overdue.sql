@@ -20,7 +20,8 @@ CREATE VIEW sms.overdue_message AS
            message.country AS country,
            message.sender AS sender,
            message.status AS status,
-           message.submitted_at AS submitted_at,
+           -- As submitted_at, and in the index.
+           message.awaited_since AS submitted_at,
            extract(epoch FROM now() - message.awaited_since)::double precision AS waiting_s,
            least(reporting_lag.p99_s, reporting_window.hours * 3600.0) AS expected_s,
            CASE WHEN message.awaited_since < now() - make_interval(hours => reporting_window.hours)
