@@ -27,7 +27,7 @@ WITH drawn AS (
            u4, u5, u6
     FROM drawn
 )
-SELECT m.i, m.second, provider, status, m.country, p.reason,
+SELECT m.i, m.second, m.provider, m.status, m.country, p.reason,
        coalesce(p.code, CASE WHEN m.status = 'delivered' THEN CASE m.provider WHEN 'cloudsms' THEN '2' ELSE 'DELIVRD' END
                              WHEN m.status = 'unknown' THEN 'ZZ:' || floor(u4 * 9) ELSE 'ENROUTE' END) AS code,
        CASE m.status WHEN 'delivered' THEN 5 WHEN 'expired' THEN 3 WHEN 'unknown' THEN 0 WHEN 'enroute' THEN 1 ELSE 4 END
@@ -41,7 +41,8 @@ SELECT m.i, m.second, provider, status, m.country, p.reason,
        CASE m.country WHEN 'CN' THEN '+86131' WHEN 'HK' THEN '+8526' WHEN 'SG' THEN '+658' WHEN 'US' THEN '+1202'
                       ELSE '+4477' END AS prefix
 FROM meant AS m
-LEFT JOIN (SELECT provider, status, max(size) AS size FROM bench.pool GROUP BY 1, 2) AS s USING (provider, status)
+LEFT JOIN (SELECT provider, status, max(size) AS size FROM bench.pool GROUP BY 1, 2) AS s
+       ON s.provider = m.provider AND s.status = m.status
 LEFT JOIN bench.pool AS p ON p.provider = m.provider AND p.status = m.status AND p.n = floor(s.size * u4 * u4 * u4)::int
 ORDER BY m.i;
 
