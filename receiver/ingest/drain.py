@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from time import perf_counter
 from typing import Final, TypeVar
 
+from receiver.ingest.accept import parse_inbound
 from receiver.ingest.observe import observe
 from receiver.ingest.quarantine import Quarantine
-from receiver.ingest.understand import parse_inbound
 from receiver.store.durable import DurableStore, is_plain
 from receiver.store.job import Job, Kept, KeptIn, Receipt
 from receiver.store.spool import Spool, SpoolError

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from receiver.inbound import Inbound
-from receiver.ingest.understand import TURN
+from receiver.ingest.accept import TURN
 from receiver.providers import url_path
 from receiver.report import DeliveryReport, Reason, Reply, RowId, Status, Submission
 from receiver.store.job import Job, Kept, KeptIn

@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import Collection
 from typing import Final
 
+from receiver.ingest.accept import parse_inbound
 from receiver.ingest.observe import observe
-from receiver.ingest.understand import parse_inbound
 from receiver.report import RowId
 from receiver.store import postgres
 from receiver.store.durable import PART_BYTES, DurableStore

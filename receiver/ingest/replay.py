@@ -9,8 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from receiver.inbound import Inbound
-from receiver.ingest.accept import Ingest
-from receiver.ingest.understand import NOT_SIGNED
+from receiver.ingest.accept import NOT_SIGNED, Ingest
 from receiver.providers import INTAKES, url_path
 from receiver.store import postgres
 from receiver.store.job import Job, Kept, KeptIn, Receipt

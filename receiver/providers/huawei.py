@@ -153,7 +153,7 @@ def _report(item: Item) -> DeliveryReport:
         detail=wire.detail,
         operator_code=wire.org_code,
         reported_by=_REPORTED_BY.get(wire.source),
-        context=context({"extend": wire.extend}),
+        context=context({"extend": wire.extend}) if wire.extend else None,
         happened_at=iso_utc(updated),
         happened_at_text=updated or "",
         raw=raw,

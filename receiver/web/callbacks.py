@@ -11,8 +11,7 @@ from aiohttp import HttpVersion11, hdrs, web
 
 from receiver.addresses import Networks
 from receiver.inbound import Inbound
-from receiver.ingest.accept import Ingest
-from receiver.ingest.understand import NOT_SIGNED
+from receiver.ingest.accept import NOT_SIGNED, Ingest
 from receiver.providers import ENDPOINTS, url_path
 from receiver.providers.base import CheckBody, Endpoint, SignatureError, Verdict
 from receiver.report import ProviderName

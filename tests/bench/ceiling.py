@@ -13,7 +13,7 @@ from uuid import uuid4
 import uvloop
 
 from receiver.inbound import Inbound
-from receiver.ingest.understand import parse_inbound
+from receiver.ingest.accept import parse_inbound
 from receiver.store import postgres
 from receiver.store.job import Job
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from fuzz.inputs import Given, Inputs
 from receiver.inbound import Inbound
-from receiver.ingest.understand import parse_inbound
+from receiver.ingest.accept import parse_inbound
 from receiver.providers import ENDPOINTS, INTAKES
 from receiver.providers.base import Verdict
 from receiver.report import DeliveryReport, Reply, Submission

@@ -19,7 +19,7 @@ from support.submissions import Answer, answer, answers, hand_over, huawei
 from support.waiting import eventually
 from support.writers import writing
 
-from receiver.ingest.understand import parse_inbound
+from receiver.ingest.accept import parse_inbound
 from receiver.providers import SUBMISSIONS, url_path
 from receiver.settings import Settings
 from receiver.store.durable import DurableStore

@@ -7,7 +7,7 @@ import pytest
 from support.amplified import AMPLIFIED, nested, packet
 from support.reports import callback, job, report
 
-from receiver.ingest.understand import parse_inbound
+from receiver.ingest.accept import parse_inbound
 from receiver.providers.payload import MAX_ITEMS
 from receiver.report import Envelope
 from receiver.store.batch import arrange, incoming

@@ -13,8 +13,8 @@ from support.reports import callback
 from support.virtual_time import in_virtual_time
 from support.writers import writing
 
+from receiver.ingest.accept import parse_inbound
 from receiver.ingest.quarantine import Quarantine
-from receiver.ingest.understand import parse_inbound
 from receiver.store.durable import DurableStore
 from receiver.telemetry.metrics import Metrics
 

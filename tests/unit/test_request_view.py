@@ -10,7 +10,7 @@ from aiohttp.test_utils import make_mocked_request
 from support.reports import callback
 
 from receiver import providers
-from receiver.ingest import understand
+from receiver.ingest import accept
 from receiver.providers.base import CheckBody, Parsed, Request, SignedHead
 from receiver.report import ProviderName
 from receiver.store.spool import Spool
@@ -66,14 +66,14 @@ async def test_an_adapter_sees_the_same_of_a_request_out_of_the_spool(
         seen.append(request)
         return Parsed(faults=["seen"])
 
-    monkeypatch.setitem(understand.INTAKES, "kestrel/status", parse)
+    monkeypatch.setitem(accept.INTAKES, "kestrel/status", parse)
     sent = callback()._replace(path="kestrel/status", query="order=17&x=?", content_type="text/plain")
     spool = Spool(tmp_path / "spool", 1 << 20)
     await spool.put(sent)
     ((_, again),) = await spool.oldest(1, 0)
     await spool.close()
     for one in (sent, again):
-        await understand.parse_inbound(one)
+        await accept.parse_inbound(one)
     assert (
         seen[0]
         == seen[1]

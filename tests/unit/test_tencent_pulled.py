@@ -10,7 +10,7 @@ from support.parsing import parse
 from support.reports import callback
 from support.tencent_api import pushed, pushed_reply, reply, report
 
-from receiver.ingest.understand import parse_inbound
+from receiver.ingest.accept import parse_inbound
 from receiver.providers import ENDPOINTS, SOURCES
 from receiver.providers.payload import PayloadError
 from receiver.providers.tencent import REPLY, REPORTS
