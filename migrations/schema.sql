@@ -385,6 +385,9 @@ CREATE OR REPLACE FUNCTION sms_data.count_changes()
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 BEGIN
+    IF NOT EXISTS (SELECT FROM after) THEN  -- nothing was inserted, or an upsert found all rows there
+        RETURN NULL;
+    END IF;
     INSERT INTO sms_data.message_delta
     SELECT sms_data.utc_hour(first_received_at), sms_data.utc_hour(coalesce(submitted_at, first_received_at)),
            provider, coalesce(country, ''), status, coalesce(reason, ''), coalesce(code, ''),
@@ -421,6 +424,9 @@ CREATE OR REPLACE FUNCTION sms_data.count_messages()
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 BEGIN
+    IF NOT EXISTS (SELECT FROM after) THEN  -- nothing was inserted, or an upsert found all rows there
+        RETURN NULL;
+    END IF;
     INSERT INTO sms_data.message_delta
     SELECT sms_data.utc_hour(first_received_at), sms_data.utc_hour(coalesce(submitted_at, first_received_at)),
            provider, coalesce(country, ''), status, coalesce(reason, ''), coalesce(code, ''),
@@ -566,20 +572,24 @@ $function$
 
 CREATE OR REPLACE FUNCTION sms_data.in_order(messages sms_data.incoming_message[], lone sms_data.incoming_report[])
  RETURNS sms_data.incoming_message[]
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-    SELECT array_agg(n ORDER BY (n).message_id, (n).provider, (n).recipient_key)
-    FROM (
-        SELECT m AS n FROM unnest(messages) AS m
-        UNION ALL
-        SELECT ROW (r.message_id, r.provider, r.recipient_key, r.status, r.reason, r.code, r.happened_at, r.sequence,
-                    total.n, total.n, r.recipient, r.country, r.sender, r.context, r.envelope_id, r.received_at, NULL,
-                    NULL, coalesce(r.segment, 0), NULL, r.report_id, NULL)::sms_data.incoming_message
-        FROM unnest(lone) AS r,
-             LATERAL (SELECT CASE WHEN r.segments > 1 THEN least(r.segments, 255) ELSE 1 END AS n) AS total
-    ) AS given
+BEGIN
+    RETURN (
+        SELECT array_agg(n ORDER BY (n).message_id, (n).provider, (n).recipient_key)
+        FROM (
+            SELECT m AS n FROM unnest(messages) AS m
+            UNION ALL
+            SELECT ROW (r.message_id, r.provider, r.recipient_key, r.status, r.reason, r.code, r.happened_at,
+                        r.sequence, total.n, total.n, r.recipient, r.country, r.sender, r.context, r.envelope_id,
+                        r.received_at, NULL, NULL, coalesce(r.segment, 0), NULL, r.report_id,
+                        NULL)::sms_data.incoming_message
+            FROM unnest(lone) AS r,
+                 LATERAL (SELECT CASE WHEN r.segments > 1 THEN least(r.segments, 255) ELSE 1 END AS n) AS total
+        ) AS given);
+END
 $function$
 ;
 
@@ -635,9 +645,12 @@ $function$
 
 CREATE OR REPLACE FUNCTION sms_data.merge_messages(messages sms_data.incoming_message[], most_reports integer)
  RETURNS uuid[]
- LANGUAGE sql
+ LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
+DECLARE
+    merged uuid[];
+BEGIN
     WITH written AS (
         INSERT INTO sms_data.message AS m (
             first_received_at, happened_at, report_id, segments, segments_reported, part, sequence, message_id,
@@ -710,7 +723,9 @@ AS $function$
         RETURNING CASE WHEN m.seen_before IS NULL THEN coalesce(m.seen, ARRAY[m.report_id])
                        ELSE m.seen[m.seen_before + 1:] END AS ids
     )
-    SELECT array_agg(id) FROM written, unnest(written.ids) AS id
+    SELECT array_agg(id) INTO merged FROM written, unnest(written.ids) AS id;
+    RETURN merged;
+END
 $function$
 ;
 
@@ -929,13 +944,16 @@ CREATE OR REPLACE FUNCTION sms_data.store_reports(lone sms_data.incoming_report[
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 DECLARE
-    given CONSTANT integer := cardinality(lone) + cardinality(messages);
+    given    CONSTANT integer := cardinality(lone) + cardinality(messages);
     inserted integer;
-    others   sms_data.incoming_message[];
-    changing sms_data.incoming_message[];
-    merged   uuid[];
+    sorted   sms_data.incoming_message[];
+    old_lone sms_data.incoming_report[];
+    merging  sms_data.incoming_message[];
+    repeated uuid[];
     refused  uuid[];
-    repeated boolean[];
+    merged   uuid[];
+    found    integer;
+    ours     integer;
 BEGIN
     PERFORM set_config('lock_timeout', patience_ms::text, true);
     IF current_setting('synchronous_commit') IN ('off', 'local') THEN
@@ -954,9 +972,8 @@ BEGIN
                n.context, n.envelope_id
         FROM unnest(lone) AS n
         ON CONFLICT DO NOTHING;
-        GET DIAGNOSTICS inserted = ROW_COUNT;
     ELSE
-        messages := sms_data.in_order(messages, lone);
+        sorted := sms_data.in_order(messages, lone);
         INSERT INTO sms_data.message (
             first_received_at, happened_at, report_id, segments, segments_reported, part, sequence, message_id,
             provider, recipient_key, status, code, recipient, country, sender, reason, context, envelope_id,
@@ -965,61 +982,82 @@ BEGIN
                n.message_id, n.provider, n.recipient_key, n.status, n.code, n.recipient, n.country, n.sender, n.reason,
                n.context, n.envelope_id, n.last_received_at, n.submitted_at,
                CASE WHEN n.status IN ('unknown', 'enroute', 'accepted') THEN n.submitted_at END, n.parts, n.seen
-        FROM unnest(messages) AS n
+        FROM unnest(sorted) AS n
         ON CONFLICT DO NOTHING;
-        GET DIAGNOSTICS inserted = ROW_COUNT;
-        lone := lone || reports;
     END IF;
+    GET DIAGNOSTICS inserted = ROW_COUNT;
 
     IF inserted < given THEN
-        IF cardinality(messages) = 0 THEN
-            messages := sms_data.in_order(messages, lone);
-        END IF;
-        -- Rows that this transaction did not insert. A known id stays known, so a duplicate needs no lock.
-        SELECT array_agg(n), array_agg(n) FILTER (
-                   WHERE NOT coalesce(n.seen, ARRAY[n.report_id]) <@ coalesce(m.seen, ARRAY[m.report_id]))
-        INTO others, changing
-        FROM unnest(messages) AS n
+        -- A known id stays known, so a duplicate needs no lock.
+        SELECT coalesce(array_agg(n) FILTER (WHERE m.is_new), '{}'),
+               array_agg(n) FILTER (WHERE NOT m.is_new AND n.report_id <> ALL (m.ids)),
+               array_agg(n.report_id) FILTER (WHERE NOT m.is_new AND n.report_id = ANY (m.ids)),
+               count(*), count(*) FILTER (WHERE m.is_new)
+        INTO lone, old_lone, repeated, found, ours
+        FROM unnest(lone) AS n
         CROSS JOIN LATERAL (
-            SELECT known.xmin AS inserted_by, known.report_id, known.seen
+            SELECT known.xmin = pg_current_xact_id()::xid AS is_new,
+                   coalesce(known.seen, ARRAY[known.report_id]) AS ids
             FROM sms_data.message AS known
             WHERE known.message_id = n.message_id AND known.provider = n.provider
                   AND known.recipient_key = n.recipient_key
-            OFFSET 0) AS m
-        WHERE m.inserted_by <> pg_current_xact_id()::xid;
-        IF cardinality(others) IS DISTINCT FROM given - inserted THEN
+            OFFSET 0) AS m;
+        IF cardinality(messages) > 0 THEN
+            SELECT array_agg(n) FILTER (WHERE NOT m.is_new), found + count(*),
+                   ours + count(*) FILTER (WHERE m.is_new)
+            INTO merging, found, ours
+            FROM unnest(messages) AS n
+            CROSS JOIN LATERAL (
+                SELECT known.xmin = pg_current_xact_id()::xid AS is_new
+                FROM sms_data.message AS known
+                WHERE known.message_id = n.message_id AND known.provider = n.provider
+                      AND known.recipient_key = n.recipient_key
+                OFFSET 0) AS m;
+        END IF;
+        IF found <> given OR ours <> inserted THEN
             RAISE EXCEPTION 'messages were deleted meanwhile' USING ERRCODE = 'serialization_failure';
         END IF;
-        IF changing IS NOT NULL THEN
-            merged := sms_data.merge_messages(changing, most_reports);
-        END IF;
+        RETURN QUERY SELECT id, true FROM unnest(repeated) AS id;
 
-        SELECT array_agg(id), array_agg(id = ANY (coalesce(m.seen, ARRAY[m.report_id])))
-        INTO refused, repeated
-        FROM unnest(others) AS n
-        CROSS JOIN LATERAL (
-            SELECT known.report_id, known.seen
-            FROM sms_data.message AS known
-            WHERE known.message_id = n.message_id AND known.provider = n.provider
-                  AND known.recipient_key = n.recipient_key
-            OFFSET 0) AS m
-        CROSS JOIN unnest(coalesce(n.seen, ARRAY[n.report_id])) AS id
-        WHERE id NOT IN (SELECT new.id FROM unnest(merged) AS new (id));
-        IF refused IS NOT NULL THEN
-            SELECT coalesce(array_agg(r), '{}') INTO lone
-            FROM unnest(lone) AS r
-            WHERE r.report_id NOT IN (SELECT old.id FROM unnest(refused) AS old (id));
-            RETURN QUERY SELECT * FROM unnest(refused, repeated);
+        IF old_lone IS NOT NULL OR merging IS NOT NULL THEN
+            lone := lone || old_lone;
+            merging := sms_data.in_order(merging, old_lone);
+            merged := sms_data.merge_messages(merging, most_reports);
+            SELECT array_agg(id) INTO refused
+            FROM unnest(merging) AS n CROSS JOIN unnest(coalesce(n.seen, ARRAY[n.report_id])) AS id
+            WHERE id NOT IN (SELECT new.id FROM unnest(merged) AS new (id));
         END IF;
     END IF;
 
-    INSERT INTO sms_data.report (
-        received_at, happened_at, report_id, segment, segments, message_id, provider, status, code, raw, remote_addr,
-        recipient, country, sender, reason, detail, operator_code, reported_by, context, envelope_id)
-    SELECT r.received_at, r.happened_at, r.report_id, r.segment, r.segments, r.message_id, r.provider, r.status, r.code,
-           r.raw, r.remote_addr::inet, r.recipient, r.country, r.sender, r.reason, r.detail, r.operator_code,
-           r.reported_by, r.context, r.envelope_id
-    FROM unnest(lone) AS r;
+    IF cardinality(reports) > 0 THEN
+        lone := lone || reports;
+    END IF;
+    IF refused IS NOT NULL THEN
+        RETURN QUERY
+            SELECT id, id = ANY (m.ids)
+            FROM unnest(merging) AS n
+            CROSS JOIN LATERAL (
+                SELECT coalesce(known.seen, ARRAY[known.report_id]) AS ids
+                FROM sms_data.message AS known
+                WHERE known.message_id = n.message_id AND known.provider = n.provider
+                      AND known.recipient_key = n.recipient_key
+                OFFSET 0) AS m
+            CROSS JOIN unnest(coalesce(n.seen, ARRAY[n.report_id])) AS id
+            WHERE id IN (SELECT old.id FROM unnest(refused) AS old (id));
+        lone := ARRAY(
+            SELECT r FROM unnest(lone) AS r
+            WHERE r.report_id NOT IN (SELECT old.id FROM unnest(refused) AS old (id)));
+    END IF;
+
+    IF cardinality(lone) > 0 THEN
+        INSERT INTO sms_data.report (
+            received_at, happened_at, report_id, segment, segments, message_id, provider, status, code, raw,
+            remote_addr, recipient, country, sender, reason, detail, operator_code, reported_by, context, envelope_id)
+        SELECT r.received_at, r.happened_at, r.report_id, r.segment, r.segments, r.message_id, r.provider, r.status,
+               r.code, r.raw, r.remote_addr::inet, r.recipient, r.country, r.sender, r.reason, r.detail,
+               r.operator_code, r.reported_by, r.context, r.envelope_id
+        FROM unnest(lone) AS r;
+    END IF;
 END
 $function$
 ;

@@ -16,7 +16,7 @@ import asyncpg
 import click
 import psutil
 
-from bench import cases, cluster, growth, programs, reads, rounds, servers, spooling, table, wrk
+from bench import cases, cluster, growth, programs, reads, rounds, servers, spooling, table, writing, wrk
 from bench.cases import Case
 from bench.cluster import Cluster
 from receiver.telemetry import logs
@@ -102,6 +102,10 @@ async def _reads(running: Cluster, plan: Plan) -> Part:
     return Part(text, [one._asdict() | {"met": one.met} for one in found])
 
 
+async def _write(running: Cluster, plan: Plan) -> Part:
+    return Part(*await writing.compare(running, plan.base or writing.BASE, max(plan.times, 5)))
+
+
 PARTS: Final[dict[str, Callable[[Cluster, Plan], Awaitable[Part]]]] = {
     "main": partial(_cases, cases.MAIN),
     "costs": partial(_cases, cases.COSTS),
@@ -109,6 +113,7 @@ PARTS: Final[dict[str, Callable[[Cluster, Plan], Awaitable[Part]]]] = {
     "spool": _spool,
     "growth": _growth,
     "reads": _reads,
+    "write": _write,
 }
 
 

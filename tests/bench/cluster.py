@@ -31,7 +31,7 @@ class Cluster:
     async def template(self, name: str, prepare: Callable[[str], Awaitable[None]]) -> None:
         """Make a database, and let it be prepared, for `database` to copy."""
         await self.execute(f'CREATE DATABASE "{name}"')
-        await prepare(_named(self.url, name))
+        await prepare(named(self.url, name))
 
     @asynccontextmanager
     async def database(self, template: str = TEMPLATE) -> AsyncIterator[str]:
@@ -39,7 +39,7 @@ class Cluster:
         name = f"bench_{next(_numbers)}"
         await self.execute(f'CREATE DATABASE {name} TEMPLATE "{template}"', "CHECKPOINT")
         try:
-            yield _named(self.url, name)
+            yield named(self.url, name)
         finally:
             await self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -80,5 +80,6 @@ def _new_folder(parent: Path) -> Path:
     return folder
 
 
-def _named(url: str, name: str) -> str:
+def named(url: str, name: str) -> str:
+    """The URL of another database of the same cluster."""
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))

@@ -18,7 +18,7 @@ from bench.servers import RECEIVER, Program
 BASE: Final = "receiver-base"
 PEER: Final = "fastify"
 
-_CHECKOUT: Final = Path(__file__).parents[2]
+CHECKOUT: Final = Path(__file__).parents[2]
 _SCRIPT: Final = Path(__file__).with_name("fastify.mjs")
 _PACKAGES: Final = ("fastify@5", "pg@8")
 _INSTALL_S: Final = 120.0
@@ -26,12 +26,17 @@ _INSTALL_S: Final = 120.0
 
 async def add_base(commit: str, folder: Path) -> Program:
     """The receiver at that commit, with the interpreter and the packages of this environment."""
-    archive = await _output("git", "-C", str(_CHECKOUT), "archive", commit)
-    with tarfile.open(fileobj=BytesIO(archive)) as tree:
-        tree.extractall(folder, filter="data")
+    await unpack(commit, folder)
     base = Program([sys.executable, *RECEIVER], folder)
     servers.PROGRAMS[BASE] = base
     return base
+
+
+async def unpack(commit: str, folder: Path) -> None:
+    """The tree of that commit, into the folder."""
+    archive = await _output("git", "-C", str(CHECKOUT), "archive", commit)
+    with tarfile.open(fileobj=BytesIO(archive)) as tree:
+        tree.extractall(folder, filter="data")
 
 
 async def prepare(base: Program, url: str) -> None:

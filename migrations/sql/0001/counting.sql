@@ -29,6 +29,9 @@ CREATE FUNCTION sms_data.count_messages() RETURNS trigger
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    IF NOT EXISTS (SELECT FROM after) THEN  -- nothing was inserted, or an upsert found all rows there
+        RETURN NULL;
+    END IF;
     INSERT INTO sms_data.message_delta
     SELECT sms_data.utc_hour(first_received_at), sms_data.utc_hour(coalesce(submitted_at, first_received_at)),
            provider, coalesce(country, ''), status, coalesce(reason, ''), coalesce(code, ''),
@@ -60,6 +63,9 @@ CREATE FUNCTION sms_data.count_changes() RETURNS trigger
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    IF NOT EXISTS (SELECT FROM after) THEN  -- nothing was inserted, or an upsert found all rows there
+        RETURN NULL;
+    END IF;
     INSERT INTO sms_data.message_delta
     SELECT sms_data.utc_hour(first_received_at), sms_data.utc_hour(coalesce(submitted_at, first_received_at)),
            provider, coalesce(country, ''), status, coalesce(reason, ''), coalesce(code, ''),

@@ -3,27 +3,34 @@
 -- All messages in the order of their keys, in one shape.
 CREATE FUNCTION sms_data.in_order(messages sms_data.incoming_message[], lone sms_data.incoming_report[])
     RETURNS sms_data.incoming_message[]
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT array_agg(n ORDER BY (n).message_id, (n).provider, (n).recipient_key)
-    FROM (
-        SELECT m AS n FROM unnest(messages) AS m
-        UNION ALL
-        SELECT ROW (r.message_id, r.provider, r.recipient_key, r.status, r.reason, r.code, r.happened_at, r.sequence,
-                    total.n, total.n, r.recipient, r.country, r.sender, r.context, r.envelope_id, r.received_at, NULL,
-                    NULL, coalesce(r.segment, 0), NULL, r.report_id, NULL)::sms_data.incoming_message
-        FROM unnest(lone) AS r,
-             LATERAL (SELECT CASE WHEN r.segments > 1 THEN least(r.segments, 255) ELSE 1 END AS n) AS total
-    ) AS given
+BEGIN
+    RETURN (
+        SELECT array_agg(n ORDER BY (n).message_id, (n).provider, (n).recipient_key)
+        FROM (
+            SELECT m AS n FROM unnest(messages) AS m
+            UNION ALL
+            SELECT ROW (r.message_id, r.provider, r.recipient_key, r.status, r.reason, r.code, r.happened_at,
+                        r.sequence, total.n, total.n, r.recipient, r.country, r.sender, r.context, r.envelope_id,
+                        r.received_at, NULL, NULL, coalesce(r.segment, 0), NULL, r.report_id,
+                        NULL)::sms_data.incoming_message
+            FROM unnest(lone) AS r,
+                 LATERAL (SELECT CASE WHEN r.segments > 1 THEN least(r.segments, 255) ELSE 1 END AS n) AS total
+        ) AS given);
+END
 $$;
 
 -- Merges each message into the one that is there, and returns the ids of the rows that are new to it. A row that it
 -- inserts is one that retention has deleted a moment ago.
 CREATE FUNCTION sms_data.merge_messages(messages sms_data.incoming_message[], most_reports integer) RETURNS uuid[]
-    LANGUAGE sql
+    LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    merged uuid[];
+BEGIN
     WITH written AS (
         INSERT INTO sms_data.message AS m (
             first_received_at, happened_at, report_id, segments, segments_reported, part, sequence, message_id,
@@ -96,5 +103,7 @@ AS $$
         RETURNING CASE WHEN m.seen_before IS NULL THEN coalesce(m.seen, ARRAY[m.report_id])
                        ELSE m.seen[m.seen_before + 1:] END AS ids
     )
-    SELECT array_agg(id) FROM written, unnest(written.ids) AS id
+    SELECT array_agg(id) INTO merged FROM written, unnest(written.ids) AS id;
+    RETURN merged;
+END
 $$;

@@ -25,13 +25,16 @@ CREATE FUNCTION sms_data.store_reports(
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    given CONSTANT integer := cardinality(lone) + cardinality(messages);
+    given    CONSTANT integer := cardinality(lone) + cardinality(messages);
     inserted integer;
-    others   sms_data.incoming_message[];
-    changing sms_data.incoming_message[];
-    merged   uuid[];
+    sorted   sms_data.incoming_message[];
+    old_lone sms_data.incoming_report[];
+    merging  sms_data.incoming_message[];
+    repeated uuid[];
     refused  uuid[];
-    repeated boolean[];
+    merged   uuid[];
+    found    integer;
+    ours     integer;
 BEGIN
     PERFORM set_config('lock_timeout', patience_ms::text, true);
     IF current_setting('synchronous_commit') IN ('off', 'local') THEN
@@ -50,9 +53,8 @@ BEGIN
                n.context, n.envelope_id
         FROM unnest(lone) AS n
         ON CONFLICT DO NOTHING;
-        GET DIAGNOSTICS inserted = ROW_COUNT;
     ELSE
-        messages := sms_data.in_order(messages, lone);
+        sorted := sms_data.in_order(messages, lone);
         INSERT INTO sms_data.message (
             first_received_at, happened_at, report_id, segments, segments_reported, part, sequence, message_id,
             provider, recipient_key, status, code, recipient, country, sender, reason, context, envelope_id,
@@ -61,60 +63,81 @@ BEGIN
                n.message_id, n.provider, n.recipient_key, n.status, n.code, n.recipient, n.country, n.sender, n.reason,
                n.context, n.envelope_id, n.last_received_at, n.submitted_at,
                CASE WHEN n.status IN ('unknown', 'enroute', 'accepted') THEN n.submitted_at END, n.parts, n.seen
-        FROM unnest(messages) AS n
+        FROM unnest(sorted) AS n
         ON CONFLICT DO NOTHING;
-        GET DIAGNOSTICS inserted = ROW_COUNT;
-        lone := lone || reports;
     END IF;
+    GET DIAGNOSTICS inserted = ROW_COUNT;
 
     IF inserted < given THEN
-        IF cardinality(messages) = 0 THEN
-            messages := sms_data.in_order(messages, lone);
-        END IF;
-        -- Rows that this transaction did not insert. A known id stays known, so a duplicate needs no lock.
-        SELECT array_agg(n), array_agg(n) FILTER (
-                   WHERE NOT coalesce(n.seen, ARRAY[n.report_id]) <@ coalesce(m.seen, ARRAY[m.report_id]))
-        INTO others, changing
-        FROM unnest(messages) AS n
+        -- A known id stays known, so a duplicate needs no lock.
+        SELECT coalesce(array_agg(n) FILTER (WHERE m.is_new), '{}'),
+               array_agg(n) FILTER (WHERE NOT m.is_new AND n.report_id <> ALL (m.ids)),
+               array_agg(n.report_id) FILTER (WHERE NOT m.is_new AND n.report_id = ANY (m.ids)),
+               count(*), count(*) FILTER (WHERE m.is_new)
+        INTO lone, old_lone, repeated, found, ours
+        FROM unnest(lone) AS n
         CROSS JOIN LATERAL (
-            SELECT known.xmin AS inserted_by, known.report_id, known.seen
+            SELECT known.xmin = pg_current_xact_id()::xid AS is_new,
+                   coalesce(known.seen, ARRAY[known.report_id]) AS ids
             FROM sms_data.message AS known
             WHERE known.message_id = n.message_id AND known.provider = n.provider
                   AND known.recipient_key = n.recipient_key
-            OFFSET 0) AS m
-        WHERE m.inserted_by <> pg_current_xact_id()::xid;
-        IF cardinality(others) IS DISTINCT FROM given - inserted THEN
+            OFFSET 0) AS m;
+        IF cardinality(messages) > 0 THEN
+            SELECT array_agg(n) FILTER (WHERE NOT m.is_new), found + count(*),
+                   ours + count(*) FILTER (WHERE m.is_new)
+            INTO merging, found, ours
+            FROM unnest(messages) AS n
+            CROSS JOIN LATERAL (
+                SELECT known.xmin = pg_current_xact_id()::xid AS is_new
+                FROM sms_data.message AS known
+                WHERE known.message_id = n.message_id AND known.provider = n.provider
+                      AND known.recipient_key = n.recipient_key
+                OFFSET 0) AS m;
+        END IF;
+        IF found <> given OR ours <> inserted THEN
             RAISE EXCEPTION 'messages were deleted meanwhile' USING ERRCODE = 'serialization_failure';
         END IF;
-        IF changing IS NOT NULL THEN
-            merged := sms_data.merge_messages(changing, most_reports);
-        END IF;
+        RETURN QUERY SELECT id, true FROM unnest(repeated) AS id;
 
-        SELECT array_agg(id), array_agg(id = ANY (coalesce(m.seen, ARRAY[m.report_id])))
-        INTO refused, repeated
-        FROM unnest(others) AS n
-        CROSS JOIN LATERAL (
-            SELECT known.report_id, known.seen
-            FROM sms_data.message AS known
-            WHERE known.message_id = n.message_id AND known.provider = n.provider
-                  AND known.recipient_key = n.recipient_key
-            OFFSET 0) AS m
-        CROSS JOIN unnest(coalesce(n.seen, ARRAY[n.report_id])) AS id
-        WHERE id NOT IN (SELECT new.id FROM unnest(merged) AS new (id));
-        IF refused IS NOT NULL THEN
-            SELECT coalesce(array_agg(r), '{}') INTO lone
-            FROM unnest(lone) AS r
-            WHERE r.report_id NOT IN (SELECT old.id FROM unnest(refused) AS old (id));
-            RETURN QUERY SELECT * FROM unnest(refused, repeated);
+        IF old_lone IS NOT NULL OR merging IS NOT NULL THEN
+            lone := lone || old_lone;
+            merging := sms_data.in_order(merging, old_lone);
+            merged := sms_data.merge_messages(merging, most_reports);
+            SELECT array_agg(id) INTO refused
+            FROM unnest(merging) AS n CROSS JOIN unnest(coalesce(n.seen, ARRAY[n.report_id])) AS id
+            WHERE id NOT IN (SELECT new.id FROM unnest(merged) AS new (id));
         END IF;
     END IF;
 
-    INSERT INTO sms_data.report (
-        received_at, happened_at, report_id, segment, segments, message_id, provider, status, code, raw, remote_addr,
-        recipient, country, sender, reason, detail, operator_code, reported_by, context, envelope_id)
-    SELECT r.received_at, r.happened_at, r.report_id, r.segment, r.segments, r.message_id, r.provider, r.status, r.code,
-           r.raw, r.remote_addr::inet, r.recipient, r.country, r.sender, r.reason, r.detail, r.operator_code,
-           r.reported_by, r.context, r.envelope_id
-    FROM unnest(lone) AS r;
+    IF cardinality(reports) > 0 THEN
+        lone := lone || reports;
+    END IF;
+    IF refused IS NOT NULL THEN
+        RETURN QUERY
+            SELECT id, id = ANY (m.ids)
+            FROM unnest(merging) AS n
+            CROSS JOIN LATERAL (
+                SELECT coalesce(known.seen, ARRAY[known.report_id]) AS ids
+                FROM sms_data.message AS known
+                WHERE known.message_id = n.message_id AND known.provider = n.provider
+                      AND known.recipient_key = n.recipient_key
+                OFFSET 0) AS m
+            CROSS JOIN unnest(coalesce(n.seen, ARRAY[n.report_id])) AS id
+            WHERE id IN (SELECT old.id FROM unnest(refused) AS old (id));
+        lone := ARRAY(
+            SELECT r FROM unnest(lone) AS r
+            WHERE r.report_id NOT IN (SELECT old.id FROM unnest(refused) AS old (id)));
+    END IF;
+
+    IF cardinality(lone) > 0 THEN
+        INSERT INTO sms_data.report (
+            received_at, happened_at, report_id, segment, segments, message_id, provider, status, code, raw,
+            remote_addr, recipient, country, sender, reason, detail, operator_code, reported_by, context, envelope_id)
+        SELECT r.received_at, r.happened_at, r.report_id, r.segment, r.segments, r.message_id, r.provider, r.status,
+               r.code, r.raw, r.remote_addr::inet, r.recipient, r.country, r.sender, r.reason, r.detail,
+               r.operator_code, r.reported_by, r.context, r.envelope_id
+        FROM unnest(lone) AS r;
+    END IF;
 END
 $$;
