@@ -97,6 +97,22 @@ async def test_the_counts_are_those_of_the_messages_after_any_history(
         assert await sql.fetchval("SELECT count(*) FROM sms_data.message_delta") == 0
 
 
+async def test_one_instance_folds_at_a_time_and_no_reader_waits_for_it(
+    sql: asyncpg.Connection, shared_database: str
+) -> None:
+    jobs = [job(report(message_id=f"m-{n}")) for n in range(3)]
+    await postgres.create_partitions(postgres.Session(sql), jobs)
+    await postgres.write(postgres.Session(sql), jobs, 20.0)
+    async with connected(shared_database) as other, sql.transaction():
+        await counts.fold(sql)
+        async with asyncio.timeout(10):
+            await counts.fold(other)
+            assert await other.fetchval("SELECT sum(messages) FROM sms.hourly") == 3
+            await postgres.write(postgres.Session(other), [job(report(message_id="m-3"))], 20.0)
+            assert await other.fetchval("SELECT sum(messages) FROM sms.hourly") == 4
+    await exact(sql)
+
+
 async def test_retention_keeps_the_counts_and_a_recount_puts_wrong_ones_right(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
