@@ -1,1 +1,1 @@
-"""Periodic maintenance of the database: partitions, quota of rejected payloads, reporting lags."""
+"""Periodic maintenance of the database: partitions, retention, counts, quota of rejected payloads, reporting lags."""
