@@ -9,6 +9,8 @@ PAGES = ("README.md", *(str(page.relative_to(ROOT)) for page in sorted((ROOT / "
 
 _QUERY = re.compile(r"^( *)```sql\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 
+_TITLE = re.compile(r"^(?:\*\*(.+?)\*\*|#+ (.+))", re.MULTILINE)
+
 
 def page(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
@@ -31,11 +33,13 @@ def panels() -> dict[str, str]:
 
 
 def asked() -> dict[str, str]:
-    """Every query of the pages and of the dashboard about the views, by what asks it."""
-    found = {
-        f"{name} {number}": query.rstrip().rstrip(";")
-        for name in PAGES
-        for number, query in enumerate(queries(name), 1)
-        if "pg_stat" not in query
-    }
+    """Every query of the pages and of the dashboard about the views, by the bold words or heading before it."""
+    found: dict[str, str] = {}
+    for name in PAGES:
+        text = page(name)
+        for block in _QUERY.finditer(text):
+            title = [one[1] or one[2] for one in _TITLE.finditer(text, 0, block.start())][-1]
+            again = "".join(", again" for known in found if known.startswith(f"{name}: {title}"))
+            if "pg_stat" not in block[2]:
+                found[f"{name}: {title}{again}"] = block[2].rstrip().rstrip(";")
     return found | {f"Grafana: {title}": query for title, query in panels().items()}
