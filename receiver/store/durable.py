@@ -68,7 +68,7 @@ class DurableStore:
         deadline = asyncio.get_running_loop().time() + self._deadline_s * (1 - _SPOOL_SHARE)
         try:
             if is_plain(job):  # nearly every one: as `write`, without a coroutine for each of its steps
-                receipt = await self._writer.write(job, deadline)
+                receipt = await self._writer.enqueue(job, deadline)
                 if receipt.refused:
                     await self.reject(job, receipt, partial(self._writer.write, deadline=deadline))
             else:

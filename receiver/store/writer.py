@@ -94,15 +94,18 @@ class Writer:
 
         `deadline` is loop time. The job may still be committed after it.
         """
+        return await self.enqueue(job, deadline)
+
+    def enqueue(self, job: Job, deadline: float | None = None) -> "asyncio.Future[Receipt]":
+        """As `write`, of which DatabaseUnavailable and QueueFull are raised at once."""
         if not self.available:
             raise DatabaseUnavailable
         if self._queued and self._queued + job.size > self._max_queue:
             raise QueueFull
         done = self.submit(job)
-        if deadline is None:
-            return await done
-        self._deadlines.add(deadline, done)
-        return await done
+        if deadline is not None:
+            self._deadlines.add(deadline, done)
+        return done
 
     async def retry(self, job: Job) -> Receipt:
         """Write although the breaker is open; a success closes it."""
