@@ -39,10 +39,12 @@ class Role:
     """A process's part in a service; by default it is the whole service.
 
     A worker has a `slot`. The main process has none: it maintains the database, and drains the spools of workers that
-    are not `living`, which are slots. `processes` divide the quota of rejected payloads.
+    are not `living`, which are slots. `processes` divide the quota of rejected payloads. `database_setting` is the
+    setting behind the database's URL, where it is not in this process's settings.
     """
 
     slot: int | None = None
+    database_setting: str | None = None
     processes: int = 1
     living: Callable[[], Container[int]] = tuple
 
@@ -85,8 +87,9 @@ async def storing(settings: Settings, stop: asyncio.Event, role: Role = _WHOLE) 
     """PostgreSQL, the spool, and the tasks between them, while the block runs. A task that dies sets `stop`."""
     async with AsyncExitStack() as stack:
         url = await _database(settings, stack)
+        setting = role.database_setting or settings.database_setting
         # Without a database reports are spooled; to refuse the start would lose them.
-        ready = await is_ready(url, settings.database_setting)
+        ready = await is_ready(url, setting)
         metrics = metric_set.build(version(DISTRIBUTION))
         spool = Spool(role.spool_folder(settings), settings.spool_max_bytes)
         stack.push_async_callback(spool.close)
@@ -130,7 +133,7 @@ async def storing(settings: Settings, stop: asyncio.Event, role: Role = _WHOLE) 
             url=url, store=store, ingest=ingest, metrics=metrics, maintenance=maintenance, spool=spool, left=left
         )
         _set_gauges(storage)
-        tasks = [_maintain(url, settings.database_setting, rounds, ready=ready)]
+        tasks = [_maintain(url, setting, rounds, ready=ready)]
         if role.slot is None:
             tasks.append(left.run())
         await stack.enter_async_context(background(stop, writer.run()))

@@ -22,6 +22,7 @@ class Assignment:
     slot: int
     workers: int
     database_url: str
+    database_setting: str
     data_dir: Path
     sockets: Sequence[int]
 

@@ -120,6 +120,7 @@ class Team:
             slot=slot,
             workers=self.wanted,
             database_url=self._url,
+            database_setting=self._settings.database_setting,
             data_dir=self._settings.data_dir,
             sockets=[one.fileno() for one in self._sockets],
         )

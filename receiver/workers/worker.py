@@ -78,7 +78,7 @@ async def _serve(given: Assignment, channel: Channel, shutdown: Shutdown) -> Non
         [socket.socket(fileno=number) for number in given.sockets],
         shared=True,
     )
-    role = Role(slot=given.slot, processes=given.workers + 1)
+    role = Role(slot=given.slot, processes=given.workers + 1, database_setting=given.database_setting)
     async with (
         storing(settings, shutdown.asked, role) as storage,
         answering(settings, sockets, storage, tls, shutdown.asked) as listener,

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import signal
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -37,8 +38,11 @@ async def test_workers_are_killed_at_random_moments_while_postgresql_restarts(lo
     dice = random.Random(7)
     async with loaded(rate=300, workers=2) as rig:
         counted = 0.0
-        for _ in range(4):
-            with rig.phase("kill -9 of a worker"):
+        for is_replacing in (False, True, False, True):
+            with rig.phase("kill -9 of a worker" + " during a replacement" * is_replacing):
+                if is_replacing:
+                    psutil.Process(rig.service.pid).send_signal(signal.SIGUSR2)
+                    await asyncio.sleep(dice.uniform(0, 2))
                 dice.choice(rig.service.workers()).kill()
                 await asyncio.sleep(dice.uniform(0, 0.5))
                 assert counted <= (counted := await reports_counted(rig.service))

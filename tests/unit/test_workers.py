@@ -71,14 +71,16 @@ def test_the_limits_are_shared_out_and_a_body_still_fits() -> None:
     settings = Settings(
         _env_file=None, workers=3, max_connections_per_address=4, max_body_bytes="30MiB", rejected_max_bytes="1GiB"
     )
-    given = Assignment(slot=2, workers=3, database_url="postgresql://db/sms", data_dir=Path("/d"), sockets=[5])
+    given = Assignment(
+        slot=2, workers=3, database_url="postgresql://db/sms", database_setting="X", data_dir=Path("/d"), sockets=[5]
+    )
     assert Assignment.of({**given.as_message(), "of a newer version": 1}) == given
     worker, supervisor = shares.of_worker(settings, given), shares.of_supervisor(settings)
     assert 3 * worker.max_connections <= settings.max_connections < 3 * worker.max_connections + 3
     assert worker.max_connections_per_address == 2
     assert worker.large_bodies_max_bytes == settings.max_body_bytes
     assert 3 * worker.spool_max_bytes + supervisor.spool_max_bytes == settings.spool_max_bytes
-    assert (worker.database_url.get_secret_value(), worker.data_dir) == ("postgresql://db/sms", Path("/d"))
+    assert (worker.database_url.get_secret_value(), worker.data_dir) == (url, Path("/d"))
 
 
 def test_slots_are_taken_from_the_lowest_and_pauses_grow_from_none() -> None:
