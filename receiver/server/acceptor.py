@@ -23,6 +23,8 @@ _ACCEPTS_PER_TURN: Final = 64
 """Most connections that are accepted in one turn."""
 
 _SHARED_GROWTH: Final = 8
+_SHARED_PAUSE_S: Final = 0.001
+"""From a shared socket each process accepts few connections and then leaves some to the others."""
 
 _PAUSE_S: Final = 0.5
 
@@ -117,6 +119,9 @@ class Acceptor:
                 self._admit(connection, self._limiter.client_of(socket_address(address)))
             else:
                 self._start_transport(connection)
+        if self.shared and most is None:
+            self._loop.remove_reader(one)
+            self._loop.call_later(_SHARED_PAUSE_S, self._resume, one)
 
     def _accepts_per_turn(self) -> int:
         """From a shared socket only an eighth more than are open: the processes' numbers grow side by side."""

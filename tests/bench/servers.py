@@ -88,7 +88,11 @@ async def running(name: str, url: str, folder: Path) -> AsyncIterator[Server]:
         )
     try:
         await _listening(process, port, folder)
-        yield Server(process.pid, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{ops_port}", folder)
+        server = Server(process.pid, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{ops_port}", folder)
+        if name == "receiver-2":  # it listens before its workers serve
+            while (await server.readiness())["status"] != "ready":
+                await asyncio.sleep(0.05)
+        yield server
     finally:
         await _stopped(process)
 

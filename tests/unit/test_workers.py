@@ -71,9 +71,8 @@ def test_the_limits_are_shared_out_and_a_body_still_fits() -> None:
     settings = Settings(
         _env_file=None, workers=3, max_connections_per_address=4, max_body_bytes="30MiB", rejected_max_bytes="1GiB"
     )
-    given = Assignment(
-        slot=2, workers=3, database_url="postgresql://db/sms", database_setting="X", data_dir=Path("/d"), sockets=[5]
-    )
+    url = "postgresql://db/sms"
+    given = Assignment(slot=2, workers=3, database_url=url, database_setting="X", data_dir=Path("/d"), sockets=[5])
     assert Assignment.of({**given.as_message(), "of a newer version": 1}) == given
     worker, supervisor = shares.of_worker(settings, given), shares.of_supervisor(settings)
     assert 3 * worker.max_connections <= settings.max_connections < 3 * worker.max_connections + 3
