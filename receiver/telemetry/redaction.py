@@ -74,13 +74,21 @@ def is_plain(key: str, value: object) -> bool:
     if not isinstance(value, str):
         return type(value) is float or (isinstance(value, int) and (value < MANY_DIGITS or key.endswith(COUNTED)))
     if key == "code":
-        return len(value) <= SHORT_CODE and value.isascii() and "+" not in value
+        return _is_plain_code(value)
     return key == "recipient" and STARS in value and len(value) <= len("+886155****5678")
 
 
+def _is_plain_code(code: str) -> bool:
+    return len(code) <= SHORT_CODE and code.isascii() and "+" not in code
+
+
 def now() -> str:
-    now = time()
-    return f"{_second(int(now))}.{int(now % 1 * 1000):03}Z"
+    return _moment(int(time() * 1000))
+
+
+@lru_cache(maxsize=1)
+def _moment(unix_ms: int) -> str:
+    return f"{_second(unix_ms // 1000)}.{unix_ms % 1000:03}Z"
 
 
 @lru_cache(maxsize=1)
@@ -123,7 +131,7 @@ class ReportLine:
     ) -> bool:
         """False: nothing is written, the line has to go through the chain. `recipient` is masked."""
         code = report.code
-        if self._output is None or len(report.message_id) > MAX_PLAIN or not is_plain("code", code):
+        if self._output is None or len(report.message_id) > MAX_PLAIN or not _is_plain_code(code):
             return False
         if recipient is not None and not is_plain("recipient", recipient):
             return False
