@@ -491,6 +491,14 @@ BEGIN
         RAISE EXCEPTION 'no partitions are made for %: it is not between % and %', day, first, last
             USING ERRCODE = 'datetime_field_overflow';
     END IF;
+    -- Retention has begun to drop it, and waits for a reader of the table.
+    IF EXISTS (SELECT FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid
+               WHERE inhdetachpending AND child.relnamespace = 'sms_data'::regnamespace
+                     AND right(child.relname, 9) = to_char(create_partitions.day, '"_"YYYYMMDD'))
+    THEN
+        RAISE EXCEPTION 'no partitions are made for %: it is beyond the retention', day
+            USING ERRCODE = 'datetime_field_overflow';
+    END IF;
     -- Several services may get here at the same time.
     LOCK TABLE sms_data.partitioned_table IN SHARE ROW EXCLUSIVE MODE;
     FOR parent_name IN
@@ -849,7 +857,8 @@ DECLARE
     wrong integer;
     total integer;
 BEGIN
-    SELECT before INTO since FROM sms_data.counts_only;
+    -- Locked against another recount, and against retention that begins to delete meanwhile.
+    SELECT before INTO since FROM sms_data.counts_only FOR UPDATE;
     INSERT INTO sms_data.message_delta
     SELECT hour, submitted_hour, provider, country, status, reason, code, accepted, reported,
            sum(messages), sum(reports), sum(segments), sum(fees), sum(requests)
@@ -942,6 +951,7 @@ CREATE OR REPLACE FUNCTION sms_data.store_reports(lone sms_data.incoming_report[
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
 AS $function$
 DECLARE
     given    CONSTANT integer := cardinality(lone) + cardinality(messages);

@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.databases import connected, emptied
 from support.reports import NOON, Row, job, report, some_report, some_submission, submission
+from support.waiting import eventually
 
 from receiver.store import postgres
 from receiver.store.job import Job
-from receiver.store.maintenance import counts, partitions
+from receiver.store.maintenance import counts, partitions, retention
 
 COUNTED = """
 SELECT date_trunc('hour', first_received_at) AS hour,
@@ -135,3 +136,24 @@ async def test_retention_keeps_the_counts_and_a_recount_puts_wrong_ones_right(
         await partitions.maintain(database, days_ahead=0, retention_days=30, counts_days=30)
         assert await sql.fetchrow("SELECT sum(messages), sum(requests) FROM sms.hourly") == (2, 2)
         assert await counts.recount(sql) == 0
+
+
+async def test_a_recount_beside_retention_takes_no_deleted_message_for_a_wrong_count(database: str) -> None:
+    async with connected(database) as sql, connected(database) as other, connected(database) as third:
+        jobs = [job(report(message_id=f"m-{n}")) for n in range(3)]
+        await postgres.create_partitions(postgres.Session(sql), jobs)
+        await postgres.write(postgres.Session(sql), jobs, 20.0)
+        await third.execute("BEGIN; LOCK TABLE sms_data.message_delta IN ACCESS EXCLUSIVE MODE")
+        recounting = asyncio.create_task(counts.recount(sql))
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        await eventually(lambda: third.fetchval(waiting))
+        retiring = asyncio.create_task(retention.retire(other, NOON.date() + timedelta(days=1), 0.0))
+
+        async def held_up_or_done() -> bool:
+            return retiring.done() or await third.fetchval(waiting) > 1
+
+        await eventually(held_up_or_done)
+        await third.execute("COMMIT")
+        assert await recounting == 0
+        assert (await retiring).deleted == 3
+        assert await sql.fetchval("SELECT sum(messages) FROM sms.hourly") == 3

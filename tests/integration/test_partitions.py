@@ -188,6 +188,10 @@ async def test_a_long_query_holds_up_its_own_table_alone_and_no_writer(database,
         trying = asyncio.create_task(partitions.maintain(database, days_ahead=2, retention_days=30, patience_s=60))
         for number, day in enumerate((TODAY, before(42), TODAY)):
             assert len((await writer.write(everything(day, f"late-{number}"))).stored) == 2
+        # One of the very day that goes is refused, and what is written with it is stored.
+        late, live = everything(min(old), "m-late"), everything(TODAY, "m-live")
+        gone, stored = await asyncio.gather(writer.write(late), writer.write(live))
+        assert (len(gone.refused), len(stored.stored), writer.available) == (2, 2, True)
         assert not trying.done()
         assert await dashboard.fetchval("SELECT count(*) FROM sms.delivery_report") == 2, "in its own transaction"
         await dashboard.execute("COMMIT")

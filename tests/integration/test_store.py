@@ -11,11 +11,12 @@ import pytest
 from support import service as services
 from support.capture import captured_log
 from support.cases import case
-from support.databases import emptied
+from support.databases import connected, emptied
 from support.draining import drained, draining
 from support.reports import NOON, job, report
 from support.service import Service
 from support.shared import shared_service
+from support.waiting import eventually
 from support.writers import writing
 
 from receiver.report import ProviderName, Reply, content_id
@@ -97,6 +98,21 @@ async def test_what_is_sent_again_on_another_day_is_a_duplicate(shared_database,
             await writer.write(again)
     for view in ("delivery_report", "reply"):
         assert [row["received_at"] for row in await sql.fetch(f"SELECT received_at FROM sms.{view}")] == [NOON]
+
+
+async def test_a_duplicate_whose_message_goes_meanwhile_is_still_a_duplicate(shared_database, sql):
+    """Retention deletes it while the flush waits for another message: its report must not be stored without it."""
+    both = [report(message_id="m-going"), report(message_id="m-locked")]
+    async with writing(shared_database) as writer, connected(shared_database) as other:
+        await writer.write(job(*both))
+        await other.execute("BEGIN; SELECT FROM sms_data.message WHERE message_id = 'm-locked' FOR UPDATE")
+        again = asyncio.create_task(writer.write(job(both[0], report("UNDELIV", message_id="m-locked"))))
+        waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
+        await eventually(lambda: sql.fetchval(waiting))
+        await sql.execute("DELETE FROM sms_data.message WHERE message_id = 'm-going'")
+        await other.execute("COMMIT")
+        assert len((await again).stored) == 1
+    assert await sql.fetchval("SELECT count(*) FROM sms.delivery_report WHERE message_id = 'm-going'") == 1
 
 
 async def test_a_repetition_leaves_the_message_as_it_was(shared_database, sql):

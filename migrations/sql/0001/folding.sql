@@ -66,7 +66,8 @@ DECLARE
     wrong integer;
     total integer;
 BEGIN
-    SELECT before INTO since FROM sms_data.counts_only;
+    -- Locked against another recount, and against retention that begins to delete meanwhile.
+    SELECT before INTO since FROM sms_data.counts_only FOR UPDATE;
     INSERT INTO sms_data.message_delta
     SELECT hour, submitted_hour, provider, country, status, reason, code, accepted, reported,
            sum(messages), sum(reports), sum(segments), sum(fees), sum(requests)

@@ -40,6 +40,14 @@ BEGIN
         RAISE EXCEPTION 'no partitions are made for %: it is not between % and %', day, first, last
             USING ERRCODE = 'datetime_field_overflow';
     END IF;
+    -- Retention has begun to drop it, and waits for a reader of the table.
+    IF EXISTS (SELECT FROM pg_inherits JOIN pg_class AS child ON child.oid = inhrelid
+               WHERE inhdetachpending AND child.relnamespace = 'sms_data'::regnamespace
+                     AND right(child.relname, 9) = to_char(create_partitions.day, '"_"YYYYMMDD'))
+    THEN
+        RAISE EXCEPTION 'no partitions are made for %: it is beyond the retention', day
+            USING ERRCODE = 'datetime_field_overflow';
+    END IF;
     -- Several services may get here at the same time.
     LOCK TABLE sms_data.partitioned_table IN SHARE ROW EXCLUSIVE MODE;
     FOR parent_name IN

@@ -7,8 +7,8 @@
 -- Nearly every report is the first of its message, so all messages are inserted first, and those that were there already
 -- are merged afterwards. Both steps go through the keys in their order, and the second waits for none but rows that were
 -- there before the first: so concurrent calls do not deadlock. Rows are looked up by key, one by one, whatever the
--- statistics say: LATERAL with OFFSET 0 leaves the planner no other way, where a join that is planned before the table is
--- analysed would read all of it, and the session would keep that plan.
+-- statistics say: LATERAL with OFFSET 0 leaves the planner no other order, and enable_seqscan no other way to a row. A plan
+-- that is made for a table of a few rows would read all of it, and the session would keep that plan.
 --
 -- The service writes states and reports by this function alone: the right to update a table includes the right to lock
 -- it, and to set any state of a message by hand.
@@ -23,6 +23,7 @@ CREATE FUNCTION sms_data.store_reports(
     RETURNS TABLE (row_id uuid, known boolean)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
+    SET enable_seqscan = off
 AS $$
 DECLARE
     given    CONSTANT integer := cardinality(lone) + cardinality(messages);
