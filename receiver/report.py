@@ -252,5 +252,7 @@ class Submission:
 
 def content_id(*parts: str) -> RowId:
     """A 128-bit hash of these texts; the length before each keeps ("a", "bc") apart from ("ab", "c")."""
-    text = "".join([f"{len(part)}:{part}" for part in parts])
+    text = ""
+    for part in parts:
+        text += f"{len(part)}:{part}"
     return RowId(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest())

@@ -7,6 +7,7 @@ nothing of the body.
 import json
 import math
 import re
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, Final, NoReturn, TypeVar
@@ -211,7 +212,7 @@ _DECODER: Final = json.JSONDecoder(
 def text_of(body: bytes) -> str:
     """The body as text. Always decoded as UTF-8: platforms that declare Latin-1 send UTF-8 all the same."""
     try:
-        text = body.decode("utf-8-sig").strip()
+        text = body.removeprefix(BOM_UTF8).decode().strip()
     except UnicodeDecodeError as error:
         raise PayloadError(f"not UTF-8: byte {error.start} fits no character") from None
     if not text:
