@@ -202,6 +202,15 @@ async def test_a_long_query_holds_up_its_own_table_alone_and_no_writer(database,
     assert await tables(sql) == names(*AHEAD[:3])
 
 
+async def test_a_message_that_a_writer_has_locked_holds_up_no_other(database):
+    async with writing(database) as writer, connected(database) as other:
+        await writer.write(job(*(report(message_id=f"m-{n}") for n in range(3)), received_at=noon(before(40))))
+        await other.execute("BEGIN; SELECT FROM sms_data.message WHERE message_id = 'm-1' FOR UPDATE")
+        assert (await partitions.maintain(database, days_ahead=0, retention_days=30)).deleted_messages == 2
+        await other.execute("COMMIT")
+        assert (await partitions.maintain(database, days_ahead=0, retention_days=30)).deleted_messages == 1
+
+
 @pytest.mark.usefixtures("_hurried")
 async def test_the_gauges_tell_the_days_left_and_what_could_not_be_dropped(database, sql, monkeypatch):
     await sql.execute("SELECT sms_data.create_partitions('2026-01-01')")
