@@ -139,7 +139,7 @@ CREATE TABLE sms_data.message (
     seen uuid[],
     seen_before smallint,
     CONSTRAINT message_pkey PRIMARY KEY (message_id, provider, recipient_key)
-) WITH (fillfactor=90);
+) WITH (fillfactor=80);
 
 CREATE TABLE sms_data.message_count (
     hour timestamp with time zone NOT NULL,
@@ -385,7 +385,7 @@ CREATE OR REPLACE FUNCTION sms_data.count_changes()
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 BEGIN
-    IF NOT EXISTS (SELECT FROM after) THEN  -- nothing was inserted, or an upsert found all rows there
+    IF NOT EXISTS (SELECT FROM after) THEN  -- as after every upsert that finds its rows there
         RETURN NULL;
     END IF;
     INSERT INTO sms_data.message_delta
@@ -424,7 +424,7 @@ CREATE OR REPLACE FUNCTION sms_data.count_messages()
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 BEGIN
-    IF NOT EXISTS (SELECT FROM after) THEN  -- nothing was inserted, or an upsert found all rows there
+    IF NOT EXISTS (SELECT FROM after) THEN  -- as after every upsert that finds its rows there
         RETURN NULL;
     END IF;
     INSERT INTO sms_data.message_delta
@@ -647,6 +647,63 @@ BEGIN
         UPDATE sms_data.rejected_ring SET slot = next_slot;
     END IF;
     room := max_bytes - sms_data.rejected_bytes();
+END
+$function$
+;
+
+CREATE OR REPLACE FUNCTION sms_data.merge_lone(lone sms_data.incoming_report[], most_reports integer)
+ RETURNS uuid[]
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+    merged uuid[];
+BEGIN
+    WITH written AS (
+        INSERT INTO sms_data.message AS m (
+            first_received_at, happened_at, report_id, segments, segments_reported, part, sequence, message_id,
+            provider, recipient_key, status, code, recipient, country, sender, reason, context, envelope_id)
+        SELECT n.received_at, n.happened_at, n.report_id,
+               CASE WHEN n.segments > 1 THEN least(n.segments, 255) ELSE 1 END,
+               CASE WHEN n.segments > 1 THEN least(n.segments, 255) ELSE 1 END,
+               coalesce(n.segment, 0), n.sequence,
+               n.message_id, n.provider, n.recipient_key, n.status, n.code, n.recipient, n.country, n.sender, n.reason,
+               n.context, n.envelope_id
+        FROM unnest(lone) AS n
+        ON CONFLICT (message_id, provider, recipient_key) DO UPDATE SET
+            (status, reason, code, happened_at, sequence, awaited_since) = (
+                SELECT CASE WHEN greater THEN excluded.status ELSE m.status END,
+                       CASE WHEN greater THEN excluded.reason ELSE m.reason END,
+                       CASE WHEN greater THEN excluded.code ELSE m.code END,
+                       CASE WHEN greater THEN excluded.happened_at ELSE m.happened_at END,
+                       CASE WHEN greater THEN excluded.sequence ELSE m.sequence END,
+                       CASE WHEN CASE WHEN greater THEN excluded.status ELSE m.status END
+                                 IN ('unknown', 'enroute', 'accepted') THEN m.submitted_at END
+                FROM (SELECT (sms_data.rank(excluded.status), coalesce(excluded.happened_at, '-infinity'),
+                              coalesce(excluded.sequence, 0), excluded.code, excluded.status,
+                              coalesce(excluded.reason, ''))
+                             > (sms_data.rank(m.status), coalesce(m.happened_at, '-infinity'),
+                                coalesce(m.sequence, 0), m.code, m.status, coalesce(m.reason, '')) AS greater
+                      OFFSET 0) AS compared),
+            segments = greatest(m.segments, excluded.segments),
+            segments_reported = greatest(m.segments_reported, excluded.segments_reported),
+            recipient = greatest(m.recipient, excluded.recipient),
+            country = greatest(m.country, excluded.country),
+            sender = greatest(m.sender, excluded.sender),
+            context = greatest(m.context, excluded.context),
+            envelope_id = greatest(m.envelope_id, excluded.envelope_id),
+            first_received_at = least(m.first_received_at, excluded.first_received_at),
+            last_received_at = greatest(m.first_received_at, m.last_received_at, excluded.first_received_at),
+            seen_before = coalesce(cardinality(m.seen), 1),
+            seen = coalesce(m.seen, ARRAY[m.report_id]) || excluded.report_id,
+            report_id = NULL
+        WHERE m.part = excluded.part AND (m.part = 0 OR (m.segments = 1 AND excluded.segments = 1))
+              AND excluded.report_id <> ALL (coalesce(m.seen, ARRAY[m.report_id]))
+              AND coalesce(cardinality(m.seen), 1) < most_reports
+        RETURNING coalesce(m.seen[m.seen_before + 1], m.report_id) AS id
+    )
+    SELECT array_agg(id) INTO merged FROM written;
+    RETURN merged;
 END
 $function$
 ;
@@ -1029,8 +1086,18 @@ BEGIN
         END IF;
         RETURN QUERY SELECT id, true FROM unnest(repeated) AS id;
 
+        lone := lone || old_lone;
+        IF old_lone IS NOT NULL AND merging IS NULL THEN
+            merged := sms_data.merge_lone(old_lone, most_reports);
+            IF cardinality(merged) = cardinality(old_lone) THEN
+                old_lone := NULL;
+            ELSIF merged IS NOT NULL THEN
+                SELECT array_agg(r) INTO old_lone
+                FROM unnest(old_lone) AS r
+                WHERE r.report_id NOT IN (SELECT new.id FROM unnest(merged) AS new (id));
+            END IF;
+        END IF;
         IF old_lone IS NOT NULL OR merging IS NOT NULL THEN
-            lone := lone || old_lone;
             merging := sms_data.in_order(merging, old_lone);
             merged := sms_data.merge_messages(merging, most_reports);
             SELECT array_agg(id) INTO refused
@@ -1545,6 +1612,7 @@ GRANT EXECUTE ON FUNCTION sms_data.in_order(sms_data.incoming_message[],sms_data
 GRANT EXECUTE ON FUNCTION sms_data.is_accepted(jsonb,smallint,text) TO sms_writer;
 GRANT EXECUTE ON FUNCTION sms_data.is_reported(jsonb,smallint) TO sms_writer;
 GRANT EXECUTE ON FUNCTION sms_data.make_room_for_rejected(bigint) TO sms_writer;
+GRANT EXECUTE ON FUNCTION sms_data.merge_lone(sms_data.incoming_report[],integer) TO sms_writer;
 GRANT EXECUTE ON FUNCTION sms_data.merge_messages(sms_data.incoming_message[],integer) TO sms_writer;
 GRANT EXECUTE ON FUNCTION sms_data.merge_parts(jsonb,jsonb) TO sms_writer;
 GRANT EXECUTE ON FUNCTION sms_data.message_state(jsonb,integer) TO sms_writer;

@@ -103,7 +103,7 @@ async def _reads(running: Cluster, plan: Plan) -> Part:
 
 
 async def _write(running: Cluster, plan: Plan) -> Part:
-    return Part(*await writing.compare(running, plan.base or writing.BASE, max(plan.times, 5)))
+    return Part(*await writing.compare(running, plan.base or writing.BASE, 5 * plan.times))
 
 
 PARTS: Final[dict[str, Callable[[Cluster, Plan], Awaitable[Part]]]] = {

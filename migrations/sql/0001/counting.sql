@@ -29,7 +29,7 @@ CREATE FUNCTION sms_data.count_messages() RETURNS trigger
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM after) THEN  -- nothing was inserted, or an upsert found all rows there
+    IF NOT EXISTS (SELECT FROM after) THEN  -- as after every upsert that finds its rows there
         RETURN NULL;
     END IF;
     INSERT INTO sms_data.message_delta
@@ -63,7 +63,7 @@ CREATE FUNCTION sms_data.count_changes() RETURNS trigger
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM after) THEN  -- nothing was inserted, or an upsert found all rows there
+    IF NOT EXISTS (SELECT FROM after) THEN  -- as after every upsert that finds its rows there
         RETURN NULL;
     END IF;
     INSERT INTO sms_data.message_delta

@@ -101,8 +101,18 @@ BEGIN
         END IF;
         RETURN QUERY SELECT id, true FROM unnest(repeated) AS id;
 
+        lone := lone || old_lone;
+        IF old_lone IS NOT NULL AND merging IS NULL THEN
+            merged := sms_data.merge_lone(old_lone, most_reports);
+            IF cardinality(merged) = cardinality(old_lone) THEN
+                old_lone := NULL;
+            ELSIF merged IS NOT NULL THEN
+                SELECT array_agg(r) INTO old_lone
+                FROM unnest(old_lone) AS r
+                WHERE r.report_id NOT IN (SELECT new.id FROM unnest(merged) AS new (id));
+            END IF;
+        END IF;
         IF old_lone IS NOT NULL OR merging IS NOT NULL THEN
-            lone := lone || old_lone;
             merging := sms_data.in_order(merging, old_lone);
             merged := sms_data.merge_messages(merging, most_reports);
             SELECT array_agg(id) INTO refused

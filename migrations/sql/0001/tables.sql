@@ -42,7 +42,7 @@ CREATE TABLE sms_data.message (
     seen              uuid[],
     seen_before       smallint,
     PRIMARY KEY (message_id, provider, recipient_key)
-) WITH (fillfactor = 90);
+) WITH (fillfactor = 80);
 
 -- Finds the last hours, the last messages and the oldest. A block range index costs less, and the planner takes it for
 -- nearly as expensive as the whole table.
