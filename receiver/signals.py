@@ -71,14 +71,18 @@ class Shutdown:
         if not self._hangup_stops:
             self._loop.add_signal_handler(signal.SIGHUP, reload)
 
+    def ask(self) -> None:
+        """Begin the shutdown, without a signal."""
+        self.asked.set()
+        self._asked_at = self._loop.time()
+        if self._is_starting:
+            self._cancel()
+
     def _on_signal(self, number: signal.Signals) -> None:
         """Begin the shutdown. A closed terminal repeats its SIGHUP, so only a second SIGINT cuts the shutdown short."""
         if not self.asked.is_set():
             log.info("service.asked_to_stop", signal=number.name)
-            self.asked.set()
-            self._asked_at = self._loop.time()
-            if self._is_starting:
-                self._cancel()
+            self.ask()
         elif number == signal.SIGINT and self._loop.time() - self._asked_at > _DEBOUNCE_S:
             log.warning("service.hurried", advice="requests and calls under way are not waited for")
             self.exit_code = _SHELL_SIGNAL_BASE + number

@@ -12,5 +12,6 @@ a new connection, and that the first could take them all: so each accepts few in
 
 A worker and the supervisor talk over a pair of sockets (`channel`), the end of which is also the other's death.
 Processes: `supervisor` (lifecycle), `team` (start, watch, replace, stop), `process` (one worker, seen from the
-supervisor), `worker` (the worker itself). The whole: `whole`, `addition` (metrics), `shares` (limits), `slots`.
+supervisor), `worker` (the worker itself), `former` (the workers of a supervisor that was killed). The whole: `whole`,
+`addition` (metrics), `shares` (limits), `slots`.
 """

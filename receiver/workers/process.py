@@ -109,17 +109,17 @@ class WorkerProcess:
             await asyncio.sleep(_EVERY_S)
 
 
-async def start(given: Assignment, sockets: Sequence[socket.socket]) -> WorkerProcess:
-    """Start a worker's process."""
+async def start(given: Assignment, inherited: Sequence[int]) -> WorkerProcess:
+    """Start a worker's process, which inherits these descriptors."""
     ours, theirs = socket.socketpair()
     with theirs:
-        process = _spawned(theirs, sockets)
+        process = _spawned(theirs, inherited)
     channel = await Channel.over(ours)
     channel.send(given.as_message())
     return WorkerProcess(given.slot, process, channel)
 
 
-def _spawned(channel: socket.socket, sockets: Sequence[socket.socket]) -> Popen[bytes]:
+def _spawned(channel: socket.socket, inherited: Sequence[int]) -> Popen[bytes]:
     """In its own session: a Ctrl-C is for the supervisor, which stops the workers.
 
     Not by asyncio: like the embedded PostgreSQL it is polled, so that no loop's child watcher has to reap it.
@@ -127,7 +127,7 @@ def _spawned(channel: socket.socket, sockets: Sequence[socket.socket]) -> Popen[
     return Popen(  # noqa: S603 - our own program, no shell, nothing from outside
         [sys.executable, *_flags(), "-P", "-m", "receiver.workers", str(channel.fileno())],
         stdin=DEVNULL,
-        pass_fds=[channel.fileno(), *(one.fileno() for one in sockets)],
+        pass_fds=[channel.fileno(), *inherited],
         start_new_session=True,
     )
 

@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Final
 
 from prometheus_client import Counter, Gauge
 
@@ -20,19 +18,14 @@ from receiver.server.tls import Tls
 from receiver.service import live, log_start
 from receiver.settings import Settings
 from receiver.storage import Role, background, storing
-from receiver.store.spool_folders import is_locked, main_folder, worker_folders
 from receiver.telemetry.logs import get_logger
 from receiver.telemetry.metrics import Metrics, set_from
 from receiver.web import listeners
 from receiver.web.ops import Ops
 from receiver.workers import shares
+from receiver.workers.former import former_workers_gone
 from receiver.workers.team import Team
 from receiver.workers.whole import Whole
-
-_LEFT_S: Final = 10.0
-"""The workers of a supervisor that was killed have ended after this time."""
-
-_POLL_S: Final = 0.05
 
 log = get_logger()
 
@@ -63,11 +56,12 @@ async def running(settings: Settings, platforms: Sequence[Opened], stop: asyncio
     """The service while the block runs. A background task that dies sets `stop`. Raises OperatorError."""
     if settings.tls_certificate:
         Tls(settings)  # an unusable file stops the start before anything else is started
-    await _former_workers_gone(settings.data_dir)
     async with AsyncExitStack() as stack:
+        # The workers of a supervisor that was killed finish what they began, and hold the port.
+        lock = await stack.enter_async_context(former_workers_gone(settings.data_dir))
         ops_sockets = await stack.enter_async_context(listeners.bound_for_ops(settings))
         sockets = await stack.enter_async_context(listeners.bound_for_callbacks(settings))
-        team = Team(settings, sockets.sockets, stop)
+        team = Team(settings, sockets.sockets, stop, lock)
         role = Role(processes=shares.processes(settings), living=team.slots)
         storage = await stack.enter_async_context(storing(shares.of_supervisor(settings), stop, role))
         metrics = storage.metrics
@@ -102,12 +96,3 @@ def _counted(metrics: Metrics, team: Team) -> Counter:
 def _url(settings: Settings, sockets: BoundSockets) -> str:
     port = sockets.sockets[0].getsockname()[1]
     return url_of(settings.host, port, scheme="https" if settings.tls_certificate else "http")
-
-
-async def _former_workers_gone(data_dir: Path) -> None:
-    """Wait for the workers of a supervisor that was killed, which finish what they began and hold the port."""
-    if is_locked(main_folder(data_dir)):
-        return  # another receiver runs there: the error says so
-    deadline = asyncio.get_running_loop().time() + _LEFT_S
-    while any(map(is_locked, worker_folders(data_dir).values())) and asyncio.get_running_loop().time() < deadline:
-        await asyncio.sleep(_POLL_S)

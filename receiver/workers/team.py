@@ -30,13 +30,17 @@ class WorkerNotStarted(OperatorError):
 class Team:
     """`wanted` positions, each with one worker at a time."""
 
-    def __init__(self, settings: Settings, sockets: Sequence[socket.socket], stop: asyncio.Event) -> None:
+    def __init__(
+        self, settings: Settings, sockets: Sequence[socket.socket], stop: asyncio.Event, lock: int | None = None
+    ) -> None:
+        """`lock` is a descriptor that the workers inherit and keep open."""
         self.wanted = settings.workers
         self.lasting: Families = []
         """The metrics of workers that are gone that still count."""
         self._settings = settings
         self._sockets = sockets
         self._stop = stop
+        self._lock = lock
         self._stop_s = settings.drain_delay_s + 2 * settings.shutdown_timeout_s + _SPARE_S
         self._alive: dict[int, WorkerProcess] = {}
         self._lives: set[asyncio.Task[None]] = set()
@@ -124,7 +128,7 @@ class Team:
             data_dir=self._settings.data_dir,
             sockets=[one.fileno() for one in self._sockets],
         )
-        worker = await process.start(given, self._sockets)
+        worker = await process.start(given, [*given.sockets, *([] if self._lock is None else [self._lock])])
         self._alive[slot] = worker
         life = asyncio.create_task(self._live(worker))
         self._lives.add(life)

@@ -8,6 +8,8 @@ import os
 import socket
 import threading
 import time
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Final
 
 import uvloop
@@ -19,6 +21,7 @@ from receiver.service import answering, tune_garbage_collection
 from receiver.settings import load
 from receiver.signals import Shutdown
 from receiver.storage import Role, Storage, background, storing
+from receiver.store.spool import SpoolError
 from receiver.store.spool_file import as_line
 from receiver.telemetry import logs
 from receiver.telemetry.logs import get_logger
@@ -79,11 +82,13 @@ async def _serve(given: Assignment, channel: Channel, shutdown: Shutdown) -> Non
         shared=True,
     )
     role = Role(slot=given.slot, processes=given.workers + 1, database_setting=given.database_setting)
+    conversation = _Conversation(channel, shutdown)
     async with (
+        background(shutdown.asked, conversation.run()),
         storing(settings, shutdown.asked, role) as storage,
         answering(settings, sockets, storage, tls, shutdown.asked) as listener,
-        background(shutdown.asked, _converse(channel, storage)),
     ):
+        conversation.storage = storage
         tune_garbage_collection()
         shutdown.started(tls.reload if tls else lambda: None)
         channel.send({"event": "serving"})
@@ -92,16 +97,28 @@ async def _serve(given: Assignment, channel: Channel, shutdown: Shutdown) -> Non
     channel.send({"event": "last", **(await _state(storage)).as_message()})
 
 
-async def _converse(channel: Channel, storage: Storage) -> None:
-    """Answer the supervisor's questions until it is gone."""
-    while (asked := await channel.receive()) is not None:
-        channel.send({"number": asked["number"], **await _answer(asked, storage)})
-    log.error("supervisor.gone")
+@dataclass(slots=True)
+class _Conversation:
+    """Answers the supervisor's questions, which come once the worker serves; its end asks the worker to stop."""
+
+    channel: Channel
+    shutdown: Shutdown
+    storage: Storage | None = None
+
+    async def run(self) -> None:
+        """Until the supervisor is gone; during the start too, so that no worker without one goes on starting."""
+        while (asked := await self.channel.receive()) is not None:
+            if self.storage is not None:
+                self.channel.send({"number": asked["number"], **await _answer(asked, self.storage)})
+        log.error("supervisor.gone")
+        self.shutdown.ask()
 
 
 async def _answer(asked: dict[str, Any], storage: Storage) -> dict[str, Any]:
     if asked["question"] == "spool":
-        page = await storage.spool.oldest(PAGE, asked["after"])
+        page = []
+        with suppress(SpoolError):  # it is closed: the worker stops
+            page = await storage.spool.oldest(PAGE, asked["after"])
         lines = [as_line(number, callback).decode() for number, callback in page]
         return {"lines": lines, "last": page[-1][0] if page else 0}
     return dict((await _state(storage)).as_message())

@@ -92,6 +92,13 @@ async def test_kill_9_of_the_supervisor_leaves_nothing_running_and_fewer_workers
             await rig.service.start()
             assert not any(worker.is_running() for worker in workers)
             await rig.load.answered(50)
+        with rig.phase("kill -9 of the supervisor while its workers start"):
+            for worker in rig.service.workers():
+                worker.kill()
+            await rig.service.told("worker.died")
+            await rig.service.kill()
+            await rig.service.start()  # they hold the port, and have no spool yet that would be locked
+            await rig.load.answered(50)
         await rig.proxy.set("cut")
         await rig.service.spooling(100)
         for count in (2, 1):
