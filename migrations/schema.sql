@@ -173,7 +173,8 @@ CREATE TABLE sms_data.message_delta (
     reports bigint NOT NULL,
     segments bigint NOT NULL,
     fees bigint NOT NULL DEFAULT 0,
-    requests bigint NOT NULL DEFAULT 0
+    requests bigint NOT NULL DEFAULT 0,
+    CONSTRAINT is_countable CHECK ((((((octet_length(provider) + octet_length(country)) + octet_length(status)) + octet_length(reason)) + octet_length(code)) <= 2000))
 );
 
 CREATE TABLE sms_data.partitioned_table (

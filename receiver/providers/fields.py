@@ -72,6 +72,10 @@ def _e164(number: str, region: str | None) -> tuple[str | None, str | None]:
     return written, country if country and len(country) == len("CN") else None
 
 
+_ZERO: Final = datetime.min.replace(tzinfo=UTC)
+"""The zero of Go's and .NET's times, which says that there is none. asyncpg would send it as -infinity."""
+
+
 @lru_cache(maxsize=_SECONDS)
 def iso_utc(text: str | None) -> datetime | None:
     """`2018-04-13T06:31:46Z` as an aware datetime; None for anything else."""
@@ -92,9 +96,10 @@ def _datetime(text: str) -> datetime | None:
     if text[4] != "-" or text[7] != "-" or text[13] != ":" or text[16] != ":":
         return None
     try:
-        return datetime.fromisoformat(text).astimezone(UTC)
+        moment = datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+    return None if moment == _ZERO else moment
 
 
 @lru_cache(maxsize=_CODES)

@@ -105,10 +105,17 @@ async def test_after_poison_the_same_report_can_be_stored(database, sql):
     assert await stored(sql) == {"m-1"}
 
 
-@pytest.mark.parametrize("poison", ["\x00", "\ud800"], ids=["U+0000", "half a surrogate pair"])
-async def test_a_text_that_postgresql_has_no_room_for_is_isolated(database, sql, poison: str):
+UNSTORABLE = {
+    "U+0000": {"detail": "bad\x00"},
+    "half a surrogate pair": {"detail": "bad\ud800"},
+    "a code that no index of the counts takes": {"code": "".join(f"{n:05}" for n in range(2_000))},
+}
+
+
+@pytest.mark.parametrize("what", UNSTORABLE)
+async def test_a_text_that_postgresql_has_no_room_for_is_isolated(database, sql, what: str):
     """The adapters mend such texts; should one come through, it must not take its neighbours with it."""
-    bad, good = report(detail=f"bad{poison}", message_id="bad"), report(message_id="good")
+    bad, good = report(**UNSTORABLE[what], message_id="bad"), report(message_id="good")
     async with writing(database) as writer:
         receipts = await asyncio.gather(writer.write(job(bad)), writer.write(job(good)), writer.write(job(bad, good)))
         assert writer.available

@@ -210,6 +210,11 @@ def test_what_is_no_time_is_none(text) -> None:
         assert fields.iso_utc(written) is fields.beijing_wall_clock(written) is None
 
 
+def test_the_zero_of_a_clock_is_no_time() -> None:
+    """The driver sends it as -infinity, and PostgreSQL before 17 cannot subtract that: the report was refused."""
+    assert fields.iso_utc("0001-01-01T00:00:00Z") is fields.beijing_wall_clock("0001-01-01 08:00:00") is None
+
+
 REQUIRED = {
     "huawei/report": {"smsMsgId", "status"},
     "huawei/reports": {"smsMsgId", "status"},

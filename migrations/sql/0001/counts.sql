@@ -26,7 +26,13 @@ CREATE TABLE sms_data.message_count (
 
 CREATE INDEX message_count_submitted_hour ON sms_data.message_count (submitted_hour);
 
-CREATE TABLE sms_data.message_delta (LIKE sms_data.message_count INCLUDING DEFAULTS);
+-- The key of the counts must fit into a page of their index, or one row would keep all others from being folded. The
+-- adapters allow a code of 256 characters; a message with more is refused when it comes.
+CREATE TABLE sms_data.message_delta (
+    LIKE sms_data.message_count INCLUDING DEFAULTS,
+    CONSTRAINT is_countable CHECK (octet_length(provider) + octet_length(country) + octet_length(status)
+                                   + octet_length(reason) + octet_length(code) <= 2000)
+);
 
 -- Histograms by the hour of submission. Delivery: from submission to delivery, of delivered messages.
 CREATE TABLE sms_data.delivery_time_count (
