@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 import time
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -76,18 +76,15 @@ async def _serve(given: Assignment, channel: Channel, shutdown: Shutdown) -> Non
     divided_among(given.workers)
     logs.configure(settings.log_format, settings.log_level, tokens=settings.secrets(), worker=given.slot)
     tls = Tls(settings) if settings.tls_certificate else None
-    sockets = BoundSockets(
-        BindAddress(settings.host, settings.port),
-        [socket.socket(fileno=number) for number in given.sockets],
-        shared=True,
-    )
+    where = BindAddress(settings.host, settings.port)
     role = Role(slot=given.slot, processes=given.workers + 1, database_setting=given.database_setting)
     conversation = _Conversation(channel, shutdown)
-    async with (
-        background(shutdown.asked, conversation.run()),
-        storing(settings, shutdown.asked, role) as storage,
-        answering(settings, sockets, storage, tls, shutdown.asked) as listener,
-    ):
+    async with AsyncExitStack() as stack:
+        inherited = [stack.enter_context(socket.socket(fileno=number)) for number in given.sockets]
+        await stack.enter_async_context(background(shutdown.asked, conversation.run()))
+        storage = await stack.enter_async_context(storing(settings, shutdown.asked, role))
+        sockets = BoundSockets(where, inherited, shared=True)
+        listener = await stack.enter_async_context(answering(settings, sockets, storage, tls, shutdown.asked))
         conversation.storage = storage
         tune_garbage_collection()
         shutdown.started(tls.reload if tls else lambda: None)
