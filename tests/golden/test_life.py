@@ -16,6 +16,7 @@ NO_EVENTS = {
     "alembic.runtime.plugins": "a logger",
     "receiver.workers": "a module",
     "spool.lock": "a file",
+    "workers.lock": "a file",
     "spool.sqlite": "a file",
     "postgresql.log": "a file",
     "receiver.lock": "a file",
