@@ -1443,6 +1443,7 @@ UNION ALL
 
 CREATE INDEX envelope_received_at ON sms_data.envelope USING brin (received_at) WITH (pages_per_range='32');
 CREATE INDEX message_awaited_since ON sms_data.message USING btree (awaited_since) INCLUDE (provider, country) WHERE (awaited_since IS NOT NULL);
+CREATE INDEX message_count_requests ON sms_data.message_count USING btree (submitted_hour) WHERE (requests <> 0);
 CREATE INDEX message_count_submitted_hour ON sms_data.message_count USING btree (submitted_hour);
 CREATE INDEX message_first_received_at ON sms_data.message USING btree (first_received_at);
 CREATE INDEX rejected_payload_received_at ON ONLY sms_data.rejected_payload USING btree (received_at);

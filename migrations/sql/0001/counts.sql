@@ -25,6 +25,7 @@ CREATE TABLE sms_data.message_count (
 );
 
 CREATE INDEX message_count_submitted_hour ON sms_data.message_count (submitted_hour);
+CREATE INDEX message_count_requests ON sms_data.message_count (submitted_hour) WHERE requests <> 0;
 
 -- The key of the counts must fit into a page of their index, or one row would keep all others from being folded. The
 -- adapters allow a code of 256 characters; a message with more is refused when it comes.
