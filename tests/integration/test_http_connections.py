@@ -135,3 +135,30 @@ async def test_a_client_that_closes_its_half_has_delivered_its_body(service: Ser
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             assert (await connection.answer()).status == 200
     await stored(service, "half")
+
+
+async def test_a_good_answer_says_whether_the_connection_stays_and_finds_the_url_however_it_is_spelled(
+    service: Service,
+) -> None:
+    for url, version, header, stays in (
+        (URL, "1.1", "X: y", ""),
+        (f"{URL}?a=b", "1.1", "X: y", ""),
+        ("/callback/huawei/%72eport", "1.1", "X: y", ""),
+        (f"http://elsewhere.test{URL}", "1.1", "X: y", ""),
+        (URL, "1.1", "Connection: close", "close"),
+        (URL, "1.0", "Connection: keep-alive", "keep-alive"),
+        (URL, "1.0", "X: y", None),
+    ):
+        async with wire(service.url) as connection:
+            await connection.send(request(url, good_body(PATH, "said"), header, version=version))
+            answer = await connection.answer()
+            assert (answer.status, answer.headers["server"]) == (200, "receiver"), url
+            assert_good(PATH, answer.said)
+            assert answer.headers["content-type"] == "application/json; charset=utf-8"
+            assert answer.headers["date"].endswith(" GMT")
+            assert answer.headers.get("connection", "") == (stays or "")
+            if stays in {"", "keep-alive"}:
+                await connection.send(request(URL, good_body(PATH, "said"), version=version))
+                assert (await connection.answer()).status == 200
+            else:
+                assert await connection.rest() == b""
