@@ -46,7 +46,7 @@ def told(message: str) -> list[Row]:
     said = (None, 1, 2)[int(message[2:]) % 3]
     parts = [None, 1, 2][: 3 if said == 2 else 2]
     reports = [
-        report(code, message_id=message, segment=part, segments=said, happened_at=at, sequence=len(code) % 3)
+        report(code, message_id=message, segment=part, segments=said, happened_at=at, sequence=sum(map(ord, code)) % 3)
         for code, part, at in product(sorted(MEANINGS), parts, (None, NOON, NOON + timedelta(microseconds=900_000)))
     ]
     return [
@@ -67,8 +67,9 @@ async def test_writers_of_the_same_messages_neither_deadlock_nor_lose_or_repeat_
         receipts = await outcomes(writer, *jobs)
         return [stored for receipt in receipts for stored in receipt.stored]
 
-    async with writing(database, max_flush=1) as one, writing(database, max_flush=7) as few, writing(database) as many:
-        stored = [row for written in await asyncio.gather(write(one), write(few), write(many)) for row in written]
+    few, some, many = (writing(database, max_flush=size) for size in (1, 3, 20))
+    async with few as one, some as two, many as three:
+        stored = [row for written in await asyncio.gather(*map(write, (one, two, three))) for row in written]
 
     assert sorted(stored) == sorted(map(row_id, rows)), "each row is new once"
     assert await sql.fetchval("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") == 0
