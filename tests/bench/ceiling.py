@@ -44,9 +44,19 @@ async def jobs(count: int) -> list[Job]:
 def row(job: Job) -> tuple[object, ...]:
     """The job's report in the order of sms_data.report's columns."""
     c, (r,) = job.callback, job.reports
-    first = (r.report_id, r.message_id, r.provider, r.recipient, r.country, r.sender, r.segment, r.segments)
-    second = (r.status.value, r.reason and r.reason.value, r.code, r.detail, r.operator_code, r.reported_by, r.context)
-    return (*first, *second, r.happened_at, c.received_at, c.remote_addr, r.raw, None)
+    first = (
+        c.received_at,
+        r.happened_at,
+        r.report_id,
+        r.segment,
+        r.segments,
+        r.message_id,
+        r.provider,
+        r.status,
+        r.code,
+    )
+    second = (r.raw, c.remote_addr, r.recipient, r.country, r.sender, r.reason, r.detail, r.operator_code)
+    return (*first, *second, r.reported_by, r.context, None)
 
 
 async def copy(session: postgres.Session, some: list[Job]) -> float:
