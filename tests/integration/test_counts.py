@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.databases import connected, emptied
 from support.reports import NOON, Row, job, report, some_report, some_submission, submission
-from support.waiting import eventually
+from support.waiting import DEADLINE_S, eventually
 
 from receiver.store import postgres
 from receiver.store.job import Job
@@ -157,3 +157,18 @@ async def test_a_recount_beside_retention_takes_no_deleted_message_for_a_wrong_c
         assert await recounting == 0
         assert (await retiring).deleted == 3
         assert await sql.fetchval("SELECT sum(messages) FROM sms.hourly") == 3
+
+
+async def test_a_fold_that_is_never_committed_holds_up_no_retention(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a stolen login of the service's could leave it: the counts stay for now, and the messages go."""
+    monkeypatch.setattr(partitions, "today", lambda: NOON.date() + timedelta(days=40))
+    async with connected(database) as sql, connected(database) as folding:
+        jobs = [job(report())]
+        await postgres.create_partitions(postgres.Session(sql), jobs)
+        await postgres.write(postgres.Session(sql), jobs, 20.0)
+        await folding.execute("BEGIN; SELECT sms_data.fold_counts(1)")
+        async with asyncio.timeout(DEADLINE_S):
+            done = await partitions.maintain(database, days_ahead=0, retention_days=30, counts_days=30)
+        assert done.deleted_messages == 1
