@@ -168,6 +168,7 @@ def server(**changes: list[Any]) -> Connection:
         "drop": ("DROP TABLE", [None]),
         "delete": ("WITH old", [gone(0)]),
         "counts": ("UPDATE sms_data.counts_only", [None]),
+        "patience": ("SET LOCAL lock_timeout", [None]),
         "old counts": ("DELETE FROM sms_data.", [None]),
     }
     return Connection({statement: changes.get(name, given) for name, (statement, given) in answers.items()})
