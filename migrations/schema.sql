@@ -385,8 +385,12 @@ CREATE OR REPLACE FUNCTION sms_data.count_changes()
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
+DECLARE
+    changed   bigint;
+    submitted bigint;
 BEGIN
-    IF NOT EXISTS (SELECT FROM after) THEN  -- as after every upsert that finds its rows there
+    SELECT count(*), count(submitted_at) INTO changed, submitted FROM after;
+    IF changed = 0 THEN  -- as after every upsert that finds its rows there
         RETURN NULL;
     END IF;
     INSERT INTO sms_data.message_delta
@@ -397,7 +401,7 @@ BEGIN
     FROM (SELECT 1 AS one, * FROM after UNION ALL SELECT -1, * FROM before) AS m
     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
     HAVING sum(one) <> 0 OR sum(one * sms_data.report_count(parts, part, seen)) <> 0 OR sum(one * segments) <> 0;
-    IF EXISTS (SELECT FROM after WHERE submitted_at IS NOT NULL) THEN
+    IF submitted > 0 THEN
         INSERT INTO sms_data.delivery_time_delta
         SELECT sms_data.utc_hour(submitted_at), provider, coalesce(country, ''),
                sms_data.time_bucket(extract(epoch FROM happened_at - submitted_at)),
@@ -424,8 +428,12 @@ CREATE OR REPLACE FUNCTION sms_data.count_messages()
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
+DECLARE
+    changed   bigint;
+    submitted bigint;
 BEGIN
-    IF NOT EXISTS (SELECT FROM after) THEN  -- as after every upsert that finds its rows there
+    SELECT count(*), count(submitted_at) INTO changed, submitted FROM after;
+    IF changed = 0 THEN  -- as after every upsert that finds its rows there
         RETURN NULL;
     END IF;
     INSERT INTO sms_data.message_delta
@@ -434,7 +442,7 @@ BEGIN
            sms_data.is_accepted(parts, part, status), sms_data.is_reported(parts, part),
            count(*), sum(sms_data.report_count(parts, part, seen)), sum(segments)
     FROM after GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9;
-    IF EXISTS (SELECT FROM after WHERE submitted_at IS NOT NULL) THEN
+    IF submitted > 0 THEN
         INSERT INTO sms_data.delivery_time_delta
         SELECT sms_data.utc_hour(submitted_at), provider, coalesce(country, ''),
                sms_data.time_bucket(extract(epoch FROM happened_at - submitted_at)),
