@@ -1148,6 +1148,39 @@ END
 $function$
 ;
 
+CREATE OR REPLACE FUNCTION sms_data.thin_counts(since timestamp with time zone, before timestamp with time zone, most integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+    thinned integer;
+BEGIN
+    WITH crowded AS (
+        SELECT c.hour, c.provider FROM sms_data.message_count AS c
+        WHERE c.hour >= since AND c.hour < thin_counts.before
+        GROUP BY c.hour, c.provider HAVING count(DISTINCT c.code) > most
+    ), gone AS (
+        DELETE FROM sms_data.message_count AS c USING crowded
+        WHERE c.hour = crowded.hour AND c.provider = crowded.provider AND c.code <> ''
+              AND NOT EXISTS (SELECT FROM sms_data.code AS known WHERE (known.provider, known.code) = (c.provider, c.code))
+        RETURNING c.*
+    ), added AS (
+        INSERT INTO sms_data.message_count AS c
+        SELECT hour, submitted_hour, provider, country, status, reason, '', accepted, reported,
+               sum(messages), sum(reports), sum(segments), sum(fees), sum(requests)
+        FROM gone GROUP BY 1, 2, 3, 4, 5, 6, 8, 9
+        ON CONFLICT (hour, submitted_hour, provider, country, status, reason, code, accepted, reported) DO UPDATE
+            SET messages = c.messages + excluded.messages, reports = c.reports + excluded.reports,
+                segments = c.segments + excluded.segments, fees = c.fees + excluded.fees,
+                requests = c.requests + excluded.requests
+    )
+    SELECT count(*) INTO thinned FROM gone;
+    RETURN thinned;
+END
+$function$
+;
+
 CREATE OR REPLACE FUNCTION sms_data.time_bucket(seconds double precision)
  RETURNS smallint
  LANGUAGE sql
@@ -1512,7 +1545,7 @@ COMMENT ON COLUMN sms.hourly.country IS 'Country of the recipients'' numbers, IS
 COMMENT ON COLUMN sms.hourly.status IS 'SMPP message state of the messages, as in sms.message.';
 COMMENT ON COLUMN sms.hourly.reason IS 'Why the messages did not arrive; null for delivered messages and for those under way.';
 COMMENT ON COLUMN sms.hourly.final IS 'Whether no other state follows this status.';
-COMMENT ON COLUMN sms.hourly.code IS 'The platform''s own code of the report that decided the state, verbatim.';
+COMMENT ON COLUMN sms.hourly.code IS 'The platform''s own code of the report that decided the state, verbatim. Once the messages are gone: null for codes that are not in sms.code, in hours with more than a thousand codes.';
 COMMENT ON COLUMN sms.hourly.accepted IS 'Whether the answer to the submission, as far as it was handed over, took the messages.';
 COMMENT ON COLUMN sms.hourly.reported IS 'Whether there is at least one report about each message.';
 COMMENT ON COLUMN sms.hourly.messages IS 'Number of messages.';

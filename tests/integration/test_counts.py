@@ -172,3 +172,38 @@ async def test_a_fold_that_is_never_committed_holds_up_no_retention(
         async with asyncio.timeout(DEADLINE_S):
             done = await partitions.maintain(database, days_ahead=0, retention_days=30, counts_days=30)
         assert done.deleted_messages == 1
+
+
+async def test_invented_codes_do_not_outlive_their_messages_in_the_counts(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stranger invents a code for each report: the counts are kept, and the codes of the catalogue with them."""
+    monkeypatch.setattr(partitions, "today", lambda: NOON.date() + timedelta(days=30))
+    monkeypatch.setattr(counts, "_MOST_CODES", 3)
+    codes = ["DELIVRD", "UNDELIV", "", "invented-1", "invented-2", "invented-3"]
+    crowded = [report(code, message_id=f"m-{code}") for code in codes]
+    quiet = [report(code, message_id=f"q-{code}") for code in codes[-3:]]
+    async with connected(database) as sql:
+        for hours, rows in ((-24, crowded), (-25, quiet), (24, crowded[:2])):
+            jobs = [
+                job(
+                    *(renamed(one, f"{one.message_id}{hours}") for one in rows),
+                    received_at=NOON + timedelta(hours=hours),
+                )
+            ]
+            await postgres.create_partitions(postgres.Session(sql), jobs)
+            await postgres.write(postgres.Session(sql), jobs, 20.0)
+        await counts.fold(sql)
+        before = await sql.fetchval("SELECT sum(messages) FROM sms.hourly")
+        day = timedelta(days=1)
+        for _ in range(2):
+            await partitions.maintain(database, days_ahead=0, retention_days=30)
+            left = await sql.fetch(
+                "SELECT hour, coalesce(code, '') AS code, sum(messages) FROM sms.hourly GROUP BY 1, 2"
+            )
+            kept = {(hour - NOON, code): n for hour, code, n in left if hour < NOON}
+            assert kept == dict.fromkeys([(-day, "DELIVRD"), (-day, "UNDELIV")], 1) | {(-day, ""): 4} | {
+                (-day - timedelta(hours=1), code): 1 for code in codes[-3:]
+            }
+            assert await sql.fetchval("SELECT sum(messages) FROM sms.hourly") == before
+            assert await counts.recount(sql) == 0

@@ -54,6 +54,40 @@ BEGIN
 END
 $$;
 
+-- Counts without their code what has one that no catalogue names, in hours with more than `most` different codes: a stranger
+-- can invent a code for each report, and the counts outlive the messages. Of hours whose messages are gone, so that a
+-- recount does not find them. Returns the number of rows that went.
+CREATE FUNCTION sms_data.thin_counts(since timestamptz, before timestamptz, most integer) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    thinned integer;
+BEGIN
+    WITH crowded AS (
+        SELECT c.hour, c.provider FROM sms_data.message_count AS c
+        WHERE c.hour >= since AND c.hour < thin_counts.before
+        GROUP BY c.hour, c.provider HAVING count(DISTINCT c.code) > most
+    ), gone AS (
+        DELETE FROM sms_data.message_count AS c USING crowded
+        WHERE c.hour = crowded.hour AND c.provider = crowded.provider AND c.code <> ''
+              AND NOT EXISTS (SELECT FROM sms_data.code AS known WHERE (known.provider, known.code) = (c.provider, c.code))
+        RETURNING c.*
+    ), added AS (
+        INSERT INTO sms_data.message_count AS c
+        SELECT hour, submitted_hour, provider, country, status, reason, '', accepted, reported,
+               sum(messages), sum(reports), sum(segments), sum(fees), sum(requests)
+        FROM gone GROUP BY 1, 2, 3, 4, 5, 6, 8, 9
+        ON CONFLICT (hour, submitted_hour, provider, country, status, reason, code, accepted, reported) DO UPDATE
+            SET messages = c.messages + excluded.messages, reports = c.reports + excluded.reports,
+                segments = c.segments + excluded.segments, fees = c.fees + excluded.fees,
+                requests = c.requests + excluded.requests
+    )
+    SELECT count(*) INTO thinned FROM gone;
+    RETURN thinned;
+END
+$$;
+
 -- Compares the counts with the messages and submissions of all hours from which none is gone, and adds the difference as
 -- deltas. Returns the number of rows of the counts that were wrong. Writers go on meanwhile: each statement sees messages
 -- and their counts as of one moment. A histogram's hours are of the submission, which may be told of late.

@@ -19,7 +19,8 @@ GRANT INSERT, DELETE ON sms_data.rejected_payload TO sms_writer;
 GRANT UPDATE (replayed_at) ON sms_data.rejected_payload TO sms_writer;
 
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA sms_data TO sms_writer;
-REVOKE EXECUTE ON FUNCTION sms_data.recount, sms_data.count_messages, sms_data.count_changes, sms_data.count_submissions
+REVOKE EXECUTE ON FUNCTION sms_data.recount, sms_data.thin_counts, sms_data.count_messages, sms_data.count_changes,
+                           sms_data.count_submissions
     FROM sms_writer;
 
 -- What the views and functions of the contract call runs with the reader's rights.

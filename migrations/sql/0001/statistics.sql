@@ -61,7 +61,7 @@ COMMENT ON COLUMN sms.hourly.reason IS
 COMMENT ON COLUMN sms.hourly.final IS
     'Whether no other state follows this status.';
 COMMENT ON COLUMN sms.hourly.code IS
-    'The platform''s own code of the report that decided the state, verbatim.';
+    'The platform''s own code of the report that decided the state, verbatim. Once the messages are gone: null for codes that are not in sms.code, in hours with more than a thousand codes.';
 COMMENT ON COLUMN sms.hourly.accepted IS
     'Whether the answer to the submission, as far as it was handed over, took the messages.';
 COMMENT ON COLUMN sms.hourly.reported IS

@@ -1,7 +1,7 @@
 """The counts by the hour: deltas are folded into them all the time, and they can be counted anew."""
 
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import asyncpg
@@ -13,6 +13,12 @@ _MOST: Final = 20_000
 """Deltas of one transaction: about a second where they are of a month's hours, in a few hours far less."""
 
 _RECOUNT: Final = "SELECT sms_data.recount()"
+_THIN: Final = "SELECT sms_data.thin_counts($1, $2, $3)"
+_THINNED: Final = timedelta(days=7)
+"""So many days of counts are looked through, should maintenance have missed some."""
+_MOST_CODES: Final = 1_000
+"""Of a platform in an hour: an honest one uses some dozens."""
+
 _TABLES: Final = ("message_count", "delivery_time_count", "report_lag_count")
 _DELETE_OLD: Final = "DELETE FROM sms_data.{table} WHERE hour < $1"
 _LOCK_TIMEOUT: Final = "SET LOCAL lock_timeout = '2s'"
@@ -44,6 +50,14 @@ async def recount(connection: "asyncpg.Connection[asyncpg.Record]") -> int:
 async def without_messages(connection: "asyncpg.Connection[asyncpg.Record]", before: datetime) -> None:
     """Note that messages and submissions that arrived before are being deleted, so that no recount misses them."""
     await connection.execute(_COUNTS_ONLY, before)
+
+
+async def thin(connection: "asyncpg.Connection[asyncpg.Record]", before: datetime) -> None:
+    """Bound the codes of each hour whose messages are gone, unless the counts are locked. Needs the owner's rights."""
+    with suppress(asyncpg.LockNotAvailableError):
+        async with connection.transaction():
+            await connection.execute(_LOCK_TIMEOUT)
+            await connection.execute(_THIN, before - _THINNED, before, _MOST_CODES)
 
 
 async def drop_old(connection: "asyncpg.Connection[asyncpg.Record]", before: datetime) -> None:

@@ -103,6 +103,7 @@ async def retire(connection: "asyncpg.Connection[asyncpg.Record]", cutoff: date,
     await connection.execute(sql.SET_LOCK_TIMEOUT, _LOCK_TIMEOUT)
     await _drop(connection, cutoff, done)
     done.deleted = await _delete(connection, midnight)
+    await counts.thin(connection, midnight)
     while done.left and time.monotonic() < give_up:
         await asyncio.sleep(_ATTEMPT_EVERY_S)
         await _drop(connection, cutoff, done)
