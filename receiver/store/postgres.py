@@ -73,9 +73,9 @@ async def _warm_up(connection: Connection, timeout_s: float) -> Session:
     await connection.execute(sql.BEGIN.format(timeout_ms=0))
     session = Session(connection, await connecting.prepare_main_statement(connection))
     await _store_reports(session, Batch(), 0)
-    # The prepared statement runs without BEGIN, so its time-out is the session's; a pooler would give that to others.
-    set_timeout = sql.STATEMENT_TIMEOUT.format(timeout_ms=int(timeout_s * 1000)) if session.store else ""
-    await connection.execute(f"{sql.ROLLBACK}; {set_timeout}")
+    # The prepared statement runs without BEGIN, so its settings are the session's; a pooler would give them to others.
+    settings = sql.SESSION.format(timeout_ms=int(timeout_s * 1000)) if session.store else ""
+    await connection.execute(f"{sql.ROLLBACK}; {settings}")
     return session
 
 

@@ -6,7 +6,7 @@ MAX_REPORTS_A_MESSAGE: Final = 512
 """An honest platform sends fewer different reports about one message (99 segments, a few states each)."""
 
 BEGIN: Final = """
-BEGIN;
+BEGIN ISOLATION LEVEL READ COMMITTED;
 SELECT set_config('synchronous_commit', 'on', true)
  WHERE current_setting('synchronous_commit') IN ('off', 'local');
 SELECT set_config('statement_timeout', '{timeout_ms}', true), set_config('lock_timeout', '{timeout_ms}', true),
@@ -14,8 +14,11 @@ SELECT set_config('statement_timeout', '{timeout_ms}', true), set_config('lock_t
 """
 """One round trip; the settings are local to the transaction, as a transaction pooler requires."""
 
-STATEMENT_TIMEOUT: Final = "SET statement_timeout = {timeout_ms}"
-"""Ends a statement in PostgreSQL after we have stopped waiting for it."""
+SESSION: Final = "SET default_transaction_isolation = 'read committed'; SET statement_timeout = {timeout_ms}"
+"""For a statement that is a transaction of its own. The time-out ends it in PostgreSQL after we have stopped waiting.
+
+At a higher level of isolation, writers of the same messages fail instead of waiting for each other.
+"""
 
 COMMIT: Final = "COMMIT"
 ROLLBACK: Final = "ROLLBACK"

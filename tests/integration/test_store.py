@@ -13,7 +13,7 @@ from support.capture import captured_log
 from support.cases import case
 from support.databases import connected, emptied
 from support.draining import drained, draining
-from support.reports import NOON, job, report
+from support.reports import NOON, job, report, submission
 from support.service import Service
 from support.shared import shared_service
 from support.waiting import eventually
@@ -67,6 +67,19 @@ async def test_the_commit_is_durable_whatever_the_databases_own_setting(database
     seen = await connection.fetch("SELECT DISTINCT setting FROM seen")
     await connection.close()
     assert seen == [("on",)], "at the commit, behind the function"
+
+
+async def test_a_flush_is_read_committed_whatever_the_databases_own_setting(database):
+    """Else writers of the same messages fail in place of waiting for each other, and the breaker opens."""
+    level = "current_setting('transaction_isolation')"
+    async with connected(database) as admin:
+        name = await admin.fetchval("SELECT current_database()")
+        await admin.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")
+        await admin.execute(f"ALTER TABLE sms_data.report ADD CHECK ({level} = 'read committed')")
+    async with writing(database) as writer:
+        alone = await writer.write(job(report()))
+        beside = await writer.write(job(report("ACCEPTD"), submission()))
+    assert [len(alone.stored), len(beside.stored)] == [1, 2]
 
 
 async def test_a_report_is_stored_once_in_one_body_in_many_requests_and_by_either_form(service):
