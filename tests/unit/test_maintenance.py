@@ -170,6 +170,7 @@ def server(**changes: list[Any]) -> Connection:
         "counts": ("UPDATE sms_data.counts_only", [None]),
         "patience": ("SET LOCAL lock_timeout", [None]),
         "old counts": ("DELETE FROM sms_data.", [None]),
+        "codes": ("SELECT sms_data.thin_counts", [None]),
     }
     return Connection({statement: changes.get(name, given) for name, (statement, given) in answers.items()})
 
