@@ -31,6 +31,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 _numbers = count()
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: a quarter of a worker's time is waiting."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With another PostgreSQL, only what asks it is worth a run."""
     if postgresql.chosen():
