@@ -24,9 +24,10 @@ from receiver.settings import PREFIX, Settings
 hypothesis_settings.register_profile("suite", deadline=None, print_blob=True, max_examples=30)
 hypothesis_settings.load_profile("suite")
 
-# A shell without job control starts what runs in its background with SIGINT ignored, every process that the tests start
-# inherits that, and none of them could be interrupted.
+# A shell without job control starts what runs in its background with SIGINT ignored, and nohup its command with SIGHUP
+# ignored: every process that the tests start inherits that, and none of them could be ended so.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 _numbers = count()
 
