@@ -19,18 +19,17 @@ _CHUNK: Final = 1_000_000
 _FILL: Final = """
 WITH message AS (
     INSERT INTO sms_data.message (message_id, provider, recipient_key, status, code, happened_at, segments,
-                                  segments_reported, first_received_at, last_received_at, parts, seen)
-    SELECT gen_random_uuid() || '_1', 'huawei', '', 'delivered', 'DELIVRD', now(), 1, 1, now(), now(),
-           '{"1": [5, "2026-11-20T06:31:46+00:00", "DELIVRD", "delivered", ""]}', ARRAY[gen_random_uuid()]
+                                  segments_reported, first_received_at, report_id, part)
+    SELECT gen_random_uuid() || '_1', 'huawei', '', 'delivered', 'DELIVRD', now(), 1, 1, now(), gen_random_uuid(), 1
     FROM generate_series(1, $1)
     ORDER BY 1
     RETURNING *
 )
 INSERT INTO sms_data.report (report_id, message_id, provider, segment, segments, status, code, operator_code,
                              reported_by, happened_at, received_at, remote_addr, raw)
-SELECT seen[1], message_id, provider, 1, 1, status, code, '000', 'smsc', happened_at, first_received_at, '127.0.0.1',
+SELECT report_id, message_id, provider, 1, 1, status, code, '000', 'smsc', happened_at, first_received_at, '127.0.0.1',
        jsonb_build_object('sequence', '1', 'total', '1', 'orgCode', '000', 'updateTime', '2026-11-20T06:31:46Z',
-                          'source', '2', 'smsMsgId', message_id, 'status', 'DELIVRD')
+                          'source', '2', 'smsMsgId', message_id, 'status', 'DELIVRD')::text
 FROM message
 """
 """In sorted chunks: quick, and each chunk still splits the index pages of those before."""
