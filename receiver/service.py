@@ -12,6 +12,8 @@ from functools import partial
 from typing import Final, Protocol
 
 from receiver.notify import notify
+from receiver.pages.routes import add_pages
+from receiver.pages.site import Site
 from receiver.pull.source import Opened
 from receiver.pull.wiring import pulls
 from receiver.server.bind import BoundSockets
@@ -113,7 +115,9 @@ async def running(
         # The ops listener is stopped last, so that it reports on the shutdown.
         state = Ops(view=storage.view)
         ingest = storage.ingest if listen else None
-        opening = listeners.listening_for_ops(settings, ops_sockets, state, metrics, ingest)
+        url = sockets.url(https=tls is not None) if sockets else None
+        pages = partial(add_pages, site=Site(settings=settings, ops=state, callbacks=url))
+        opening = listeners.listening_for_ops(settings, ops_sockets, state, metrics, ingest, pages)
         ops = await stack.enter_async_context(opening)
         callbacks = None
         if sockets is not None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple
 
+from receiver.addresses import url_of
 from receiver.errors import OperatorError
 from receiver.settings import variable
 
@@ -67,6 +68,10 @@ class BoundSockets(NamedTuple):
     where: BindAddress
     sockets: list[socket.socket]
     shared: bool = False
+
+    def url(self, *, https: bool) -> str:
+        """The URL to call them by, from this machine."""
+        return url_of(self.where.host, self.sockets[0].getsockname()[1], scheme="https" if https else "http")
 
     def listen(self) -> None:
         """Take connections. Raises ListenError where another process began to listen on the port after the bind."""

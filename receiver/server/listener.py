@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from receiver.addresses import Networks, url_of
+from receiver.addresses import Networks
 from receiver.server.acceptor import Acceptor, handshake_limits
 from receiver.server.bind import BoundSockets, format_addresses
 from receiver.server.descriptors import raise_nofile_limit
@@ -40,7 +40,7 @@ class Listener:
         self._keepalive_s = settings.keepalive_timeout_s
         self._limiter = limiter
         self._sockets = sockets
-        self._port = sockets.sockets[0].getsockname()[1]
+        self._url = sockets.url(https=bool(tls))
         self._bound = format_addresses(sockets.sockets)
         self._tls = tls or {}
         self._acceptor: Acceptor | None = None
@@ -48,7 +48,7 @@ class Listener:
     @property
     def url(self) -> str:
         """The URL to call it by, from this machine."""
-        return url_of(self._sockets.where.host, self._port, scheme="https" if self._tls else "http")
+        return self._url
 
     @property
     def bound(self) -> str:

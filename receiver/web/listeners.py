@@ -1,6 +1,6 @@
 """The two listeners of a service, for the callback URLs and for ops, put together from the settings."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from aiohttp import web
@@ -30,11 +30,17 @@ def bound_for_callbacks(settings: Settings) -> AbstractAsyncContextManager[Bound
 
 @asynccontextmanager
 async def listening_for_ops(
-    settings: Settings, sockets: BoundSockets, state: ops.Ops, metrics: Metrics, ingest: Ingest | None
+    settings: Settings,
+    sockets: BoundSockets,
+    state: ops.Ops,
+    metrics: Metrics,
+    ingest: Ingest | None,
+    add_pages: Callable[[web.Application], None],
 ) -> AsyncIterator[Listener]:
     """The ops listener while the block runs; with an `ingest` it takes submissions."""
     app = web.Application(middlewares=ops_token.guards(settings))
     ops.add_routes(app, state)
+    add_pages(app)
     if ingest is not None:
         given = submissions.Submissions(ingest=ingest, metrics=metrics, limits=_body_limits(settings))
         submissions.add_routes(app, given)

@@ -9,10 +9,11 @@ from functools import partial
 
 from prometheus_client import Counter, Gauge
 
-from receiver.addresses import url_of
+from receiver.pages.routes import add_pages
+from receiver.pages.site import Site
 from receiver.pull.source import Opened
 from receiver.pull.wiring import pulls
-from receiver.server.bind import BoundSockets, format_addresses
+from receiver.server.bind import format_addresses
 from receiver.server.listener import Listener
 from receiver.server.tls import Tls
 from receiver.service import live, log_start
@@ -68,14 +69,16 @@ async def running(settings: Settings, platforms: Sequence[Opened], stop: asyncio
         loops = pulls(platforms, storage.ingest, storage.store, metrics, settings.data_dir)
         await stack.enter_async_context(background(stop, *loops))
         state = Ops(view=Whole(storage.view, metrics, team, lambda: storage.left.slots))
-        opening = listeners.listening_for_ops(settings, ops_sockets, state, metrics, storage.ingest)
+        url = sockets.url(https=bool(settings.tls_certificate))
+        pages = partial(add_pages, site=Site(settings=settings, ops=state, callbacks=url))
+        opening = listeners.listening_for_ops(settings, ops_sockets, state, metrics, storage.ingest, pages)
         ops = await stack.enter_async_context(opening)
         sockets.listen()  # from here on connections wait for the workers, and are not refused
         deaths = _counted(metrics, team)
         working = team.working(storage.url, lambda: storage.left.slots, storage.left.look.set, deaths.inc)
         await stack.enter_async_context(working)
         state.phase = "serving"
-        log_start(settings, ops, (_url(settings, sockets), format_addresses(sockets.sockets)), platforms)
+        log_start(settings, ops, (url, format_addresses(sockets.sockets)), platforms)
         yield Supervised(ops=ops, team=team)
         state.phase = "stopping"
         log.info("service.stopping")
@@ -91,8 +94,3 @@ def _counted(metrics: Metrics, team: Team) -> Counter:
     wanted = Gauge("receiver_workers_wanted", "Workers that there should be.", registry=metrics.registry)
     wanted.set(team.wanted)
     return Counter("receiver_worker_deaths", "Workers that ended by themselves.", registry=metrics.registry)
-
-
-def _url(settings: Settings, sockets: BoundSockets) -> str:
-    port = sockets.sockets[0].getsockname()[1]
-    return url_of(settings.host, port, scheme="https" if settings.tls_certificate else "http")

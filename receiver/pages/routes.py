@@ -1,0 +1,39 @@
+"""The pages of the ops listener: their routes and their menu."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from aiohttp import web
+
+from receiver.pages import codes, rendering
+from receiver.pages.errors import explain_errors
+from receiver.pages.headers import set_headers
+from receiver.pages.site import SITE, Site
+
+_STATIC: Final = Path(__file__).parent / "static"
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class MenuEntry(NamedTuple):
+    """A page in the menu; the page of `path` and those below it are marked as the current one."""
+
+    path: str
+    label: str
+
+
+MENU: Final[tuple[MenuEntry, ...]] = (MenuEntry("/codes", "Codes"),)
+
+ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (("GET", "/codes", codes.search),)
+
+
+def add_pages(app: web.Application, site: Site) -> None:
+    """Add the pages to the ops listener's application."""
+    app[SITE] = site
+    rendering.set_up(app, MENU)
+    app.middlewares.append(explain_errors)
+    app.on_response_prepare.append(set_headers)
+    app.router.add_static("/static", _STATIC)
+    for method, path, handler in ROUTES:
+        app.router.add_route(method, path, handler)
