@@ -3,15 +3,15 @@
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Final, Self, TypeVar
+from typing import Annotated, Final, Self
 from urllib.parse import unquote, urlsplit
 
 from platformdirs import user_data_path
-from pydantic import ByteSize, Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfigDict
+from pydantic import ByteSize, Field, SecretStr, model_validator
+from pydantic_settings import DotEnvSettingsSource, SettingsConfigDict
 
-from receiver.errors import OperatorError
 from receiver.setting_platforms import AllowedAddresses, NamedFiles, PushKeys, Windows
+from receiver.setting_source import PREFIX, FromEnvironment, SettingsError, read
 from receiver.setting_types import (
     MIN_TOKEN,
     Bearer,
@@ -34,51 +34,17 @@ from receiver.setting_types import (
     WorkerCount,
 )
 
-PREFIX: Final = "RECEIVER_"
-ENV_FILE: Final = ".env"
+__all__ = ["PREFIX", "FromEnvironment", "Settings", "SettingsError", "default_data_dir", "load", "read", "variable"]
+
 MIB: Final = 1024 * 1024
-
-_PLACEHOLDER: Final = "CHANGE-ME"
-"""Stands in `deploy/` for a value that the operator has to choose."""
-
-_VALUE_MAX: Final = 60
-"""Most characters of a wrong value in an error text."""
 
 _MIN_MASKED: Final = 8
 """A shorter password may be an ordinary word of the log; in a URL it is masked all the same (`masking`)."""
 
 
-M = TypeVar("M", bound=BaseSettings)
-
-
-class SettingsError(OperatorError):
-    """An unusable setting; the text names its environment variable, and never a secret's value."""
-
-
 def default_data_dir() -> Path:
     """The user's data folder; not root's, which the account of the embedded PostgreSQL cannot reach."""
     return Path("/var/lib/receiver") if os.geteuid() == 0 else user_data_path("receiver", appauthor=False)
-
-
-class FromEnvironment(BaseSettings):
-    """Base of settings that are read from the environment and `.env`. An empty variable counts as unset."""
-
-    model_config = SettingsConfigDict(
-        env_file=ENV_FILE,
-        env_file_encoding="utf-8",
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-        hide_input_in_errors=True,
-    )
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _reject_placeholder(cls, value: object) -> object:
-        """Refuse placeholders: the examples are public, so a secret copied from them is none."""
-        if isinstance(value, str) and _PLACEHOLDER in value.upper():
-            raise ValueError(f"still says {_PLACEHOLDER}, as the example does: put a value of your own there")
-        return value
 
 
 class Settings(FromEnvironment):
@@ -88,6 +54,11 @@ class Settings(FromEnvironment):
 
     database_url: DatabaseUrl = Field(
         None, description="PostgreSQL to write to, `postgresql://user:password@host/name`. Unset: the embedded one."
+    )
+    read_database_url: DatabaseUrl = Field(
+        None,
+        description="PostgreSQL to read from for the pages and for the commands that only read: a replica, or the same "
+        "database with a login that may do less. Unset: the one that is written to.",
     )
     data_dir: DataDir = Field(
         default_factory=default_data_dir,
@@ -214,8 +185,7 @@ class Settings(FromEnvironment):
 
     def secrets(self) -> list[str]:
         """Every secret in the settings, for `logs.configure` to mask, in every command."""
-        password = urlsplit(self.database_url.get_secret_value()).password if self.database_url else None
-        passwords = {password, unquote(password)} if password else set()
+        passwords = _passwords(self.database_url) | _passwords(self.read_database_url)
         return [
             *(token.get_secret_value() for token in self.callback_tokens),
             *((self.ops_token.get_secret_value(),) if self.ops_token else ()),
@@ -247,6 +217,12 @@ class Settings(FromEnvironment):
         return self
 
 
+def _passwords(url: SecretStr | None) -> set[str]:
+    """The password of a database's URL, as it is written there and as it is meant."""
+    password = urlsplit(url.get_secret_value()).password if url else None
+    return {password, unquote(password)} if password else set()
+
+
 def variable(name: str) -> str:
     """The environment variable of a field of `Settings`."""
     return f"{PREFIX}{name.upper()}"
@@ -255,37 +231,6 @@ def variable(name: str) -> str:
 def load() -> Settings:
     """The settings of this process; the environment overrides `.env`. Raises SettingsError."""
     return read(Settings)
-
-
-def read(model: type[M]) -> M:
-    """Settings of this model, from the same places. Raises SettingsError, with variables' names and no secrets."""
-    try:
-        return model()
-    except ValidationError as error:
-        message = "; ".join(_problem(model, one["loc"], one["msg"], one["input"]) for one in error.errors())
-    except (OSError, UnicodeDecodeError) as error:
-        message = f"the file {ENV_FILE} cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}"
-    # Raised out here, without pydantic's error as its context: that one holds the value.
-    raise SettingsError(message)
-
-
-def _problem(model: type[BaseSettings], location: tuple[int | str, ...], said: str, value: object) -> str:
-    said = said.removeprefix("Value error, ")
-    if not location:
-        return said
-    name = str(location[0])
-    variable_name = f"{model.model_config.get('env_prefix')}{name.upper()}"
-    return f"{variable_name}: {said[:1].lower()}{said[1:]}{_quoted(model, name, said, value)}"
-
-
-def _quoted(model: type[BaseSettings], name: str, said: str, value: object) -> str:
-    """The value, unless it may hold a secret, or the message begins with it."""
-    field = model.model_fields.get(name)
-    if field is None or "Secret" in str(field.annotation) or not isinstance(value, str):
-        return ""
-    if said.startswith(value) or "/callback/" in value or "@" in value:  # a URL with a token or a password in it
-        return ""
-    return f" (it is {value[:_VALUE_MAX]!r})"
 
 
 def unknown_variables(environ: Mapping[str, str] | None = None, *, known: Iterable[str] = ()) -> list[str]:

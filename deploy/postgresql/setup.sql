@@ -28,7 +28,7 @@ FROM unnest(ARRAY['sms_owner', 'sms_writer', 'sms_reader']) AS name
 WHERE to_regrole(quote_ident(name)) IS NULL
 \gexec
 
--- Who logs in. The service needs four connections an instance, and a few more for the commands.
+-- Who logs in. The service needs four connections an instance, six more while people read, and a few for the commands.
 SELECT format('CREATE ROLE %I LOGIN', name)
 FROM unnest(ARRAY[:'migrator', :'service', :'dashboard']) AS name
 WHERE to_regrole(quote_ident(name)) IS NULL

@@ -18,6 +18,7 @@ WRONG = {
     "ops_token": "short",
     "ops_allowed_hosts": "http://receiver",
     "database_url": "mysql://sms:hunter2@db/sms",
+    "read_database_url": "replica",
     "tls_certificate": ",",
     "tls_client_ca": "huawei",
     "callback_tokens": "tooshort",

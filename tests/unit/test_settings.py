@@ -187,7 +187,8 @@ def test_every_secret_is_known_to_the_logs_of_every_command(monkeypatch):
     monkeypatch.setenv("RECEIVER_CALLBACK_TOKENS", TOKEN)
     monkeypatch.setenv("RECEIVER_OPS_TOKEN", f"{TOKEN}-ops")
     monkeypatch.setenv("RECEIVER_PUSH_KEYS", "huawei:access:the:secret,huawei:other:secret-two")
-    passwords = {"p%40ssword-of-sms", "p@ssword-of-sms"}
+    monkeypatch.setenv("RECEIVER_READ_DATABASE_URL", "postgresql://reader:password-of-reader@replica/sms")
+    passwords = {"p%40ssword-of-sms", "p@ssword-of-sms", "password-of-reader"}
     assert set(load().secrets()) == {TOKEN, f"{TOKEN}-ops", "the:secret", "secret-two", *passwords}
     monkeypatch.setenv("RECEIVER_DATABASE_URL", "postgresql://sms:sms@db/sms")
     assert "sms" not in load().secrets(), "it would be taken out of every other word"
