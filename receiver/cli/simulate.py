@@ -3,25 +3,29 @@
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any, Final, TextIO, TypedDict, TypeVar, Unpack
 from urllib.parse import urlsplit
 
 import click
 
 from receiver.cli.common import run_interruptibly
+from receiver.cli.progress import progress
+from receiver.errors import OperatorError
 from receiver.signals import Interrupted
 from receiver.simulate.dialects import DIALECTS
 from receiver.simulate.dialects.base import Dialect, Push
 from receiver.simulate.lifecycles import Plan
-from receiver.simulate.send import Target, send
+from receiver.simulate.probe import advice, probe, shown_address
+from receiver.simulate.send import GaveUp, Target, send
 from receiver.simulate.tally import Outcome, Tally, as_text, ledger_line
 from receiver.simulate.traffic import Request, requests
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_BAR_STEPS: Final = 200
+_GIVE_UP: Final = 200
+"""Four seconds at the usual rate: longer than a restart takes."""
 
 
 class Shares(TypedDict):
@@ -86,6 +90,13 @@ def _moment(_context: click.Context, _parameter: click.Parameter, value: str | N
 )
 @click.option("--concurrency", default=64, show_default=True, type=click.IntRange(1, 1000), help="Requests at once.")
 @click.option("--timeout", default=10.0, show_default=True, type=click.FloatRange(0.001), help="Seconds for an answer.")
+@click.option(
+    "--give-up",
+    default=_GIVE_UP,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Stop after so many requests in a row without the right answer; 0: never.",
+)
 @click.option("--seed", default=1, show_default=True, help="With another seed, other messages.")
 @click.option("--now", callback=_moment, help="The time at which the run pretends to begin, ISO 8601.  [default: now]")
 @_share_options
@@ -103,6 +114,7 @@ def simulate(
     rate: float,
     concurrency: int,
     timeout: float,
+    give_up: int,
     seed: int,
     now: datetime,
     batch_size: int,
@@ -115,6 +127,8 @@ def simulate(
 
     The same options with the same --seed and --now make the same requests, byte for byte: a second run then sends
     nothing but duplicates. Broken requests should be answered with 400 and all others with 200.
+
+    It asks first whether the callback URL is there, and sends nothing if it is not.
 
     Exit code 0: every answer was as it should be. 1: some were not, or did not come. 130: interrupted.
     """
@@ -129,12 +143,22 @@ def simulate(
         **shares,
     )
     sign = _signer(DIALECTS[provider], key_pair)
-    target = Target(url=url, token=token, rate=rate, concurrency=concurrency, timeout_s=timeout, sign=sign)
+    target = Target(
+        url=url, token=token, rate=rate, concurrency=concurrency, timeout_s=timeout, give_up=give_up, sign=sign
+    )
     tally = Tally()
-    cut_short = _run(requests(DIALECTS[provider], plan), target, tally, count, record)
+    wrong, cut_short = None, 0
+    try:
+        _run(requests(DIALECTS[provider], plan), target, tally, count, record)
+    except GaveUp as error:
+        wrong = error
+    except Interrupted as error:
+        cut_short = error.exit_code
     begun = now.isoformat().replace("+00:00", "Z")
     summary = {"provider": provider, "url": url, "seed": seed, "now": begun, **tally.summary()}
     click.echo(json.dumps(summary) if as_json else as_text(summary))
+    if wrong is not None:
+        raise OperatorError(f"{give_up} requests in a row went wrong: {_last_answer(url, wrong.answer)}") from wrong
     sys.exit(cut_short or (0 if tally.as_expected else 1))
 
 
@@ -149,26 +173,28 @@ def _signer(dialect: Dialect, key_pair: str | None) -> Callable[[str, Push], dic
     return lambda url, push: make(url, push.body, push.content_type, access=access, secret=secret, at=datetime.now(UTC))
 
 
-def _run(stream: Iterator[Request], target: Target, tally: Tally, count: int, record: TextIO | None) -> int | None:
-    """Send everything, with a progress bar on a terminal. Returns the exit code of a signal that ended it, if any."""
-    with ExitStack() as stack:
-        bar = None
-        if sys.stderr.isatty():
-            steps = max(1, count // _BAR_STEPS)
-            shown = click.progressbar(
-                length=count, label="reports", file=sys.stderr, show_pos=True, update_min_steps=steps
-            )
-            bar = stack.enter_context(shown)
+def _last_answer(url: str, answer: str) -> str:
+    if answer.isdecimal():
+        return f"{shown_address(url)} {advice(int(answer))}"
+    return f"the last one at {shown_address(url)} had no answer ({answer}): see whether the receiver still runs"
 
-        def note(request: Request, answer: str, outcome: Outcome) -> None:
-            if bar:
-                bar.update(request.reports)
-            if record:
-                record.write(ledger_line(request, answer, outcome))
-                record.flush()
 
-        try:
-            run_interruptibly(send(stream, target, tally, note))
-        except Interrupted as error:
-            return error.exit_code
-    return None
+def _run(stream: Iterator[Request], target: Target, tally: Tally, count: int, record: TextIO | None) -> None:
+    """Send everything, with its progress. Raises NothingAnswers, GaveUp, Interrupted."""
+
+    async def work() -> None:
+        first = next(stream)
+        await probe(target, first.push.path)
+        with progress("reports", count) as shown:
+
+            def note(request: Request, answer: str, outcome: Outcome) -> None:
+                shown.advance(request.reports)
+                if unexpected := tally.outcomes.total() - tally.outcomes["ok"]:
+                    shown.note(f"{unexpected} unexpected answers")
+                if record:
+                    record.write(ledger_line(request, answer, outcome))
+                    record.flush()
+
+            await send(chain([first], stream), target, tally, note)
+
+    run_interruptibly(work())

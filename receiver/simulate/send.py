@@ -21,7 +21,8 @@ class Target:
     `sign` gives the headers with which the platform proves that a push is its own.
 
     At most `concurrency` requests are under way. At a rate, latency counts from the moment at which a request was due,
-    so that a receiver that stalls can't hide it by slowing the sender down.
+    so that a receiver that stalls can't hide it by slowing the sender down. After `give_up` requests in a row without
+    the right answer the run ends; 0: never.
     """
 
     url: str
@@ -29,6 +30,7 @@ class Target:
     rate: float = 0.0
     concurrency: int = 64
     timeout_s: float = 10.0
+    give_up: int = 0
     sign: Callable[[str, Push], dict[str, str]] | None = None
 
     def address(self, path: str) -> str:
@@ -36,12 +38,24 @@ class Target:
         return "/".join(filter(None, (self.url.rstrip("/"), "callback", path, self.token)))
 
 
+class GaveUp(Exception):
+    """So many requests in a row went wrong that a run has ended. `answer` is the last one's status, or reason."""
+
+    def __init__(self, answer: str) -> None:
+        super().__init__(answer)
+        self.answer = answer
+
+
 async def send(requests: Iterable[Request], target: Target, tally: Tally, note: Note) -> None:
-    """Send all of them. Cancelled, it notes requests under way as `interrupted` and leaves the tally in order."""
+    """Send all of them. Raises GaveUp.
+
+    Cancelled, or when it gives up, it notes requests under way as `interrupted` and leaves the tally in order.
+    """
     connector = aiohttp.TCPConnector(limit=target.concurrency)
     timeout = aiohttp.ClientTimeout(total=target.timeout_s)
     begin = monotonic()
     queue = _due(requests, target.rate)
+    gave_up = None
     async with aiohttp.ClientSession(
         connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()
     ) as session:
@@ -49,8 +63,12 @@ async def send(requests: Iterable[Request], target: Target, tally: Tally, note: 
             async with asyncio.TaskGroup() as workers:
                 for _ in range(target.concurrency):
                     workers.create_task(_work(session, queue, begin, target, tally, note))
+        except* GaveUp as group:
+            gave_up = group.exceptions[0]
         finally:
             tally.elapsed = monotonic() - begin
+    if gave_up is not None:
+        raise gave_up
 
 
 def _due(requests: Iterable[Request], rate: float) -> Iterator[tuple[Request, float]]:
@@ -82,6 +100,8 @@ async def _work(
             raise
         tally.add(request, answer, outcome, monotonic() - sent if answer.isdigit() else None)
         note(request, answer, outcome)
+        if target.give_up and tally.wrong_in_a_row >= target.give_up:
+            raise GaveUp(answer)
 
 
 async def _post(session: aiohttp.ClientSession, request: Request, target: Target) -> tuple[str, Outcome]:

@@ -28,6 +28,7 @@ class Tally:
     reports: int = 0
     repeats: int = 0
     acknowledged: int = 0
+    wrong_in_a_row: int = 0
     latencies: "array[float]" = field(default_factory=lambda: array("d"))
     elapsed: float = 0.0
 
@@ -38,6 +39,7 @@ class Tally:
         self.outcomes[outcome] += 1
         self.reports += request.reports
         self.repeats += request.repeats
+        self.wrong_in_a_row = 0 if outcome == "ok" else self.wrong_in_a_row + 1
         self.acknowledged += request.reports if outcome == "ok" else 0
         if latency is not None:
             self.latencies.append(latency)

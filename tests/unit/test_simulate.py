@@ -10,13 +10,12 @@ import phonenumbers
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from click.testing import CliRunner
+from support.command import receiver
 from support.parsing import parse, parsed, understood
 
-from receiver.cli import main
 from receiver.simulate.dialects import DIALECTS
 from receiver.simulate.lifecycles import Plan, emissions
-from receiver.simulate.send import Target, send
+from receiver.simulate.send import GaveUp, Target, send
 from receiver.simulate.tally import Tally, as_text, ledger_line
 from receiver.simulate.traffic import requests
 
@@ -225,12 +224,39 @@ async def test_an_interruption_leaves_the_summary_so_far(server):
     assert tally.outcomes == {"unknown": 3}
 
 
-def test_the_command_says_what_happened_and_exits_with_1(unused_tcp_port, tmp_path):
+async def test_it_gives_up_after_so_many_wrong_answers_in_a_row_and_not_before(server):
+    url, state = server
+    many = replace(FEW, count=400, malformed=0.5, batches=0)
+    tally, _ = await sent(url, many, give_up=20)
+    assert tally.answers["200"] == 400, "a 400 is the right answer to a broken request"
+    state["answer"] = 503
+    tally = Tally()
+    broken = Target(url=url, token="secret", concurrency=8, give_up=20)
+    with pytest.raises(GaveUp, match="503"):
+        await send(requests(DIALECTS["huawei"], FEW), broken, tally, lambda *_: None)
+    assert 20 <= tally.outcomes["failed"] < 40
+
+
+async def test_the_command_says_what_happened_and_exits_with_1(server, tmp_path):
+    url, state = server
+    state["answer"] = 503
     ledger = tmp_path / "ledger.jsonl"
-    url = f"http://127.0.0.1:{unused_tcp_port}"
-    options = ["huawei", "--url", url, "--count", "20", "--rate", "0", "--now", "2026-11-20T09:30:00Z"]
-    run = CliRunner().invoke(main, ["simulate", *options, "--json", "--record", str(ledger)])
-    assert run.exit_code == 1
-    summary = json.loads(run.stdout)
-    assert (summary["seed"], summary["now"], summary["reports"]) == (1, "2026-11-20T09:30:00Z", 20)
-    assert len(ledger.read_text().splitlines()) == summary["requests"]
+    options = ["huawei", "--url", url, "--token", "secret", "--count", "20", "--rate", "0"]
+    options += [
+        "--malformed",
+        "0",
+        "--batches",
+        "0",
+        "--now",
+        "2026-11-20T09:30:00Z",
+        "--json",
+        "--record",
+        str(ledger),
+    ]
+    run = await receiver("simulate", *options, folder=tmp_path)
+    assert (run.code, run.err) == (1, "")
+    assert (run.json["seed"], run.json["now"], run.json["reports"]) == (1, "2026-11-20T09:30:00Z", 20)
+    assert len(ledger.read_text().splitlines()) == run.json["requests"]
+    run = await receiver("simulate", *options, "--give-up", "5", folder=tmp_path)
+    assert run.json["unexpected"] >= 5
+    assert run.complaint == f"5 requests in a row went wrong: {url.rstrip('/')} answers 503: see its log"
