@@ -16,6 +16,7 @@ from receiver.pages.routes import add_pages
 from receiver.pages.site import Site
 from receiver.pull.source import Opened
 from receiver.pull.wiring import pulls
+from receiver.reading import reader as reading
 from receiver.server.bind import BoundSockets
 from receiver.server.listener import Listener
 from receiver.server.tls import Tls
@@ -116,7 +117,9 @@ async def running(
         state = Ops(view=storage.view)
         ingest = storage.ingest if listen else None
         url = sockets.url(https=tls is not None) if sockets else None
-        pages = partial(add_pages, site=Site(settings=settings, ops=state, callbacks=url))
+        reader = await stack.enter_async_context(reading.opened(settings, storage.url))
+        site = Site(settings=settings, ops=state, callbacks=url, reader=reader, database_url=storage.url)
+        pages = partial(add_pages, site=site)
         opening = listeners.listening_for_ops(settings, ops_sockets, state, metrics, ingest, pages)
         ops = await stack.enter_async_context(opening)
         callbacks = None

@@ -5,17 +5,24 @@ from typing import Final
 
 from aiohttp import web
 
+from receiver.reading.reader import Reader
 from receiver.settings import Settings
 from receiver.web.ops import Ops
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """The running service. `callbacks` is the URL of the callback listener's `/`; None for a service without one."""
+    """The running service.
+
+    `callbacks` is the URL of the callback listener's `/`; None for a service without one. Pages ask the `reader`; those
+    that change something do so in the service's own database, that of `database_url`.
+    """
 
     settings: Settings
     ops: Ops
     callbacks: str | None
+    reader: Reader
+    database_url: str
 
 
 SITE: Final = web.AppKey("site", Site)

@@ -13,6 +13,7 @@ from receiver.pages.routes import add_pages
 from receiver.pages.site import Site
 from receiver.pull.source import Opened
 from receiver.pull.wiring import pulls
+from receiver.reading import reader as reading
 from receiver.server.bind import format_addresses
 from receiver.server.listener import Listener
 from receiver.server.tls import Tls
@@ -70,7 +71,9 @@ async def running(settings: Settings, platforms: Sequence[Opened], stop: asyncio
         await stack.enter_async_context(background(stop, *loops))
         state = Ops(view=Whole(storage.view, metrics, team, lambda: storage.left.slots))
         url = sockets.url(https=bool(settings.tls_certificate))
-        pages = partial(add_pages, site=Site(settings=settings, ops=state, callbacks=url))
+        reader = await stack.enter_async_context(reading.opened(settings, storage.url))
+        site = Site(settings=settings, ops=state, callbacks=url, reader=reader, database_url=storage.url)
+        pages = partial(add_pages, site=site)
         opening = listeners.listening_for_ops(settings, ops_sockets, state, metrics, storage.ingest, pages)
         ops = await stack.enter_async_context(opening)
         sockets.listen()  # from here on connections wait for the workers, and are not refused
