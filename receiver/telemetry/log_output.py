@@ -38,6 +38,12 @@ class Output:
         elif not self._scheduled:
             self._flush_soon()
 
+    def columns(self) -> int:
+        """Columns of the terminal; 0 where it is none."""
+        with suppress(OSError, ValueError):
+            return os.get_terminal_size((self._stream or sys.stdout).fileno()).columns
+        return 0
+
     def _flush_soon(self) -> None:
         try:
             loop = asyncio.get_running_loop()

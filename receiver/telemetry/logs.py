@@ -5,10 +5,12 @@ secrets, numbers and texts; a renderer makes a line of bytes; `Output` writes it
 logs: a full disk under the log must not cost a report.
 """
 
+import atexit
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from json import dumps
 from time import monotonic
@@ -17,6 +19,8 @@ from typing import BinaryIO, Final, Literal, Protocol
 import orjson
 import structlog
 
+from receiver.telemetry.console import Console
+from receiver.telemetry.event_line import indented
 from receiver.telemetry.log_output import ATOMIC_BYTES, Output
 from receiver.telemetry.masking import scrub_error, scrubber
 from receiver.telemetry.rate_limit import LogRateLimiter
@@ -71,15 +75,16 @@ def _render_json(_method: str, event: Event) -> bytes:
     return visible_json_line(line)
 
 
-def _console_renderer(*, colors: bool) -> Render:
+def _plain_renderer() -> Render:
+    """For `console` where there is no terminal: nobody watches, so every line is there with all its keys."""
     pretty = structlog.dev.ConsoleRenderer(
-        colors=colors, sort_keys=False, exception_formatter=structlog.dev.plain_traceback
+        colors=False, sort_keys=False, exception_formatter=structlog.dev.plain_traceback
     )
 
     def render(method: str, event: Event) -> bytes:
         for key, value in event.items():
             if isinstance(value, str):
-                event[key] = _traceback(value) if key == "exception" else visible(value)
+                event[key] = indented(value) if key == "exception" else visible(value)
         return f"{pretty(None, method, event)}\n".encode(errors="backslashreplace")
 
     return render
@@ -108,9 +113,14 @@ def _middle_omitted(text: str) -> str:
     return f"{text[:quarter]}{_OMITTED}{text[-quarter:]}" if quarter > len(_OMITTED) else ""
 
 
-def _traceback(text: str) -> str:
-    """The text indented, so that no line of it looks like an event's."""
-    return visible(f"  {text}", keep="\n\t").replace("\n", "\n  ")
+@dataclass(slots=True)
+class _Watched:
+    """The terminal to which this process logs, if it does to one."""
+
+    console: Console | None = None
+
+
+_watched: Final = _Watched()
 
 
 class _Handler(logging.Handler):
@@ -180,14 +190,24 @@ def configure(
     """
     terminal = (stream or sys.stdout).isatty()
     chosen = format or ("console" if terminal else "json")
-    colors = terminal and "NO_COLOR" not in os.environ
     scrub = scrubber(tokens)
     redact = RedactionProcessor(scrub, lru_cache(maxsize=_EVENTS)(scrub))
     output = Output(stream, shared=shared or worker is not None)
-    render = _render_json if chosen == "json" else _console_renderer(colors=colors)
+    number = logging.getLevelNamesMapping()[level]
+    reset()
+    if chosen == "json":
+        render: Render = _render_json
+        if number <= logging.INFO:
+            report_line.write_to(output, redact.scrub_event, worker)
+    elif terminal:
+        console = _watched.console = Console(output, redact, colours=_has_colours(), worker=worker)
+        render = console.render
+        if number <= logging.INFO:
+            report_line.show_by(console.report)
+    else:
+        render = _plain_renderer()
     if shared or worker is not None:
         render = _short_renderer(render, {} if worker is None else {"worker": worker})
-    number = logging.getLevelNamesMapping()[level]
     # Loggers are not cached: a cache saves 1.4 µs an event, but ties a module's logger to the first configuration.
     structlog.configure(
         processors=[redact, lambda _logger, method, event: render(method, event)],
@@ -195,10 +215,6 @@ def configure(
         logger_factory=lambda *_: output,
         cache_logger_on_first_use=False,
     )
-    if chosen == "json" and number <= logging.INFO:
-        report_line.write_to(output, redact.scrub_event, worker)
-    else:
-        report_line.stop()
     root = logging.getLogger()
     for handler in [known for known in root.handlers if isinstance(known, _Handler)]:
         root.removeHandler(handler)
@@ -209,8 +225,32 @@ def configure(
     logging.captureWarnings(capture=True)
 
 
+def _has_colours() -> bool:
+    return "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+
+def tell(text: str) -> bool:
+    """Write lines for the person at the terminal, as they are; False, and nothing is written, if the log is for none.
+
+    They pass no layer of redaction.
+    """
+    if _watched.console is None:
+        return False
+    _watched.console.tell(text)
+    return True
+
+
+@atexit.register
+def finish() -> None:
+    """Tell of what is counted and not told yet: the last part of a second."""
+    if _watched.console is not None:
+        _watched.console.flush()
+
+
 def reset() -> None:
     """As before `configure`, but for the handlers of the root logger."""
+    finish()
+    _watched.console = None
     report_line.stop()
     structlog.reset_defaults()
 

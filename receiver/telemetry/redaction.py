@@ -1,7 +1,7 @@
 """Redaction of log events: the second layer of masking, after the first in each call that logs."""
 
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -41,6 +41,10 @@ SHORT_CODE: Final = 8
 
 MAX_PLAIN: Final = 200
 """Characters kept of a text that is not scrubbed."""
+
+
+Show = Callable[[str, DeliveryReport, str | None, float | None], bool]
+"""(event, report, masked recipient, lag_s) → whether it is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,20 +109,27 @@ def exception_of(exc_info: object) -> BaseException | None:
 
 
 class ReportLine:
-    """Writes a report's line as the chain would, in a fifth of its time, where no rule of it has to change a value."""
+    """Writes a report's line as the chain would, in a fifth of its time, where no rule of it has to change a value; or
+    lets a terminal show it.
+    """
 
     def __init__(self) -> None:
         self._output: Output | None = None
         self._scrub_event: Scrub = str
         self._worker: int | None = None
+        self._show: Show | None = None
 
     def write_to(self, output: Output, scrub_event: Scrub, worker: int | None) -> None:
         """Write JSON lines of the level INFO there, from now on."""
         self._output, self._scrub_event, self._worker = output, scrub_event, worker
 
+    def show_by(self, show: Show) -> None:
+        """Let this function show the reports, from now on."""
+        self._show = show
+
     def stop(self) -> None:
         """Write nothing: all lines go through the chain."""
-        self._output = None
+        self._output = self._show = None
 
     def __call__(
         self,
@@ -132,7 +143,7 @@ class ReportLine:
         """False: nothing is written, the line has to go through the chain. `recipient` is masked."""
         code = report.code
         if self._output is None or len(report.message_id) > MAX_PLAIN or not _is_plain_code(code):
-            return False
+            return self._show is not None and self._show(event, report, recipient, lag_s)
         if recipient is not None and not is_plain("recipient", recipient):
             return False
         line: Event = {

@@ -9,7 +9,7 @@ from receiver.telemetry.visible import visible
 MIN_WIDTH: Final = 80
 """Columns that every terminal is taken to have."""
 
-_RESET: Final = "\x1b[0m"
+RESET: Final = "\x1b[0m"
 GREEN, RED, YELLOW, CYAN, MAGENTA, DIM = (f"\x1b[{number}m" for number in (32, 31, 33, 36, 35, 2))
 
 COLOURS: Final = {
@@ -86,7 +86,7 @@ def coloured(cells: list[Cell], width: int | None, *, colours: bool) -> str:
         if left is not None:
             one = _cut(one, left)
             left -= columns(one)
-        pieces.append(f"{colour}{one}{_RESET}" if colours and colour and one else one)
+        pieces.append(f"{colour}{one}{RESET}" if colours and colour and one else one)
     return "".join(pieces).rstrip(" ")
 
 

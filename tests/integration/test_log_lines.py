@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
-from support.capture import captured_log
+from support.capture import Style, captured_log
 from support.cases import cases
 from support.dialects import ENDPOINT_PATHS, good_body
 from support.service import Service
@@ -117,13 +117,14 @@ async def test_a_line_of_json_says_what_became_of_every_report_and_no_more(servi
     assert {text for text in texts & told if not text.isdigit()} == set()
 
 
-async def test_a_line_of_the_console_keeps_the_same_secrets(service: Service) -> None:
-    with captured_log("console") as log:
-        await send_everything(service, 12)
+@pytest.mark.parametrize(("style", "seed"), [("console", 12), ("terminal", 13)])
+async def test_a_line_for_people_keeps_the_same_secrets(service: Service, style: Style, seed: int) -> None:
+    with captured_log(style) as log:
+        await send_everything(service, seed)
     for secret in await secrets(service):
         assert secret not in log.text
-    assert "report.stored" in log.text
-    assert re.search(r"recipient=\+86\d{3}\*{4}\d{4}", log.text)
+    assert re.search("report.stored" if style == "console" else r"\d+ more reports: \d+ delivered, ", log.text)
+    assert re.search(r"\+8\d{2,6}\*{4}\d{3}", log.text)
     assert "Traceback" not in log.text
 
 

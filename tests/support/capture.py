@@ -5,13 +5,23 @@ import json
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
+
+import pytest
 
 from receiver.telemetry import logs
 
+Style = Literal["json", "console", "terminal"]
+"""`terminal`: what `console` is on one."""
+
 
 class Captured(io.BytesIO):
-    """A stand-in for stdout."""
+    """A stand-in for stdout, on a terminal or not."""
+
+    terminal = False
+
+    def isatty(self) -> bool:
+        return self.terminal
 
     @property
     def text(self) -> str:
@@ -27,13 +37,16 @@ class Captured(io.BytesIO):
 
 @contextmanager
 def captured_log(
-    style: logs.LogFormat = "json", level: logs.LogLevel = "DEBUG", tokens: Iterable[str] = ()
+    style: Style = "json", level: logs.LogLevel = "DEBUG", tokens: Iterable[str] = ()
 ) -> Iterator[Captured]:
-    """Log as `receiver serve` does while the block runs, and as before afterwards."""
+    """Log as `receiver serve` does while the block runs, and as before afterwards; on a terminal without colours."""
     root = logging.getLogger()
     number, handlers = root.level, list(root.handlers)
     stream = Captured()
-    logs.configure(style, level, tokens=tokens, stream=stream)
+    stream.terminal = style == "terminal"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NO_COLOR", "1")
+        logs.configure("console" if style == "terminal" else style, level, tokens=tokens, stream=stream)
     try:
         yield stream
     finally:

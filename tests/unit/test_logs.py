@@ -34,7 +34,7 @@ REPORT = {
     "request_id": "0123456789abcdef0123456789012345",
     "remote": "203.0.113.7",
 }
-both_formats = pytest.mark.parametrize("style", ["json", "console"])
+every_format = pytest.mark.parametrize("style", ["json", "console", "terminal"])
 
 
 def test_a_report_is_one_line_of_json_with_its_keys_in_order():
@@ -48,19 +48,42 @@ def test_a_report_is_one_line_of_json_with_its_keys_in_order():
 
 
 @pytest.mark.parametrize("coloured", [True, False])
-def test_on_a_terminal_the_line_is_readable_and_coloured(monkeypatch, coloured):
+def test_on_a_terminal_the_line_is_short_and_coloured(monkeypatch, coloured):
     class Terminal(io.BytesIO):
         def isatty(self):
             return True
 
+    monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False) if coloured else monkeypatch.setenv("NO_COLOR", "1")
     stream = Terminal()
     with captured_log():
         logs.configure(None, "INFO", stream=stream)
         logs.get_logger().info("report.stored", **REPORT)
     said = stream.getvalue().decode()
-    assert ("\x1b[" in said) is coloured
-    assert "recipient=+86155****5678" in re.sub(r"\x1b\[\d*m", "", said)
+    assert ("\x1b[31m undeliverable" in said) is coloured
+    (line,) = re.sub(r"\x1b\[\d*m", "", said).splitlines()
+    assert line[10:].split() == ["acme", "undeliverable", "+86155****5678", "0000008", "1.2s", "carrier_error"]
+
+
+def test_on_a_terminal_a_warning_keeps_its_keys_and_is_wrapped_beneath_its_event():
+    with captured_log("terminal") as log:
+        logs.get_logger().warning(
+            "callback.unprotected", host="0.0.0.0", platforms="acme, kestrel", advice="set this; " * 12, at=None, n=[1]
+        )
+    first, *others = log.text.splitlines()
+    assert re.fullmatch(
+        r'\d\d:\d\d:\d\d  warning  callback\.unprotected  host=0\.0\.0\.0 platforms="acme, kestrel"', first
+    )
+    assert all(line.startswith(" " * 10) and len(line) <= 80 for line in others)
+    assert " ".join(line.strip() for line in others) == f'advice="{"set this; " * 12}" at=None n=[1]'
+
+
+def test_where_no_terminal_is_every_line_of_the_console_has_all_its_keys():
+    with captured_log("console") as log:
+        for _ in range(50):
+            logs.get_logger().info("report.stored", **REPORT)
+    assert len(log.text.splitlines()) == 50
+    assert all(f"{key}=" in log.text.splitlines()[0] for key in REPORT)
 
 
 def test_without_a_stream_lines_go_to_stdout_as_json(monkeypatch):
@@ -108,7 +131,7 @@ def say_everywhere(text):
         library.exception("failed")
 
 
-@both_formats
+@every_format
 @settings(max_examples=60)
 @given(pair=some_number(), before=st.text(max_size=20), after=st.text(max_size=20))
 def test_no_number_survives_in_a_line(style, pair, before, after):
@@ -121,7 +144,7 @@ def test_no_number_survives_in_a_line(style, pair, before, after):
     assert digits not in re.sub(r"(?<=\d)[ ()./-]{1,3}(?=\d)", "", log.text)
 
 
-@both_formats
+@every_format
 def test_no_token_survives_in_a_line(style):
     with captured_log(style, tokens=[TOKEN]) as log:
         say_everywhere(f"POST /callback/acme/report/{TOKEN} {TOKEN}")
@@ -131,7 +154,7 @@ def test_no_token_survives_in_a_line(style):
     assert "/callback/acme/report/***" in log.text
 
 
-@both_formats
+@every_format
 def test_no_message_text_survives_in_a_line(style):
     quoting = "DETAIL:  Failing row contains (see you\nat nine)"
     with captured_log(style) as log:
@@ -141,7 +164,7 @@ def test_no_message_text_survives_in_a_line(style):
         ours.warning("failed", error=ValueError(quoting), detail=quoting)
         logging.getLogger("asyncio").error(quoting)
     assert "nine" not in log.text
-    assert log.text.count("reply.stored") == 2
+    assert log.text.count(" reply " if style == "terminal" else "reply.stored") == 2
 
 
 def test_large_counts_are_no_numbers_and_large_integers_may_be():
@@ -151,7 +174,7 @@ def test_large_counts_are_no_numbers_and_large_integers_may_be():
     assert [line[key] for key in ("spool_bytes", "mobile", "ok", "n")] == [10_737_418_240, "861****5678", True, None]
 
 
-@both_formats
+@every_format
 def test_nothing_that_is_logged_can_fail(style):
     record = logging.LogRecord("asyncio", logging.WARNING, "", 1, "%d numbers", ("no",), None)
     with captured_log(style) as log:
@@ -159,7 +182,7 @@ def test_nothing_that_is_logged_can_fail(style):
             "odd", surrogate="\ud800", huge_bytes=2**80, none=None, thing=object, code=8, status=b"x"
         )
         next(handler for handler in logging.getLogger().handlers if isinstance(handler, logs._Handler)).handle(record)
-    assert len(log.text.splitlines()) == 2
+    assert len([line for line in log.text.splitlines() if not line.startswith("  ")]) == 2
 
 
 def test_a_full_disk_under_the_log_does_not_reach_the_caller():

@@ -94,7 +94,7 @@ def say_everywhere(text: str) -> None:
         logging.getLogger("asyncpg").exception(text)
 
 
-@pytest.mark.parametrize("style", ["json", "console"])
+@pytest.mark.parametrize("style", ["json", "console", "terminal"])
 @given(text=any_text)
 def test_nothing_that_is_obeyed_gets_into_a_line_of_the_log(style, text):
     with captured_log(style) as log:
@@ -110,11 +110,14 @@ def test_a_line_of_json_is_json_and_says_what_was_said(text):
     assert [line["message_id"] for line in log.lines] == [text[: redaction.MAX_PLAIN]]
 
 
-def test_no_line_of_a_traceback_can_pass_for_an_event():
-    with captured_log("console") as log:
-        say_everywhere("forged\n2026-11-20T00:00:00.000Z [info     ] report.stored")
+@pytest.mark.parametrize(
+    ("style", "begins"), [("console", "2026-11-20T00:00:00.000Z [info     ]"), ("terminal", "00:00:00 ")]
+)
+def test_no_line_of_a_traceback_can_pass_for_an_event(style, begins):
+    with captured_log(style) as log:
+        say_everywhere(f"forged\n{begins} report.stored")
     lines = log.text.splitlines()
-    assert [line for line in lines if "report.stored" in line and line.startswith("2026-11-20T00:00:00")] == []
+    assert [line for line in lines if "report.stored" in line and line.startswith(begins)] == []
     assert len([line for line in lines if not line.startswith("  ")]) == 4
 
 
