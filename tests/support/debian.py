@@ -8,7 +8,12 @@ from typing import Final
 
 _FETCHED: Final = Path(__file__).parents[2] / ".venv" / "debian"
 _TIMEOUT_S: Final = 300
-LIBRARIES: Final = ("usr/lib/*-linux-gnu", "lib/*-linux-gnu", "usr/lib/*-linux-gnu/systemd")
+LIBRARIES: Final = (
+    "usr/lib/*-linux-gnu",
+    "lib/*-linux-gnu",
+    "usr/lib/*-linux-gnu/systemd",
+    "usr/lib/*-linux-gnu/pulseaudio",
+)
 
 
 class NotAvailableError(Exception):
@@ -26,8 +31,26 @@ def command(program: str, *packages: str) -> list[str]:
     found = [path for place in ("usr/bin", "usr/sbin", "bin", "sbin") if (path := folder / place / program).exists()]
     if not found:
         raise NotAvailableError(f"{' '.join(packages)}: has no program {program}")
-    libraries = ":".join(str(path) for place in LIBRARIES for path in folder.glob(place))
-    return ["/usr/bin/env", f"LD_LIBRARY_PATH={libraries}", str(found[0])]
+    return ["/usr/bin/env", f"LD_LIBRARY_PATH={library_path(folder)}", str(found[0])]
+
+
+def library_path(folder: Path) -> str:
+    """LD_LIBRARY_PATH for a program of unpacked packages."""
+    return ":".join(str(path) for place in LIBRARIES for path in folder.glob(place))
+
+
+def missing_packages(*packages: str) -> tuple[str, ...]:
+    """The packages and all that they depend on, but for what is installed. Raises NotAvailableError."""
+    simulate = ("apt-get", "--simulate", "--no-install-recommends", "install", *packages)
+    for again in (False, True):
+        try:
+            if again:  # a fresh image has no package lists; only root may fetch them
+                subprocess.run(("apt-get", "--quiet=2", "update"), check=True, timeout=_TIMEOUT_S, capture_output=True)
+            done = subprocess.run(simulate, check=True, timeout=_TIMEOUT_S, capture_output=True, text=True)
+        except (subprocess.SubprocessError, OSError):
+            continue
+        return tuple(line.split()[1] for line in done.stdout.splitlines() if line.startswith("Inst "))
+    raise NotAvailableError(f"not to be had here: install {' '.join(packages)}")
 
 
 def unpacked(program: str, packages: tuple[str, ...]) -> Path:
