@@ -1,0 +1,77 @@
+"""Everything that is known about one message: its state for each recipient, its submission, its reports."""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from receiver.reading.reader import Reader
+from receiver.reading.rows import MESSAGE, REPORT, SUBMISSION, Message, Report, Submission, message
+
+MAX_MESSAGES: Final = 100
+MAX_SUBMISSIONS: Final = 100
+MAX_REPORTS: Final = 1_000
+
+_MARGIN: Final = timedelta(minutes=1)
+
+_MESSAGES: Final = f"""
+SELECT {MESSAGE} FROM sms.message
+WHERE message_id = $1 AND ($2::text IS NULL OR provider = $2) AND ($3::text IS NULL OR recipient = $3)
+ORDER BY provider, recipient LIMIT {MAX_MESSAGES}
+"""  # noqa: S608 - put together from our own texts, as the others here
+_REPORTS: Final = f"""
+SELECT {REPORT} FROM sms.delivery_report
+WHERE message_id = $1 AND provider = ANY($2::text[]) AND ($3::text IS NULL OR recipient = $3)
+      AND received_at >= $4 AND received_at <= $5
+ORDER BY received_at, segment, report_id LIMIT {MAX_REPORTS}
+"""  # noqa: S608
+_SUBMISSIONS: Final = f"""
+SELECT {SUBMISSION} FROM sms.submission
+WHERE message_id = $1 AND provider = ANY($2::text[]) AND ($3::text IS NULL OR recipient = $3) AND received_at >= $4
+ORDER BY received_at, submission_id LIMIT {MAX_SUBMISSIONS}
+"""  # noqa: S608
+
+
+class History(NamedTuple):
+    """Of one message id: `messages` has a row for each recipient that the id spans; reports in order of arrival."""
+
+    messages: list[Message]
+    submissions: list[Submission]
+    reports: list[Report]
+
+    def masked(self) -> "History":
+        """Without numbers: `raw` and `context` are as the platform sent them, and go."""
+        return History(
+            [row.masked() for row in self.messages],
+            [row.masked() for row in self.submissions],
+            [row.masked() for row in self.reports],
+        )
+
+
+async def history(
+    reader: Reader, message_id: str, *, provider: str | None = None, recipient: str | None = None
+) -> History | None:
+    """None where no message has the id. `recipient` is E.164, for an id that spans several. Raises ReadError."""
+    rows = await reader.fetch(_MESSAGES, message_id, provider, recipient)
+    if not rows:
+        return None
+    messages = [message(row) for row in rows]
+    providers = sorted({row.provider for row in messages})
+    first = min(row.first_received_at for row in messages) - _MARGIN
+    last = max(row.last_received_at for row in messages) + _MARGIN
+    reports, submissions = await asyncio.gather(
+        reader.fetch(_REPORTS, message_id, providers, recipient, first, last),
+        reader.fetch(_SUBMISSIONS, message_id, providers, recipient, first),
+    )
+    return History(messages, [Submission(*row) for row in submissions], [Report(*row) for row in reports])
+
+
+def by_segment(reports: list[Report]) -> dict[int | None, list[Report]]:
+    """The reports of each segment, in order of arrival; None: of a message that is not told of by segments."""
+    found: dict[int | None, list[Report]] = {}
+    for row in sorted(reports, key=_place):
+        found.setdefault(row.segment, []).append(row)
+    return found
+
+
+def _place(row: Report) -> tuple[int, datetime]:
+    return row.segment or 0, row.received_at

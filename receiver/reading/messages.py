@@ -1,0 +1,115 @@
+"""Lists of messages, the latest first. Each is found by an index: by number, id, correlation, or by time.
+
+By time alone, a filter with few hits would read everything that was stored in the period. `sms.hourly` knows in which
+hours there are hits, so only those are read.
+"""
+
+import time
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from receiver.reading import counted
+from receiver.reading.filters import Filters
+from receiver.reading.paging import LIMIT, Cursor, Page, limited, page_of
+from receiver.reading.periods import Period
+from receiver.reading.reader import Reader
+from receiver.reading.rows import MESSAGE, Message, message
+from receiver.reading.where import Where
+
+_TICK: Final = timedelta(microseconds=1)
+
+_ORDER: Final = "first_received_at DESC, provider, message_id, recipient"
+
+_BY_TIME: Final = f"""
+SELECT {MESSAGE} FROM sms.message WHERE {{where}} ORDER BY {_ORDER} OFFSET {{skip}} LIMIT {{limit}}
+"""  # noqa: S608 - put together from our own texts, as the others here
+_BY_HOURS: Final = f"""
+SELECT {MESSAGE}
+FROM unnest({{since}}::timestamptz[], {{until}}::timestamptz[]) AS span (since, until)
+CROSS JOIN LATERAL (
+    SELECT {MESSAGE} FROM sms.message
+    WHERE first_received_at >= span.since AND first_received_at < span.until AND {{where}}
+    ORDER BY {_ORDER} LIMIT {{skip}}::bigint + {{limit}}::bigint) AS found
+ORDER BY {_ORDER} OFFSET {{skip}} LIMIT {{limit}}
+"""  # noqa: S608
+_BY_NUMBER: Final = f"""
+SELECT {MESSAGE}
+FROM unnest($1::text[]) AS named (number) CROSS JOIN LATERAL sms.messages_to(named.number, $2)
+WHERE {{where}} ORDER BY {_ORDER} OFFSET {{skip}} LIMIT {{limit}}
+"""  # noqa: S608
+_BY_CORRELATION: Final = f"""
+SELECT {MESSAGE}
+FROM (SELECT DISTINCT message_id AS id, provider AS platform, recipient AS number
+      FROM sms.submission WHERE correlation = $1 AND received_at >= $2) AS handed
+CROSS JOIN LATERAL (
+    SELECT {MESSAGE} FROM sms.message
+    WHERE message_id = handed.id AND provider = handed.platform
+          AND (recipient = handed.number OR recipient IS NULL OR handed.number IS NULL)
+    OFFSET 0) AS found
+WHERE {{where}} ORDER BY {_ORDER} OFFSET {{skip}} LIMIT {{limit}}
+"""  # noqa: S608
+
+
+async def listed(
+    reader: Reader, filters: Filters, *, now: datetime, older: Cursor | None = None, limit: int = LIMIT
+) -> Page[Message]:
+    """A page of messages. Numbers are masked, unless the number is asked for. Raises ReadError."""
+    limit, period = limited(limit), filters.period(now)
+    if filters.is_look_up or not counted.is_counted(filters):
+        page = await _directly(reader, filters, period, older, limit)
+    else:
+        page = await _by_hours(reader, filters, period, older, limit)
+    return page if filters.number else replace(page, rows=[row.masked() for row in page.rows])
+
+
+async def _directly(
+    reader: Reader, filters: Filters, period: Period, older: Cursor | None, limit: int
+) -> Page[Message]:
+    if filters.number:
+        query, where = _BY_NUMBER, Where(list(filters.numbers), period.since)
+    elif filters.correlation:
+        query, where = _BY_CORRELATION, Where(filters.correlation, period.since)
+    else:
+        query, where = _BY_TIME, Where()
+    if filters.message_id:
+        where.add("message_id = {}", filters.message_id)
+    elif not filters.is_look_up:
+        where.add("first_received_at >= {}", period.since)
+    if filters.until or not filters.is_look_up:
+        where.add("first_received_at < {}", period.until)
+    rows = await _found(reader, query, where, filters, older, limit + 1)
+    return page_of(rows, [row.first_received_at for row in rows], limit, older)
+
+
+async def _by_hours(
+    reader: Reader, filters: Filters, period: Period, older: Cursor | None, limit: int
+) -> Page[Message]:
+    """As far back as one statement may take; the page says how far that was."""
+    until = min(period.until, older.at + _TICK) if older else period.until
+    began, skip = time.monotonic(), older.skip if older else 0
+    rows: list[Message] = []
+    async for hours in counted.hours_with(reader, filters, Period(period.since, until), limit + 1 + skip):
+        where = Where()
+        since = where.arg([max(hour, period.since) for hour in hours])
+        ends = where.arg([min(hour + counted.HOUR, until) for hour in hours])
+        query = _BY_HOURS.replace("{since}", since).replace("{until}", ends)
+        at = older if older and hours and hours[0] <= older.at < hours[0] + counted.HOUR else None
+        rows += await _found(reader, query, where, filters, at, limit + 1 - len(rows))
+        if len(rows) > limit:
+            break
+        if time.monotonic() - began > reader.limits.statement_s and hours[-1] > period.since:
+            return Page(rows, Cursor(hours[-1] - _TICK, 0), searched_since=hours[-1])
+    return page_of(rows, [row.first_received_at for row in rows], limit, older)
+
+
+async def _found(
+    reader: Reader, query: str, where: Where, filters: Filters, older: Cursor | None, limit: int
+) -> list[Message]:
+    where.state(filters)
+    where.sender(filters)
+    if older is not None:
+        where.add("first_received_at <= {}", older.at)
+    skip, most = where.arg(older.skip if older else 0), where.arg(limit)
+    filled = query.replace("{where}", str(where)).replace("{skip}", skip).replace("{limit}", most)
+    return [message(row) for row in await reader.fetch(filled, *where.args)]
