@@ -15,6 +15,7 @@ from receiver.ingest.drain import Drain
 from receiver.ingest.left_spools import LeftSpools
 from receiver.ingest.observe import observe
 from receiver.ingest.quarantine import Quarantine
+from receiver.ingest.recent import Recent
 from receiver.providers import PROVIDERS
 from receiver.settings import Settings
 from receiver.store import schema as migrate
@@ -69,6 +70,7 @@ class Storage:
     maintenance: Maintenance
     spool: Spool
     left: LeftSpools
+    recent: Recent
 
     @property
     def view(self) -> OneProcess:
@@ -79,6 +81,7 @@ class Storage:
             maintenance=self.maintenance,
             spool=self.spool,
             left=lambda: self.left.spools,
+            ring=self.recent,
         )
 
 
@@ -91,15 +94,11 @@ async def storing(settings: Settings, stop: asyncio.Event, role: Role = _WHOLE) 
         # Without a database reports are spooled; to refuse the start would lose them.
         ready = await is_ready(url, setting)
         metrics = metric_set.build(version(DISTRIBUTION))
+        recent = Recent()
+        observing = partial(observe, metrics=metrics, recent=recent)
         spool = Spool(role.spool_folder(settings), settings.spool_max_bytes)
         stack.push_async_callback(spool.close)
-        writer = Writer(
-            url,
-            metrics,
-            timeout_s=settings.database_timeout_s,
-            max_queue=settings.queue_max_reports,
-            max_flush=settings.flush_max_reports,
-        )
+        writer = _writer(settings, url, metrics)
         quota = RejectedQuota(
             metrics, settings.rejected_max_bytes, processes=role.processes, body_bytes=settings.max_body_bytes
         )
@@ -110,9 +109,9 @@ async def storing(settings: Settings, stop: asyncio.Event, role: Role = _WHOLE) 
         @asynccontextmanager
         async def draining(spool: Spool, store: DurableStore | None = None) -> AsyncIterator[None]:
             store = store or store_over(spool)
-            quarantine = Quarantine(url, store, spool, metrics, timeout_s=settings.database_timeout_s)
+            quarantine = Quarantine(url, store, spool, metrics, observing, timeout_s=settings.database_timeout_s)
             try:
-                async with background(stop, Drain(store, writer, spool, metrics, quarantine).run()):
+                async with background(stop, Drain(store, writer, spool, metrics, quarantine, observing).run()):
                     yield
             finally:
                 await quarantine.close()
@@ -125,16 +124,21 @@ async def storing(settings: Settings, stop: asyncio.Event, role: Role = _WHOLE) 
             counts_days=settings.counts_days,
         )
         metrics.spool_max_bytes.set(settings.spool_max_bytes)
-        rounds = [rejected_quota.periodic(quota, rejected_days(settings))]  # it renews this process's own share
-        if role.slot is None:
-            rounds += [maintenance.periodic, counts.periodic(), overdue.periodic(windows_h(settings))]
-        ingest = Ingest(store.keep, partial(observe, metrics=metrics))
         storage = Storage(
-            url=url, store=store, ingest=ingest, metrics=metrics, maintenance=maintenance, spool=spool, left=left
+            url=url,
+            store=store,
+            ingest=Ingest(store.keep, observing),
+            metrics=metrics,
+            maintenance=maintenance,
+            spool=spool,
+            left=left,
+            recent=recent,
         )
         _set_gauges(storage)
+        rounds = [rejected_quota.periodic(quota, rejected_days(settings))]  # it renews this process's own share
         tasks = [_maintain(url, setting, rounds, ready=ready)]
         if role.slot is None:
+            rounds += [maintenance.periodic, counts.periodic(), overdue.periodic(windows_h(settings))]
             tasks.append(left.run())
         await stack.enter_async_context(background(stop, writer.run()))
         await stack.enter_async_context(draining(spool, store))
@@ -180,6 +184,16 @@ async def _database(settings: Settings, stack: AsyncExitStack) -> str:
     server = await stack.enter_async_context(embedded.running(settings.data_dir))
     await migrate.upgrade(server.url)
     return server.url
+
+
+def _writer(settings: Settings, url: str, metrics: Metrics) -> Writer:
+    return Writer(
+        url,
+        metrics,
+        timeout_s=settings.database_timeout_s,
+        max_queue=settings.queue_max_reports,
+        max_flush=settings.flush_max_reports,
+    )
 
 
 async def _maintain(url: str, setting: str, rounds: Sequence[Periodic], *, ready: bool) -> None:

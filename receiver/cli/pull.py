@@ -18,6 +18,7 @@ from receiver.errors import OperatorError
 from receiver.inbound import Inbound
 from receiver.ingest.accept import Ingest
 from receiver.ingest.observe import observe
+from receiver.ingest.recent import Recent
 from receiver.pull import by_number
 from receiver.pull.by_number import Found
 from receiver.pull.settings import variable
@@ -120,7 +121,7 @@ async def _store_all(
     async def keep(job: Job) -> Kept:
         return Kept(KeptIn.DATABASE, await writer.retry(job))
 
-    ingest = Ingest(keep, partial(observe, metrics=counts))
+    ingest = Ingest(keep, partial(observe, metrics=counts, recent=Recent()))
 
     async def store(inbound: Inbound) -> int:
         return (await ingest.accept(inbound)).stored

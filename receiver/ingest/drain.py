@@ -5,8 +5,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from time import perf_counter
 from typing import Final, TypeVar
 
-from receiver.ingest.accept import parse_inbound
-from receiver.ingest.observe import observe
+from receiver.ingest.accept import Observe, parse_inbound
 from receiver.ingest.quarantine import Quarantine
 from receiver.store.durable import DurableStore, is_plain
 from receiver.store.job import Job, Kept, KeptIn, Receipt
@@ -36,13 +35,20 @@ class Drain:
     """Runs beside the store. Callbacks that PostgreSQL does not take, although it takes others, are quarantined."""
 
     def __init__(
-        self, store: DurableStore, writer: Writer, spool: Spool, metrics: Metrics, quarantine: Quarantine
+        self,
+        store: DurableStore,
+        writer: Writer,
+        spool: Spool,
+        metrics: Metrics,
+        quarantine: Quarantine,
+        observe: Observe,
     ) -> None:
         self._durable = store
         self._writer = writer
         self._spool = spool
         self._metrics = metrics
         self._quarantine = quarantine
+        self._observe = observe
         self._draining = False
         self._limit = _MAX_BATCH
         self._logged_depth = 1
@@ -126,7 +132,7 @@ class Drain:
             await self._spool.remove(list(stored))
             self._metrics.spool_drained.inc(len(stored))
         async for job, receipt in _with_yields(stored.values()):
-            await observe(job, Kept(KeptIn.DATABASE, receipt), self._metrics)
+            await self._observe(job, Kept(KeptIn.DATABASE, receipt))
 
     async def _write_all(self, jobs: Sequence[Job]) -> list[Receipt | BaseException]:
         """The receipt or error of each job. Plain jobs, nearly all, are submitted together, without a task for each."""

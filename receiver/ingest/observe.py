@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from receiver.inbound import Inbound
 from receiver.ingest.accept import TURN
+from receiver.ingest.recent import Recent
 from receiver.providers import url_path
 from receiver.report import DeliveryReport, Reason, Reply, RowId, Status, Submission
 from receiver.store.job import Job, Kept, KeptIn
@@ -18,25 +19,32 @@ log = get_logger()
 dropped = LimitedLog()
 
 
-async def observe(job: Job, kept: Kept, metrics: Metrics) -> None:
-    """Log and count every report, reply, submission and rejected payload of the job."""
+async def observe(job: Job, kept: Kept, metrics: Metrics, recent: Recent) -> None:
+    """Log, count and remember every report, reply, submission and rejected payload of the job."""
     counted: set[RowId] = set()
     for at in range(0, len(job.reports), TURN):
         if at:
             await asyncio.sleep(0)  # yield to other callbacks
-        _reports(job, job.reports[at : at + TURN], kept, metrics, counted)
+        _reports(job, job.reports[at : at + TURN], kept, metrics, counted, recent)
     for reply in job.replies:
-        _reply(job, reply, kept, metrics)
+        _reply(job, reply, kept, metrics, recent)
     for at, submission in enumerate(job.submissions, start=1):
-        _submission(job, submission, kept, metrics, counted)
+        _submission(job, submission, kept, metrics, counted, recent)
         if at % TURN == 0:
             await asyncio.sleep(0)
     if job.error is not None and kept.kept_in is not KeptIn.SPOOL:
-        _rejected(job, job.error, kept, metrics)
+        _rejected(job, job.error, kept, metrics, recent)
 
 
-def _reports(job: Job, reports: Sequence[DeliveryReport], kept: Kept, metrics: Metrics, counted: set[RowId]) -> None:
-    """Log and count some reports. `counted` are those counted as stored: a body may contain a report twice."""
+def _reports(
+    job: Job,
+    reports: Sequence[DeliveryReport],
+    kept: Kept,
+    metrics: Metrics,
+    counted: set[RowId],
+    recent: Recent,
+) -> None:
+    """Log, count and remember some reports. `counted` are those counted as stored: a report may come twice."""
     received_at = job.callback.received_at
     new, refused = kept.receipt.stored, kept.receipt.refused
     spooled = kept.kept_in is KeptIn.SPOOL
@@ -44,7 +52,7 @@ def _reports(job: Job, reports: Sequence[DeliveryReport], kept: Kept, metrics: M
     for report in reports:
         report_id = report.report_id
         if report_id in refused:
-            _rejected(job, refused[report_id], kept, metrics)
+            _rejected(job, refused[report_id], kept, metrics, recent)
             continue
         happened = report.happened_at
         lag_s = round((received_at - happened).total_seconds(), 3) if happened else None
@@ -60,6 +68,7 @@ def _reports(job: Job, reports: Sequence[DeliveryReport], kept: Kept, metrics: M
         else:
             event = "report.duplicate"
             metrics.report_duplicate(report.provider)
+        recent.report(event, report, received_at, lag_s)
         _report(event, report, lag_s, job.callback)
     for (status, reason), number in stored.items():
         metrics.reports_stored(job.provider, status, reason, number)
@@ -83,13 +92,14 @@ def _report(event: str, report: DeliveryReport, lag_s: float | None, callback: I
     )
 
 
-def _reply(job: Job, reply: Reply, kept: Kept, metrics: Metrics) -> None:
+def _reply(job: Job, reply: Reply, kept: Kept, metrics: Metrics, recent: Recent) -> None:
     stored = reply.reply_id in kept.receipt.stored
     if stored:
         metrics.reply_stored(reply.provider)
-    spooled = kept.kept_in is KeptIn.SPOOL
+    event = "reply.spooled" if kept.kept_in is KeptIn.SPOOL else "reply.stored" if stored else "reply.duplicate"
+    recent.reply(event, reply, job.callback.received_at)
     log.info(
-        "reply.spooled" if spooled else "reply.stored" if stored else "reply.duplicate",
+        event,
         provider=reply.provider,
         message_id=reply.message_id,
         sender=mask_msisdn(reply.sender),
@@ -98,17 +108,21 @@ def _reply(job: Job, reply: Reply, kept: Kept, metrics: Metrics) -> None:
     )
 
 
-def _submission(job: Job, submission: Submission, kept: Kept, metrics: Metrics, counted: set[RowId]) -> None:
+def _submission(
+    job: Job, submission: Submission, kept: Kept, metrics: Metrics, counted: set[RowId], recent: Recent
+) -> None:
     stored = submission.submission_id in kept.receipt.stored and submission.submission_id not in counted
     if why := kept.receipt.refused.get(submission.submission_id):
-        _rejected(job, why, kept, metrics)
+        _rejected(job, why, kept, metrics, recent)
         return
     if stored:
         counted.add(submission.submission_id)
         metrics.submission_stored(submission.provider, submission.status)
     spooled = kept.kept_in is KeptIn.SPOOL
+    event = "submission.spooled" if spooled else "submission.stored" if stored else "submission.duplicate"
+    recent.submission(event, submission, job.callback.received_at)
     log.info(
-        "submission.spooled" if spooled else "submission.stored" if stored else "submission.duplicate",
+        event,
         provider=submission.provider,
         message_id=submission.message_id,
         status=submission.status.value,
@@ -120,9 +134,10 @@ def _submission(job: Job, submission: Submission, kept: Kept, metrics: Metrics, 
     )
 
 
-def _rejected(job: Job, error: str, kept: Kept, metrics: Metrics) -> None:
+def _rejected(job: Job, error: str, kept: Kept, metrics: Metrics, recent: Recent) -> None:
     """Log each rejected payload that is kept; dropped ones, which may be a flood, at a limited rate."""
     metrics.payload_rejected(job.provider, "item" if job.ids else "payload")
+    recent.rejected(job.provider, error, job.callback.received_at)
     write_line = dropped.warning if kept.receipt.dropped else log.warning
     write_line(
         "payload.rejected",

@@ -9,8 +9,7 @@ import asyncio
 from collections.abc import Collection
 from typing import Final
 
-from receiver.ingest.accept import parse_inbound
-from receiver.ingest.observe import observe
+from receiver.ingest.accept import Observe, parse_inbound
 from receiver.report import RowId
 from receiver.store import postgres
 from receiver.store.durable import PART_BYTES, DurableStore
@@ -43,6 +42,7 @@ class Quarantine:
         store: DurableStore,
         spool: Spool,
         metrics: Metrics,
+        observe: Observe,
         *,
         timeout_s: float,
         connect: Connect = postgres.connect,
@@ -53,6 +53,7 @@ class Quarantine:
         self._durable = store
         self._spool = spool
         self._metrics = metrics
+        self._observe = observe
         self._waiting: dict[int, asyncio.Task[None]] = {}
 
     @property
@@ -117,7 +118,7 @@ class Quarantine:
         await self._durable.reject(job, receipt, self.write)
         await self._spool.remove([number])
         self._metrics.spool_drained.inc()
-        await observe(job, Kept(KeptIn.DATABASE, receipt), self._metrics)
+        await self._observe(job, Kept(KeptIn.DATABASE, receipt))
         return True
 
     async def _in_pieces(self, job: Job, rows: int) -> tuple[Receipt, list[RowId]]:

@@ -12,9 +12,10 @@ from receiver.server.listener import Listener, ops_limiter, public_limiter
 from receiver.server.tls import Tls
 from receiver.settings import Settings
 from receiver.telemetry.metrics import Metrics, set_from
-from receiver.web import callbacks, ops, ops_token, submissions
+from receiver.web import callbacks, live_events, ops, ops_token, submissions
 from receiver.web.allow_list import allow_lists
 from receiver.web.body import AdmissionControl, BodyLimits
+from receiver.web.live import Live
 from receiver.web.signatures import Signatures
 
 
@@ -40,6 +41,7 @@ async def listening_for_ops(
     """The ops listener while the block runs; with an `ingest` it takes submissions."""
     app = web.Application(middlewares=ops_token.guards(settings))
     ops.add_routes(app, state)
+    live_events.add_routes(app, Live(state.view))
     add_pages(app)
     if ingest is not None:
         given = submissions.Submissions(ingest=ingest, metrics=metrics, limits=_body_limits(settings))

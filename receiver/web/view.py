@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
+from receiver.ingest.recent import Events, Position, Recent
 from receiver.store.durable import DurableStore
 from receiver.store.maintenance.partitions import Maintenance
 from receiver.store.spool import Spool, SpoolError
@@ -49,6 +50,9 @@ class View(Protocol):
     def spooled(self) -> AsyncIterator[bytes]:
         """Every callback in the spools as a line of JSON, by spool in order of arrival."""
 
+    async def recent(self, after: Position | None, most: int) -> Events:
+        """The rows that were kept after the position, or the last ones; at most so many of each process."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OneProcess:
@@ -59,6 +63,7 @@ class OneProcess:
     maintenance: Maintenance
     spool: Spool
     left: Callable[[], Sequence[Spool]]
+    ring: Recent
 
     @property
     def depth(self) -> Depth:
@@ -86,6 +91,10 @@ class OneProcess:
             with suppress(SpoolError):  # it is drained, and closed
                 async for line in _lines(spool):
                     yield line
+
+    async def recent(self, after: Position | None, most: int) -> Events:
+        """See `View`."""
+        return self.ring.after(after, most)
 
 
 async def _lines(spool: Spool) -> AsyncIterator[bytes]:

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from prometheus_client import Metric
 
+from receiver.ingest.recent import Event, Events
 from receiver.store.spool_file import Depth
 
 Message = Mapping[str, Any]
@@ -61,6 +62,16 @@ class State:
         depth = Depth(**message["depth"] | {"oldest": oldest and datetime.fromisoformat(oldest)})
         metrics = list(_families(message["metrics"]))
         return cls(database=message["database"], spool=message["spool"], depth=depth, metrics=metrics)
+
+
+def events_as_message(page: Events) -> Message:
+    """As JSON types."""
+    return page._asdict() | {"events": [tuple(event) for event in page.events]}
+
+
+def events_of(message: Message) -> Events:
+    """From a message."""
+    return Events([Event(*row) for row in message["events"]], message["missed"], message["position"])
 
 
 def _families(data: Sequence[Any]) -> Iterable[Metric]:

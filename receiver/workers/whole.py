@@ -6,11 +6,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from receiver.ingest.recent import Events, Position, together
 from receiver.store.spool_file import total
 from receiver.telemetry.metrics import Metrics
 from receiver.web.view import Health, OneProcess, Workers
 from receiver.workers import addition
-from receiver.workers.messages import State
+from receiver.workers.messages import State, events_of
 from receiver.workers.process import NoAnswer, WorkerProcess
 from receiver.workers.team import Team
 
@@ -55,6 +56,14 @@ class Whole:
             with suppress(NoAnswer):
                 async for line in _spooled_by(worker):
                     yield line
+
+    async def recent(self, after: Position | None, most: int) -> Events:
+        """See `View`. What a worker that ends meanwhile had kept is not shown."""
+        workers = [worker for worker in self.team.alive if worker.serving.is_set()]
+        asked = (worker.ask("recent", _ANSWER_S, after=after, most=most) for worker in workers)
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        told = [events_of(answer) for answer in answers if isinstance(answer, dict)]
+        return together([await self.supervisor.recent(after, most), *told])
 
     async def _states(self) -> list[State]:
         workers = [worker for worker in self.team.alive if worker.serving.is_set()]

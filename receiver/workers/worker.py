@@ -29,7 +29,7 @@ from receiver.telemetry.rate_limit import divided_among
 from receiver.web.view import PAGE
 from receiver.workers import shares
 from receiver.workers.channel import Channel
-from receiver.workers.messages import Assignment, State
+from receiver.workers.messages import Assignment, State, events_as_message
 
 _ORPHAN_S: Final = 8.0
 """A worker without a supervisor has ended after this time: requests under way are answered long before."""
@@ -112,6 +112,8 @@ class _Conversation:
 
 
 async def _answer(asked: dict[str, Any], storage: Storage) -> dict[str, Any]:
+    if asked["question"] == "recent":
+        return dict(events_as_message(storage.recent.after(asked["after"], asked["most"])))
     if asked["question"] == "spool":
         page = []
         with suppress(SpoolError):  # it is closed: the worker stops

@@ -3,15 +3,24 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
+from receiver.ingest.accept import Observe
 from receiver.ingest.drain import Drain
+from receiver.ingest.observe import observe
 from receiver.ingest.quarantine import Quarantine
+from receiver.ingest.recent import Recent
 from receiver.store import postgres
 from receiver.store.durable import DurableStore
 from receiver.store.postgres import Connect
 from receiver.store.spool import Spool
 from receiver.store.writer import Writer
 from receiver.telemetry.metrics import Metrics
+
+
+def observing(metrics: Metrics) -> Observe:
+    """What logs and counts, with nobody watching."""
+    return partial(observe, metrics=metrics, recent=Recent())
 
 
 @asynccontextmanager
@@ -26,8 +35,8 @@ async def draining(
 ) -> AsyncIterator[DurableStore]:
     """A keeper whose spool is drained while the block runs."""
     keeper = DurableStore(writer, spool, metrics, deadline_s=20.0)
-    quarantine = Quarantine(url, keeper, spool, metrics, timeout_s=timeout_s, connect=connect)
-    running = asyncio.create_task(Drain(keeper, writer, spool, metrics, quarantine).run())
+    quarantine = Quarantine(url, keeper, spool, metrics, observing(metrics), timeout_s=timeout_s, connect=connect)
+    running = asyncio.create_task(Drain(keeper, writer, spool, metrics, quarantine, observing(metrics)).run())
     try:
         yield keeper
     finally:

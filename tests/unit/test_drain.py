@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 from support.capture import Captured, captured_log
-from support.draining import draining
+from support.draining import draining, observing
 from support.fake_postgres import FakePostgres, poison
 from support.fake_spool import FakeSpool
 from support.reports import callback, job, report
@@ -226,6 +226,6 @@ async def test_a_fault_of_our_own_ends_the_drain_and_does_not_turn_in_circles(se
     spool.add(form("a"))
     async with writing("", metrics, connect=server.connect) as writer:
         store = DurableStore(writer, spool, metrics, deadline_s=4.0)
-        quarantine = Quarantine("", store, spool, metrics, timeout_s=2.0, connect=server.connect)
+        quarantine = Quarantine("", store, spool, metrics, observing(metrics), timeout_s=2.0, connect=server.connect)
         with captured_log(), pytest.raises(ZeroDivisionError):
-            await Drain(store, writer, spool, metrics, quarantine).run()
+            await Drain(store, writer, spool, metrics, quarantine, observing(metrics)).run()

@@ -13,6 +13,7 @@ from support.reports import NOON, PROVIDER, job, report, submission
 
 from receiver.ingest import observe as observing
 from receiver.ingest.observe import observe
+from receiver.ingest.recent import Recent
 from receiver.report import Reason, Reply, RowId, Status
 from receiver.store.job import Job, Kept, KeptIn, Receipt
 from receiver.telemetry import limited_log, redaction
@@ -34,7 +35,7 @@ def _no_lines_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def lines(of: Job, kept: Kept, metrics: Metrics) -> list[dict[str, Any]]:
     with captured_log() as log:
-        await observe(of, kept, metrics)
+        await observe(of, kept, metrics, Recent())
         await asyncio.sleep(0)  # lines are written at the end of the loop's turn
     return log.lines
 
@@ -141,7 +142,7 @@ async def test_the_callbacks_of_others_come_between_the_reports_of_a_large_one(m
     running = asyncio.create_task(another())
     rows = [row for n in range(200) for row in (report(message_id=f"m-{n}"), submission(message_id=f"s-{n}"))]
     with captured_log():
-        await observe(job(*rows), Kept(KeptIn.DATABASE, Receipt()), metrics)
+        await observe(job(*rows), Kept(KeptIn.DATABASE, Receipt()), metrics, Recent())
     running.cancel()
     assert len(turns) > 4
 
@@ -192,7 +193,7 @@ def test_the_line_of_a_report_is_the_one_that_the_whole_chain_writes(tokens: tup
             patch.setattr(redaction, "now", lambda: "2026-11-21T12:00:00.000Z")
             if not quick:
                 redaction.report_line.stop()
-            asyncio.run(observe(one, Kept(KeptIn.DATABASE, Receipt(set(one.ids))), _COUNTED))
+            asyncio.run(observe(one, Kept(KeptIn.DATABASE, Receipt(set(one.ids))), _COUNTED, Recent()))
         return log.text
 
     assert written(quick=True) == written(quick=False) != ""

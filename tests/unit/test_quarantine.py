@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 from support.capture import Captured, captured_log
+from support.draining import observing
 from support.fake_postgres import FakePostgres
 from support.fake_spool import FakeSpool
 from support.reports import callback
@@ -32,7 +33,9 @@ async def at_work(
     with captured_log() as log:
         async with writing("", metrics, connect=server.connect) as writer:
             store = DurableStore(writer, spool, metrics, deadline_s=4.0)
-            quarantine = Quarantine("", store, spool, metrics, timeout_s=TIMEOUT_S, connect=server.connect)
+            quarantine = Quarantine(
+                "", store, spool, metrics, observing(metrics), timeout_s=TIMEOUT_S, connect=server.connect
+            )
             try:
                 yield quarantine, store, log
             finally:
