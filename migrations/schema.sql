@@ -72,6 +72,17 @@ CREATE TABLE sms_data.code (
     CONSTRAINT code_pkey PRIMARY KEY (provider, code)
 );
 
+CREATE TABLE sms_data.code_day_count (
+    day timestamp with time zone NOT NULL,
+    provider text COLLATE "C" NOT NULL,
+    country text COLLATE "C" NOT NULL,
+    status text COLLATE "C" NOT NULL,
+    reason text COLLATE "C" NOT NULL,
+    code text COLLATE "C" NOT NULL,
+    messages bigint NOT NULL,
+    CONSTRAINT code_day_count_pkey PRIMARY KEY (day, provider, country, status, reason, code)
+) WITH (fillfactor=80);
+
 CREATE TABLE sms_data.counts_only (
     single_row boolean NOT NULL DEFAULT true,
     before timestamp with time zone NOT NULL DEFAULT '-infinity'::timestamp with time zone,
@@ -87,6 +98,15 @@ CREATE TABLE sms_data.delivery_time_count (
     messages bigint NOT NULL,
     CONSTRAINT delivery_time_count_pkey PRIMARY KEY (hour, provider, country, bucket)
 );
+
+CREATE TABLE sms_data.delivery_time_day_count (
+    day timestamp with time zone NOT NULL,
+    provider text COLLATE "C" NOT NULL,
+    country text COLLATE "C" NOT NULL,
+    bucket smallint NOT NULL,
+    messages bigint NOT NULL,
+    CONSTRAINT delivery_time_day_count_pkey PRIMARY KEY (day, provider, country, bucket)
+) WITH (fillfactor=80);
 
 CREATE TABLE sms_data.delivery_time_delta (
     hour timestamp with time zone NOT NULL,
@@ -158,6 +178,22 @@ CREATE TABLE sms_data.message_count (
     requests bigint NOT NULL DEFAULT 0,
     CONSTRAINT message_count_pkey PRIMARY KEY (hour, submitted_hour, provider, country, status, reason, code, accepted, reported)
 );
+
+CREATE TABLE sms_data.message_day_count (
+    day timestamp with time zone NOT NULL,
+    provider text COLLATE "C" NOT NULL,
+    country text COLLATE "C" NOT NULL,
+    status text COLLATE "C" NOT NULL,
+    reason text COLLATE "C" NOT NULL,
+    messages bigint NOT NULL,
+    taken bigint NOT NULL,
+    silent bigint NOT NULL,
+    reports bigint NOT NULL,
+    segments bigint NOT NULL,
+    fees bigint NOT NULL,
+    requests bigint NOT NULL,
+    CONSTRAINT message_day_count_pkey PRIMARY KEY (day, provider, country, status, reason)
+) WITH (fillfactor=80);
 
 CREATE TABLE sms_data.message_delta (
     hour timestamp with time zone NOT NULL,
@@ -324,16 +360,43 @@ CREATE TABLE sms_data.submission (
     raw jsonb NOT NULL
 ) PARTITION BY RANGE (received_at);
 
+CREATE OR REPLACE FUNCTION sms.code_counts(since timestamp with time zone DEFAULT (now() - '1 day'::interval), until timestamp with time zone DEFAULT 'infinity'::timestamp with time zone, by interval DEFAULT '01:00:00'::interval)
+ RETURNS TABLE(step timestamp with time zone, provider text, country text, status text, reason text, final boolean, code text, messages bigint)
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+AS $function$
+    SELECT date_bin(by, h.hour, timestamptz '2001-01-01 00:00+00'), h.provider, h.country, h.status, h.reason, h.final, h.code,
+           h.messages
+    FROM sms.hourly AS h
+    WHERE h.hour >= since
+          AND h.hour < CASE WHEN extract(epoch FROM by) % 86400 <> 0 THEN until ELSE least(until,
+              date_bin('1 day', since + interval '24 hours' - interval '1 microsecond', timestamptz '2001-01-01 00:00+00')) END
+    UNION ALL
+    SELECT date_bin(by, d.day, timestamptz '2001-01-01 00:00+00'), d.provider, d.country, d.status, d.reason, d.final, d.code,
+           d.messages
+    FROM sms.daily_codes AS d
+    WHERE extract(epoch FROM by) % 86400 = 0
+          AND d.day >= date_bin('1 day', since + interval '24 hours' - interval '1 microsecond', timestamptz '2001-01-01 00:00+00')
+          AND d.day < date_bin('1 day', until, timestamptz '2001-01-01 00:00+00')
+    UNION ALL
+    SELECT date_bin(by, h.hour, timestamptz '2001-01-01 00:00+00'), h.provider, h.country, h.status, h.reason, h.final, h.code,
+           h.messages
+    FROM sms.hourly AS h
+    WHERE extract(epoch FROM by) % 86400 = 0
+          AND h.hour >= greatest(date_bin('1 day', until, timestamptz '2001-01-01 00:00+00'),
+              date_bin('1 day', since + interval '24 hours' - interval '1 microsecond', timestamptz '2001-01-01 00:00+00'))
+          AND h.hour < until
+$function$
+;
+
 CREATE OR REPLACE FUNCTION sms.delivery_percentiles(since timestamp with time zone DEFAULT (now() - '1 day'::interval), until timestamp with time zone DEFAULT 'infinity'::timestamp with time zone, by interval DEFAULT '01:00:00'::interval)
  RETURNS TABLE(hour timestamp with time zone, provider text, country text, messages bigint, median_s double precision, p90_s double precision, p99_s double precision)
  LANGUAGE sql
  STABLE PARALLEL SAFE
 AS $function$
     WITH step AS (
-        SELECT date_bin(by, t.hour, timestamptz '2001-01-01 00:00+00') AS hour, t.provider, t.country, t.seconds,
-               sum(t.messages) AS messages
-        FROM sms.delivery_times AS t
-        WHERE t.hour >= since AND t.hour < until
+        SELECT t.step AS hour, t.provider, t.country, t.seconds, sum(t.messages) AS messages
+        FROM sms.delivery_time_counts(since, until, by) AS t
         GROUP BY 1, 2, 3, 4 HAVING sum(t.messages) > 0
     ), ranked AS (
         SELECT step.*, sum(step.messages) OVER (PARTITION BY step.hour, step.provider, step.country
@@ -347,6 +410,63 @@ AS $function$
            min(ranked.seconds) FILTER (WHERE until_here >= 0.99 * total)
     FROM ranked
     GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+$function$
+;
+
+CREATE OR REPLACE FUNCTION sms.delivery_time_counts(since timestamp with time zone DEFAULT (now() - '1 day'::interval), until timestamp with time zone DEFAULT 'infinity'::timestamp with time zone, by interval DEFAULT '01:00:00'::interval)
+ RETURNS TABLE(step timestamp with time zone, provider text, country text, seconds double precision, messages bigint)
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+AS $function$
+    SELECT date_bin(by, h.hour, timestamptz '2001-01-01 00:00+00'), h.provider, h.country, h.seconds, h.messages
+    FROM sms.delivery_times AS h
+    WHERE h.hour >= since
+          AND h.hour < CASE WHEN extract(epoch FROM by) % 86400 <> 0 THEN until ELSE least(until,
+              date_bin('1 day', since + interval '24 hours' - interval '1 microsecond', timestamptz '2001-01-01 00:00+00')) END
+    UNION ALL
+    SELECT date_bin(by, d.day, timestamptz '2001-01-01 00:00+00'), d.provider, d.country, d.seconds, d.messages
+    FROM sms.daily_delivery_times AS d
+    WHERE extract(epoch FROM by) % 86400 = 0
+          AND d.day >= date_bin('1 day', since + interval '24 hours' - interval '1 microsecond', timestamptz '2001-01-01 00:00+00')
+          AND d.day < date_bin('1 day', until, timestamptz '2001-01-01 00:00+00')
+    UNION ALL
+    SELECT date_bin(by, h.hour, timestamptz '2001-01-01 00:00+00'), h.provider, h.country, h.seconds, h.messages
+    FROM sms.delivery_times AS h
+    WHERE extract(epoch FROM by) % 86400 = 0
+          AND h.hour >= greatest(date_bin('1 day', until, timestamptz '2001-01-01 00:00+00'),
+              date_bin('1 day', since + interval '24 hours' - interval '1 microsecond', timestamptz '2001-01-01 00:00+00'))
+          AND h.hour < until
+$function$
+;
+
+CREATE OR REPLACE FUNCTION sms.message_counts(since timestamp with time zone DEFAULT (now() - '1 day'::interval), until timestamp with time zone DEFAULT 'infinity'::timestamp with time zone, by interval DEFAULT '01:00:00'::interval)
+ RETURNS TABLE(step timestamp with time zone, provider text, country text, status text, reason text, final boolean, messages bigint, taken bigint, silent bigint, reports bigint, segments bigint, fees bigint, requests bigint)
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+AS $function$
+    SELECT date_bin(by, h.hour, timestamptz '2001-01-01 00:00+00'), h.provider, h.country, h.status, h.reason, h.final,
+           h.messages, CASE WHEN h.accepted THEN h.messages ELSE 0 END, CASE WHEN h.reported THEN 0 ELSE h.messages END,
+           h.reports, h.segments, h.fees, h.requests
+    FROM sms.hourly AS h
+    WHERE h.hour >= since
+          AND h.hour < CASE WHEN extract(epoch FROM by) % 86400 <> 0 THEN until ELSE least(until,
+              date_bin('1 day', since + interval '24 hours' - interval '1 microsecond', timestamptz '2001-01-01 00:00+00')) END
+    UNION ALL
+    SELECT date_bin(by, d.day, timestamptz '2001-01-01 00:00+00'), d.provider, d.country, d.status, d.reason, d.final,
+           d.messages, d.taken, d.silent, d.reports, d.segments, d.fees, d.requests
+    FROM sms.daily AS d
+    WHERE extract(epoch FROM by) % 86400 = 0
+          AND d.day >= date_bin('1 day', since + interval '24 hours' - interval '1 microsecond', timestamptz '2001-01-01 00:00+00')
+          AND d.day < date_bin('1 day', until, timestamptz '2001-01-01 00:00+00')
+    UNION ALL
+    SELECT date_bin(by, h.hour, timestamptz '2001-01-01 00:00+00'), h.provider, h.country, h.status, h.reason, h.final,
+           h.messages, CASE WHEN h.accepted THEN h.messages ELSE 0 END, CASE WHEN h.reported THEN 0 ELSE h.messages END,
+           h.reports, h.segments, h.fees, h.requests
+    FROM sms.hourly AS h
+    WHERE extract(epoch FROM by) % 86400 = 0
+          AND h.hour >= greatest(date_bin('1 day', until, timestamptz '2001-01-01 00:00+00'),
+              date_bin('1 day', since + interval '24 hours' - interval '1 microsecond', timestamptz '2001-01-01 00:00+00'))
+          AND h.hour < until
 $function$
 ;
 
@@ -377,6 +497,17 @@ CREATE OR REPLACE FUNCTION sms_data.bucket_seconds(bucket smallint)
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
 AS $function$ SELECT power(1.1::double precision, bucket - 0.5::double precision) $function$
+;
+
+CREATE OR REPLACE FUNCTION sms_data.changed_rows(operation text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+    SELECT CASE operation WHEN 'INSERT' THEN 'SELECT 1 AS one, * FROM after'
+                          WHEN 'DELETE' THEN 'SELECT -1 AS one, * FROM before'
+                          ELSE 'SELECT 1 AS one, * FROM after UNION ALL SELECT -1, * FROM before' END
+$function$
 ;
 
 CREATE OR REPLACE FUNCTION sms_data.count_changes()
@@ -416,6 +547,73 @@ BEGIN
         FROM (SELECT 1 AS one, * FROM after UNION ALL SELECT -1, * FROM before) AS m
         WHERE submitted_at IS NOT NULL AND awaited_since IS NULL AND sms_data.is_reported(parts, part)
         GROUP BY 1, 2, 3, 4 HAVING sum(one) <> 0;
+    END IF;
+    RETURN NULL;
+END
+$function$
+;
+
+CREATE OR REPLACE FUNCTION sms_data.count_delivery_time_days()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    EXECUTE format($follow$
+        INSERT INTO sms_data.delivery_time_day_count AS c
+        SELECT sms_data.utc_day(hour), provider, country, bucket, sum(one * messages)
+        FROM (%s) AS changed
+        GROUP BY 1, 2, 3, 4 HAVING sum(one * messages) <> 0
+        ORDER BY 1, 2, 3, 4
+        ON CONFLICT (day, provider, country, bucket) DO UPDATE SET messages = c.messages + excluded.messages
+    $follow$, sms_data.changed_rows(TG_OP));
+    IF TG_OP = 'DELETE' THEN
+        DELETE FROM sms_data.delivery_time_day_count
+        WHERE day = ANY (ARRAY(SELECT DISTINCT sms_data.utc_day(hour) FROM before)) AND messages = 0;
+    END IF;
+    RETURN NULL;
+END
+$function$
+;
+
+CREATE OR REPLACE FUNCTION sms_data.count_message_days()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+BEGIN
+    EXECUTE format($follow$
+        INSERT INTO sms_data.message_day_count AS c
+        SELECT * FROM (
+            SELECT sms_data.utc_day(hour), provider, country, status, reason, sum(one * messages) AS messages,
+                   coalesce(sum(one * messages) FILTER (WHERE accepted), 0) AS taken,
+                   coalesce(sum(one * messages) FILTER (WHERE NOT reported), 0) AS silent,
+                   sum(one * reports) AS reports, sum(one * segments) AS segments, sum(one * fees) AS fees,
+                   sum(one * requests) AS requests
+            FROM (%s) AS changed
+            GROUP BY 1, 2, 3, 4, 5) AS sums
+        WHERE (messages, taken, silent, reports, segments, fees, requests) <> (0, 0, 0, 0, 0, 0, 0)
+        ORDER BY 1, 2, 3, 4, 5
+        ON CONFLICT (day, provider, country, status, reason) DO UPDATE
+            SET messages = c.messages + excluded.messages, taken = c.taken + excluded.taken,
+                silent = c.silent + excluded.silent, reports = c.reports + excluded.reports,
+                segments = c.segments + excluded.segments, fees = c.fees + excluded.fees,
+                requests = c.requests + excluded.requests
+    $follow$, sms_data.changed_rows(TG_OP));
+    EXECUTE format($follow$
+        INSERT INTO sms_data.code_day_count AS c
+        SELECT sms_data.utc_day(hour), provider, country, status, reason, code, sum(one * messages)
+        FROM (%s) AS changed
+        GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(one * messages) <> 0
+        ORDER BY 1, 2, 3, 4, 5, 6
+        ON CONFLICT (day, provider, country, status, reason, code) DO UPDATE SET messages = c.messages + excluded.messages
+    $follow$, sms_data.changed_rows(TG_OP));
+    IF TG_OP = 'DELETE' THEN
+        DELETE FROM sms_data.message_day_count
+        WHERE day = ANY (ARRAY(SELECT DISTINCT sms_data.utc_day(hour) FROM before))
+              AND (messages, taken, silent, reports, segments, fees, requests) = (0, 0, 0, 0, 0, 0, 0);
+        DELETE FROM sms_data.code_day_count
+        WHERE day = ANY (ARRAY(SELECT DISTINCT sms_data.utc_day(hour) FROM before)) AND messages = 0;
     END IF;
     RETURN NULL;
 END
@@ -1202,6 +1400,13 @@ AS $function$
 $function$
 ;
 
+CREATE OR REPLACE FUNCTION sms_data.utc_day(moment timestamp with time zone)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$ SELECT date_bin('1 day'::interval, moment, '2001-01-01 00:00+00'::timestamptz) $function$
+;
+
 CREATE OR REPLACE FUNCTION sms_data.utc_hour(moment timestamp with time zone)
  RETURNS timestamp with time zone
  LANGUAGE sql
@@ -1218,6 +1423,101 @@ CREATE VIEW sms.code AS
     meaning,
     advice
    FROM sms_data.code;
+
+CREATE VIEW sms.daily AS
+ SELECT day,
+    provider,
+    NULLIF(country, ''::text) AS country,
+    status,
+    NULLIF(reason, ''::text) AS reason,
+    (status = ANY (ARRAY['expired'::text, 'deleted'::text, 'undeliverable'::text, 'rejected'::text, 'delivered'::text])) AS final,
+    messages,
+    taken,
+    silent,
+    reports,
+    segments,
+    fees,
+    requests
+   FROM ( SELECT message_day_count.day,
+            message_day_count.provider,
+            message_day_count.country,
+            message_day_count.status,
+            message_day_count.reason,
+            message_day_count.messages,
+            message_day_count.taken,
+            message_day_count.silent,
+            message_day_count.reports,
+            message_day_count.segments,
+            message_day_count.fees,
+            message_day_count.requests
+           FROM sms_data.message_day_count
+        UNION ALL
+         SELECT date_bin('1 day'::interval, message_delta.hour, '2001-01-01 00:00:00+00'::timestamp with time zone) AS date_bin,
+            message_delta.provider,
+            message_delta.country,
+            message_delta.status,
+            message_delta.reason,
+            message_delta.messages,
+                CASE
+                    WHEN message_delta.accepted THEN message_delta.messages
+                    ELSE (0)::bigint
+                END AS "case",
+                CASE
+                    WHEN message_delta.reported THEN (0)::bigint
+                    ELSE message_delta.messages
+                END AS messages,
+            message_delta.reports,
+            message_delta.segments,
+            message_delta.fees,
+            message_delta.requests
+           FROM sms_data.message_delta) counted;
+
+CREATE VIEW sms.daily_codes AS
+ SELECT day,
+    provider,
+    NULLIF(country, ''::text) AS country,
+    status,
+    NULLIF(reason, ''::text) AS reason,
+    (status = ANY (ARRAY['expired'::text, 'deleted'::text, 'undeliverable'::text, 'rejected'::text, 'delivered'::text])) AS final,
+    NULLIF(code, ''::text) AS code,
+    messages
+   FROM ( SELECT code_day_count.day,
+            code_day_count.provider,
+            code_day_count.country,
+            code_day_count.status,
+            code_day_count.reason,
+            code_day_count.code,
+            code_day_count.messages
+           FROM sms_data.code_day_count
+        UNION ALL
+         SELECT date_bin('1 day'::interval, message_delta.hour, '2001-01-01 00:00:00+00'::timestamp with time zone) AS date_bin,
+            message_delta.provider,
+            message_delta.country,
+            message_delta.status,
+            message_delta.reason,
+            message_delta.code,
+            message_delta.messages
+           FROM sms_data.message_delta) counted;
+
+CREATE VIEW sms.daily_delivery_times AS
+ SELECT day,
+    provider,
+    NULLIF(country, ''::text) AS country,
+    power((1.1)::double precision, ((bucket)::double precision - (0.5)::double precision)) AS seconds,
+    messages
+   FROM ( SELECT delivery_time_day_count.day,
+            delivery_time_day_count.provider,
+            delivery_time_day_count.country,
+            delivery_time_day_count.bucket,
+            delivery_time_day_count.messages
+           FROM sms_data.delivery_time_day_count
+        UNION ALL
+         SELECT date_bin('1 day'::interval, delivery_time_delta.hour, '2001-01-01 00:00:00+00'::timestamp with time zone) AS date_bin,
+            delivery_time_delta.provider,
+            delivery_time_delta.country,
+            delivery_time_delta.bucket,
+            delivery_time_delta.messages
+           FROM sms_data.delivery_time_delta) counted;
 
 CREATE VIEW sms.delivery_report AS
  SELECT report_id,
@@ -1498,8 +1798,14 @@ CREATE INDEX submission_message_id ON ONLY sms_data.submission USING hash (messa
 CREATE INDEX submission_received_at ON ONLY sms_data.submission USING brin (received_at) WITH (pages_per_range='32');
 CREATE INDEX submission_recipient ON ONLY sms_data.submission USING btree (recipient) WHERE (recipient IS NOT NULL);
 
+CREATE TRIGGER count_days_deleted AFTER DELETE ON sms_data.delivery_time_count REFERENCING OLD TABLE AS before FOR EACH STATEMENT EXECUTE FUNCTION sms_data.count_delivery_time_days();
+CREATE TRIGGER count_days_inserted AFTER INSERT ON sms_data.delivery_time_count REFERENCING NEW TABLE AS after FOR EACH STATEMENT EXECUTE FUNCTION sms_data.count_delivery_time_days();
+CREATE TRIGGER count_days_updated AFTER UPDATE ON sms_data.delivery_time_count REFERENCING OLD TABLE AS before NEW TABLE AS after FOR EACH STATEMENT EXECUTE FUNCTION sms_data.count_delivery_time_days();
 CREATE TRIGGER count_inserted AFTER INSERT ON sms_data.message REFERENCING NEW TABLE AS after FOR EACH STATEMENT EXECUTE FUNCTION sms_data.count_messages();
 CREATE TRIGGER count_updated AFTER UPDATE ON sms_data.message REFERENCING OLD TABLE AS before NEW TABLE AS after FOR EACH STATEMENT EXECUTE FUNCTION sms_data.count_changes();
+CREATE TRIGGER count_days_deleted AFTER DELETE ON sms_data.message_count REFERENCING OLD TABLE AS before FOR EACH STATEMENT EXECUTE FUNCTION sms_data.count_message_days();
+CREATE TRIGGER count_days_inserted AFTER INSERT ON sms_data.message_count REFERENCING NEW TABLE AS after FOR EACH STATEMENT EXECUTE FUNCTION sms_data.count_message_days();
+CREATE TRIGGER count_days_updated AFTER UPDATE ON sms_data.message_count REFERENCING OLD TABLE AS before NEW TABLE AS after FOR EACH STATEMENT EXECUTE FUNCTION sms_data.count_message_days();
 CREATE TRIGGER count_inserted AFTER INSERT ON sms_data.submission REFERENCING NEW TABLE AS after FOR EACH STATEMENT EXECUTE FUNCTION sms_data.count_submissions();
 
 COMMENT ON VIEW sms.code IS 'What each platform''s status codes mean. A code that ends in * is a pattern.';
@@ -1510,6 +1816,35 @@ COMMENT ON COLUMN sms.code.reason IS 'Why a message with this code did not arriv
 COMMENT ON COLUMN sms.code.final IS 'Whether no other state follows.';
 COMMENT ON COLUMN sms.code.meaning IS 'What the code says, in a sentence.';
 COMMENT ON COLUMN sms.code.advice IS 'What to do about it.';
+COMMENT ON VIEW sms.daily IS 'Messages counted by day and state: sms.hourly, without its codes, added up by the day, for months and years. Exact at every moment, and to be added up with sum() as well.';
+COMMENT ON COLUMN sms.daily.day IS 'Day (UTC) in which the first report about the messages, or their submission, arrived here.';
+COMMENT ON COLUMN sms.daily.provider IS 'Short name of the platform.';
+COMMENT ON COLUMN sms.daily.country IS 'Country of the recipients'' numbers, ISO 3166 alpha-2; null where unknown.';
+COMMENT ON COLUMN sms.daily.status IS 'SMPP message state of the messages, as in sms.message.';
+COMMENT ON COLUMN sms.daily.reason IS 'Why the messages did not arrive; null for delivered messages and for those under way.';
+COMMENT ON COLUMN sms.daily.final IS 'Whether no other state follows this status.';
+COMMENT ON COLUMN sms.daily.messages IS 'Number of messages.';
+COMMENT ON COLUMN sms.daily.taken IS 'Number of these messages whose submission was handed over, with an answer that took them.';
+COMMENT ON COLUMN sms.daily.silent IS 'Number of these messages about which there is no report.';
+COMMENT ON COLUMN sms.daily.reports IS 'Number of different reports about these messages; a second, different answer to a submission counts as one.';
+COMMENT ON COLUMN sms.daily.segments IS 'Number of segments of these messages, as far as any report has told.';
+COMMENT ON COLUMN sms.daily.fees IS 'Segments that are charged for, by the answers to submissions: counted by the answer''s day and status.';
+COMMENT ON COLUMN sms.daily.requests IS 'Number of submissions, counted as fees are.';
+COMMENT ON VIEW sms.daily_codes IS 'Messages counted by day and code, for months and years: as sms.daily, and four times as many rows.';
+COMMENT ON COLUMN sms.daily_codes.day IS 'Day (UTC) in which the first report about the messages, or their submission, arrived here.';
+COMMENT ON COLUMN sms.daily_codes.provider IS 'Short name of the platform.';
+COMMENT ON COLUMN sms.daily_codes.country IS 'Country of the recipients'' numbers, ISO 3166 alpha-2; null where unknown.';
+COMMENT ON COLUMN sms.daily_codes.status IS 'SMPP message state of the messages, as in sms.message.';
+COMMENT ON COLUMN sms.daily_codes.reason IS 'Why the messages did not arrive; null for delivered messages and for those under way.';
+COMMENT ON COLUMN sms.daily_codes.final IS 'Whether no other state follows this status.';
+COMMENT ON COLUMN sms.daily_codes.code IS 'The platform''s own code of the report that decided the state, as in sms.hourly.';
+COMMENT ON COLUMN sms.daily_codes.messages IS 'Number of messages.';
+COMMENT ON VIEW sms.daily_delivery_times IS 'How long deliveries took: sms.delivery_times added up by the day, for months and years.';
+COMMENT ON COLUMN sms.daily_delivery_times.day IS 'Day (UTC) of submission.';
+COMMENT ON COLUMN sms.daily_delivery_times.provider IS 'Short name of the platform.';
+COMMENT ON COLUMN sms.daily_delivery_times.country IS 'Country of the recipients'' numbers, ISO 3166 alpha-2; null where unknown.';
+COMMENT ON COLUMN sms.daily_delivery_times.seconds IS 'Seconds from submission to delivery: the middle of a step, as in sms.delivery_times.';
+COMMENT ON COLUMN sms.daily_delivery_times.messages IS 'Number of messages.';
 COMMENT ON VIEW sms.delivery_report IS 'Every delivery report as it was received and normalised: one row a report, resent ones once.';
 COMMENT ON COLUMN sms.delivery_report.report_id IS 'Identity of the report: the same report has the same id, however often and by whichever way it comes.';
 COMMENT ON COLUMN sms.delivery_report.provider IS 'Short name of the platform that reported.';
@@ -1644,8 +1979,14 @@ COMMENT ON COLUMN sms.submission.received_at IS 'When the submission was handed 
 COMMENT ON COLUMN sms.submission.remote_addr IS 'Address of the client that handed it over.';
 COMMENT ON COLUMN sms.submission.raw IS 'The platform''s answer about this message as it came: every field.';
 
+GRANT EXECUTE ON FUNCTION sms.code_counts(timestamp with time zone,timestamp with time zone,interval) TO sms_reader;
+GRANT EXECUTE ON FUNCTION sms.code_counts(timestamp with time zone,timestamp with time zone,interval) TO sms_writer;
 GRANT EXECUTE ON FUNCTION sms.delivery_percentiles(timestamp with time zone,timestamp with time zone,interval) TO sms_reader;
 GRANT EXECUTE ON FUNCTION sms.delivery_percentiles(timestamp with time zone,timestamp with time zone,interval) TO sms_writer;
+GRANT EXECUTE ON FUNCTION sms.delivery_time_counts(timestamp with time zone,timestamp with time zone,interval) TO sms_reader;
+GRANT EXECUTE ON FUNCTION sms.delivery_time_counts(timestamp with time zone,timestamp with time zone,interval) TO sms_writer;
+GRANT EXECUTE ON FUNCTION sms.message_counts(timestamp with time zone,timestamp with time zone,interval) TO sms_reader;
+GRANT EXECUTE ON FUNCTION sms.message_counts(timestamp with time zone,timestamp with time zone,interval) TO sms_writer;
 GRANT EXECUTE ON FUNCTION sms.messages_to(text,timestamp with time zone) TO sms_reader;
 GRANT EXECUTE ON FUNCTION sms.messages_to(text,timestamp with time zone) TO sms_writer;
 GRANT EXECUTE ON FUNCTION sms_data.bucket_seconds(smallint) TO sms_writer;
@@ -1674,6 +2015,12 @@ GRANT USAGE ON SCHEMA sms TO sms_writer;
 GRANT USAGE ON SCHEMA sms_data TO sms_writer;
 GRANT SELECT ON TABLE sms.code TO sms_reader;
 GRANT SELECT ON TABLE sms.code TO sms_writer;
+GRANT SELECT ON TABLE sms.daily TO sms_reader;
+GRANT SELECT ON TABLE sms.daily TO sms_writer;
+GRANT SELECT ON TABLE sms.daily_codes TO sms_reader;
+GRANT SELECT ON TABLE sms.daily_codes TO sms_writer;
+GRANT SELECT ON TABLE sms.daily_delivery_times TO sms_reader;
+GRANT SELECT ON TABLE sms.daily_delivery_times TO sms_writer;
 GRANT SELECT ON TABLE sms.delivery_report TO sms_reader;
 GRANT SELECT ON TABLE sms.delivery_report TO sms_writer;
 GRANT SELECT ON TABLE sms.delivery_times TO sms_reader;
@@ -1696,15 +2043,18 @@ GRANT SELECT ON TABLE sms.submission TO sms_reader;
 GRANT SELECT ON TABLE sms.submission TO sms_writer;
 GRANT DELETE, INSERT, SELECT, UPDATE ON TABLE sms_data.catalogue TO sms_writer;
 GRANT DELETE, INSERT, SELECT, UPDATE ON TABLE sms_data.code TO sms_writer;
+GRANT SELECT ON TABLE sms_data.code_day_count TO sms_writer;
 GRANT SELECT ON TABLE sms_data.counts_only TO sms_writer;
 GRANT SELECT ON TABLE sms_data.delivery_time_count TO sms_writer;
 GRANT SELECT ON TABLE sms_data.delivery_time_counted TO sms_writer;
+GRANT SELECT ON TABLE sms_data.delivery_time_day_count TO sms_writer;
 GRANT SELECT ON TABLE sms_data.delivery_time_delta TO sms_writer;
 GRANT INSERT, SELECT ON TABLE sms_data.envelope TO sms_writer;
 GRANT SELECT ON TABLE sms_data.failure_class TO sms_writer;
 GRANT SELECT ON TABLE sms_data.message TO sms_writer;
 GRANT SELECT ON TABLE sms_data.message_count TO sms_writer;
 GRANT SELECT ON TABLE sms_data.message_counted TO sms_writer;
+GRANT SELECT ON TABLE sms_data.message_day_count TO sms_writer;
 GRANT SELECT ON TABLE sms_data.message_delta TO sms_writer;
 GRANT SELECT ON TABLE sms_data.partition TO sms_writer;
 GRANT SELECT ON TABLE sms_data.partitioned_table TO sms_writer;

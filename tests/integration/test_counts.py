@@ -38,6 +38,25 @@ SELECT (SELECT coalesce(sum(reports), 0) FROM sms.hourly) = (SELECT count(*) FRO
            = (SELECT count(*) FROM sms.message WHERE delivery_s IS NOT NULL) AS delivery_times
 """
 
+OF_HOURS = """
+SELECT date_bin('1 day', hour, '2001-01-01 00:00+00') AS day, provider, country, status, reason, final, code,
+       messages, CASE WHEN accepted THEN messages ELSE 0 END AS taken,
+       CASE WHEN NOT reported THEN messages ELSE 0 END AS silent,
+       reports, segments, fees, requests
+FROM sms.hourly
+"""
+TIMES_OF_HOURS = """
+SELECT date_bin('1 day', hour, '2001-01-01 00:00+00') AS day, provider, country, seconds, messages
+FROM sms.delivery_times
+"""
+KEY = "day, provider, country, status, reason, final"
+SUMS = "messages, taken, silent, reports, segments, fees, requests"
+BY_DAY = (
+    ("sms.daily", KEY, SUMS, OF_HOURS),
+    ("sms.daily_codes", f"{KEY}, code", "messages", OF_HOURS),
+    ("sms.daily_delivery_times", "day, provider, country, seconds", "messages", TIMES_OF_HOURS),
+)
+
 
 @pytest.fixture
 async def sql(shared_database: str) -> AsyncIterator[asyncpg.Connection]:
@@ -51,6 +70,16 @@ async def exact(sql: asyncpg.Connection) -> None:
         assert await sql.fetch(HOURLY) == await sql.fetch(COUNTED)
         assert [name for name, same in (await sql.fetchrow(TOTALS)).items() if not same] == []
         assert await counts.recount(sql) == 0
+        await the_same_by_day(sql)
+
+
+async def the_same_by_day(sql: asyncpg.Connection) -> None:
+    """The counts by the day are those of its hours."""
+    for view, key, sums, hours in BY_DAY:
+        numbers = [f"sum({one})" for one in sums.split(", ")]
+        summed = f"SELECT {key}, {', '.join(numbers)} FROM {{}} AS counted GROUP BY {key}"
+        summed += f" HAVING ({', '.join(numbers)}, 0) <> ({', '.join('0' * len(numbers))}, 0) ORDER BY {key}"
+        assert await sql.fetch(summed.format(view)) == await sql.fetch(summed.format(f"({hours})"))
 
 
 def renamed(row: Row, name: str) -> Row:
@@ -118,10 +147,11 @@ async def test_retention_keeps_the_counts_and_a_recount_puts_wrong_ones_right(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(partitions, "today", lambda: NOON.date() + timedelta(days=40))
-    jobs = [
-        job(report(message_id=f"m-{days}"), submission(message_id=f"m-{days}"), received_at=NOON + timedelta(days=days))
-        for days in (0, 20, 39)
-    ]
+    jobs = []
+    for days in (0, 20, 39):
+        at, name = NOON + timedelta(days=days), f"m-{days}"
+        rows = report(message_id=name, happened_at=at), submission(message_id=name, submitted_at=at)
+        jobs.append(job(*rows, received_at=at))
     async with connected(database) as sql:
         await postgres.create_partitions(postgres.Session(sql), jobs)
         await postgres.write(postgres.Session(sql), jobs, 20.0)
@@ -133,7 +163,11 @@ async def test_retention_keeps_the_counts_and_a_recount_puts_wrong_ones_right(
         await sql.execute("UPDATE sms_data.message_count SET messages = messages + 1 WHERE messages = 1")
         assert await counts.recount(sql) == 2, "there is nothing to compare the third with"
         assert await sql.fetchval("SELECT sum(messages) FROM sms.hourly") == 4
+        await the_same_by_day(sql)
         await partitions.maintain(database, days_ahead=0, retention_days=30, counts_days=30)
+        await the_same_by_day(sql)
+        for table in ("message_day_count", "code_day_count", "delivery_time_day_count"):
+            assert await sql.fetchval(f"SELECT min(day) > $1 FROM sms_data.{table}", NOON), table
         assert await sql.fetchrow("SELECT sum(messages), sum(requests) FROM sms.hourly") == (2, 2)
         assert await counts.recount(sql) == 0
 
@@ -207,3 +241,4 @@ async def test_invented_codes_do_not_outlive_their_messages_in_the_counts(
             }
             assert await sql.fetchval("SELECT sum(messages) FROM sms.hourly") == before
             assert await counts.recount(sql) == 0
+            await the_same_by_day(sql)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,11 +12,12 @@ from support.command import CHECKOUT, receiver
 from support.databases import administrate, connected, with_database
 from support.golden import UPDATE
 from support.preloaded import Commands
-from support.reports import NOON, job, report
+from support.reports import NOON, job, report, submission
 from support.schema_text import comparable, schema_text
 
 from receiver.store import postgres, sql
 from receiver.store import schema as migrate
+from receiver.store.maintenance import counts
 from receiver.store.schema import MigrationError, SchemaBehindError
 
 OBJECTS = """
@@ -84,11 +86,11 @@ async def test_schema_sql_is_what_the_migrations_make(template, cluster):
 LATER = """
 from receiver.store.schema import run_script
 
-revision, down_revision = "0002", "0001"
+revision, down_revision = "0003", "0002"
 
 
 def upgrade():
-    run_script("0002/column.sql")
+    run_script("0003/column.sql")
 """
 COLUMN = """
 ALTER TABLE sms_data.message ADD COLUMN campaign text;
@@ -98,7 +100,7 @@ CREATE TABLE sms_data.campaign (name text PRIMARY KEY);
 
 async def test_an_upgrade_from_this_version_keeps_what_is_stored(empty_database, tmp_path, monkeypatch):
     await migrate.upgrade(empty_database)
-    assert migrate.head() == "0001", "add what the new migration has to bring over"
+    assert migrate.head() == "0002", "add what the new migration has to bring over"
     async with connected(empty_database) as connection:
         await connection.execute(sql.CREATE_PARTITIONS, NOON.date())
         session = postgres.Session(connection)
@@ -106,11 +108,11 @@ async def test_an_upgrade_from_this_version_keeps_what_is_stored(empty_database,
         before = await connection.fetch("SELECT * FROM sms.message")
 
         later = shutil.copytree(migrate.folder(), tmp_path / "migrations")
-        (later / "versions" / "0002_later.py").write_text(LATER)
-        (later / "sql" / "0002").mkdir()
-        (later / "sql" / "0002" / "column.sql").write_text(COLUMN)
+        (later / "versions" / "0003_later.py").write_text(LATER)
+        (later / "sql" / "0003").mkdir()
+        (later / "sql" / "0003" / "column.sql").write_text(COLUMN)
         monkeypatch.setattr(migrate, "folder", lambda: later)
-        with pytest.raises(SchemaBehindError, match="at 0001 and this version needs 0002: run `receiver migrate`"):
+        with pytest.raises(SchemaBehindError, match="at 0002 and this version needs 0003: run `receiver migrate`"):
             await migrate.check(connection)
         await migrate.upgrade(empty_database)
         await migrate.check(connection)
@@ -118,6 +120,33 @@ async def test_an_upgrade_from_this_version_keeps_what_is_stored(empty_database,
         assert not (await postgres.write(session, [job(report("DELIVRD"))], 10.0)).stored
         owner = "SELECT relowner::regrole::text FROM pg_class WHERE relname = 'campaign'"
         assert await connection.fetchval(owner) == "sms_owner"
+
+
+async def test_the_counts_of_the_first_version_are_there_by_the_day_too(empty_database, tmp_path, monkeypatch):
+    first = shutil.copytree(migrate.folder(), tmp_path / "migrations")
+    (first / "versions" / "0002_days.py").unlink()
+    with monkeypatch.context() as of_the_first:
+        of_the_first.setattr(migrate, "folder", lambda: first)
+        await migrate.upgrade(empty_database)
+    async with connected(empty_database) as connection:
+        session = postgres.Session(connection)
+        for hours in (0, 5, 20):
+            at = NOON + timedelta(hours=hours)
+            one = job(submission(message_id=f"m-{hours}"), report(message_id=f"m-{hours}"), received_at=at)
+            await postgres.create_partitions(session, [one])
+            await postgres.write(session, [one], 20.0)
+            if hours < 20:
+                await counts.fold(connection)
+        await migrate.upgrade(empty_database)
+        found = await connection.fetch(
+            "SELECT day, sum(messages), sum(taken), sum(requests) FROM sms.daily GROUP BY 1 ORDER BY 1"
+        )
+        assert [tuple(row) for row in found] == [(day_of(NOON), 2, 2, 2), (day_of(NOON + timedelta(days=1)), 1, 1, 1)]
+        assert await connection.fetchval("SELECT sum(messages) FROM sms.daily_codes") == 3
+
+
+def day_of(moment: datetime) -> datetime:
+    return moment.replace(hour=0)
 
 
 async def test_a_migration_that_fails_leaves_nothing_behind_and_the_next_one_succeeds(
