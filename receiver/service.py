@@ -23,10 +23,12 @@ from receiver.server.tls import Tls
 from receiver.settings import Settings
 from receiver.signals import Shutdown
 from receiver.storage import Storage, background, storing
+from receiver.telemetry import logs
 from receiver.telemetry.logs import get_logger
 from receiver.telemetry.metrics import Metrics
 from receiver.web import exposure, listeners, ops_token
 from receiver.web.ops import Ops
+from receiver.welcome import welcome
 
 _GC_THRESHOLD: Final = 50_000
 """Threshold of the garbage collector's youngest generation, in net allocations of container objects."""
@@ -126,7 +128,8 @@ async def running(
         if sockets is not None:
             callbacks = await stack.enter_async_context(answering(settings, sockets, storage, tls, stop))
         state.phase = "serving"
-        log_start(settings, ops, (callbacks.url, callbacks.bound) if callbacks else None, platforms)
+        at = (callbacks.url, callbacks.bound) if callbacks else None
+        log_start(settings, storage.server, ops, at, platforms)
         tune_garbage_collection()
         yield Runtime(storage=storage, ops=ops, callbacks=callbacks, tls=tls)
         state.phase = "stopping"
@@ -150,18 +153,30 @@ async def answering(
 
 
 def log_start(
-    settings: Settings, ops: Listener, callbacks: tuple[str, str] | None, platforms: Sequence[Opened]
+    settings: Settings,
+    server: str | None,
+    ops: Listener,
+    callbacks: tuple[str, str] | None,
+    platforms: Sequence[Opened],
 ) -> None:
-    """Log where the service listens. `callbacks` has the URL of the callback listener and its bound addresses."""
-    log.info("ops.listening", url=ops.url, bound=ops.bound)
+    """Log where the service listens, or tell the person at the terminal.
+
+    `server` is PostgreSQL's version; `callbacks` has the URL of the callback listener and its bound addresses.
+    """
     ops_token.warn_if_open(settings)
     if callbacks is not None:
         exposure.warn_if_open(settings)
+    pulled = [source.path for platform in platforms for source in platform.sources]
+    if logs.tells():
+        logs.tell(welcome(settings, server=server, ops_url=ops.url, callbacks_at=callbacks, pulled=pulled))
+        return
+    log.info("ops.listening", url=ops.url, bound=ops.bound)
+    if callbacks is not None:
         url, addresses = callbacks
         for path in listeners.paths(settings):
             log.info("callback.listening", url=url + path, bound=addresses)
-    for source in (source for platform in platforms for source in platform.sources):
-        log.info("pull.started", source=source.path)
+    for source in pulled:
+        log.info("pull.started", source=source)
 
 
 def tune_garbage_collection() -> None:

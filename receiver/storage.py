@@ -25,7 +25,7 @@ from receiver.store.maintenance import counts, overdue, rejected_quota
 from receiver.store.maintenance.partitions import Maintenance, set_days_left_from
 from receiver.store.maintenance.periodic import Periodic, connected, repeat_all
 from receiver.store.maintenance.rejected_quota import RejectedQuota
-from receiver.store.readiness import is_ready, until_ready
+from receiver.store.readiness import until_ready, version_if_ready
 from receiver.store.spool import Spool
 from receiver.store.writer import Writer
 from receiver.telemetry import metrics as metric_set
@@ -61,9 +61,13 @@ _WHOLE: Final = Role()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Storage:
-    """PostgreSQL and the spool, with the tasks between them running. `url` is the database's."""
+    """PostgreSQL and the spool, with the tasks between them running.
+
+    `url` is the database's; `server` is PostgreSQL's version, None if it could not be reached at the start.
+    """
 
     url: str
+    server: str | None
     store: DurableStore
     ingest: Ingest
     metrics: Metrics
@@ -92,7 +96,7 @@ async def storing(settings: Settings, stop: asyncio.Event, role: Role = _WHOLE) 
         url = await _database(settings, stack)
         setting = role.database_setting or settings.database_setting
         # Without a database reports are spooled; to refuse the start would lose them.
-        ready = await is_ready(url, setting)
+        server = await version_if_ready(url, setting)
         metrics = metric_set.build(version(DISTRIBUTION))
         recent = Recent()
         observing = partial(observe, metrics=metrics, recent=recent)
@@ -118,14 +122,11 @@ async def storing(settings: Settings, stop: asyncio.Event, role: Role = _WHOLE) 
 
         store = store_over(spool)
         left = LeftSpools(settings.data_dir, settings.spool_max_bytes, draining, role.living)
-        maintenance = Maintenance(
-            days_ahead=settings.partition_days_ahead,
-            retention_days=settings.retention_days,
-            counts_days=settings.counts_days,
-        )
+        maintenance = _maintenance(settings)
         metrics.spool_max_bytes.set(settings.spool_max_bytes)
         storage = Storage(
             url=url,
+            server=server,
             store=store,
             ingest=Ingest(store.keep, observing),
             metrics=metrics,
@@ -136,7 +137,7 @@ async def storing(settings: Settings, stop: asyncio.Event, role: Role = _WHOLE) 
         )
         _set_gauges(storage)
         rounds = [rejected_quota.periodic(quota, rejected_days(settings))]  # it renews this process's own share
-        tasks = [_maintain(url, setting, rounds, ready=ready)]
+        tasks = [_maintain(url, setting, rounds, ready=server is not None)]
         if role.slot is None:
             rounds += [maintenance.periodic, counts.periodic(), overdue.periodic(windows_h(settings))]
             tasks.append(left.run())
@@ -193,6 +194,14 @@ def _writer(settings: Settings, url: str, metrics: Metrics) -> Writer:
         timeout_s=settings.database_timeout_s,
         max_queue=settings.queue_max_reports,
         max_flush=settings.flush_max_reports,
+    )
+
+
+def _maintenance(settings: Settings) -> Maintenance:
+    return Maintenance(
+        days_ahead=settings.partition_days_ahead,
+        retention_days=settings.retention_days,
+        counts_days=settings.counts_days,
     )
 
 

@@ -144,7 +144,8 @@ class Provider:
 
     Its reports arrive within `reporting_window_h` hours; the default of three days is for platforms that do not
     document it. The rest is optional: `submissions` parses the answers of its send API, `verify` checks the signature
-    of a push (its head, then its body), and `origin` is its preset for allow lists.
+    of a push (its head, then its body), and `origin` is its preset for allow lists. `example` is a body that a person
+    sends to the first endpoint to try it, within apostrophes: it has none.
     """
 
     name: ProviderName
@@ -154,3 +155,4 @@ class Provider:
     submissions: Parse | None = None
     verify: Verify | None = None
     origin: Origin | None = None
+    example: str = ""

@@ -239,4 +239,5 @@ PROVIDER: Final = Provider(
     reporting_window_h=72,
     verify=verify,
     origin=ORIGIN,
+    example="smsMsgId=try-it&status=DELIVRD",
 )

@@ -19,21 +19,22 @@ _RETRY_S: Final = 10.0
 log = get_logger()
 
 
-async def is_ready(url: str, setting: str) -> bool:
-    """Whether the database is ready; False if it cannot be reached. `setting` names the URL's setting in errors.
+async def version_if_ready(url: str, setting: str) -> str | None:
+    """PostgreSQL's version, `18.4`, if it is ready; None if it cannot be reached.
+
+    `setting` names the URL's setting in errors.
 
     Raises SchemaBehindError, and DatabaseError for a URL that cannot be used.
     """
     try:
         async with asyncio.timeout(_TIMEOUT_S):
-            await _check(url)
+            return await _check(url)
     except asyncpg.exceptions.ClientConfigurationError as error:
         raise as_operator_error(error, url, setting) from error
     except postgres.TRANSIENT as error:
         explained = as_operator_error(error, url, setting)
         log.error("database.unreachable", error=type(error).__name__, detail=str(explained))
-        return False
-    return True
+        return None
 
 
 async def until_ready(url: str, setting: str) -> None:
@@ -41,17 +42,19 @@ async def until_ready(url: str, setting: str) -> None:
     while True:
         await asyncio.sleep(_RETRY_S)
         try:
-            if await is_ready(url, setting):
+            if await version_if_ready(url, setting) is not None:
                 return
         except SchemaBehindError as error:
             log.error("database.schema_behind", error=str(error))
 
 
-async def _check(url: str) -> None:
+async def _check(url: str) -> str:
     connection = await migrate.connect(url)
     try:
         await migrate.check(connection)
         if await catalogue_table.sync(connection):
             log.info("catalogue.loaded")
+        found = connection.get_server_version()
+        return f"{found.major}.{found.micro}"
     finally:
         connection.terminate()  # not `close`, which waits for a hung server

@@ -54,6 +54,9 @@ LIBRARY_LEVELS: Final = {
 }
 """Loggers with nothing for an operator at the level INFO."""
 
+_ON_A_TERMINAL: Final = {"alembic.runtime.migration": logging.WARNING}
+"""The same, where a person watches a first start."""
+
 CONNECTION_EVENTS: Final = {
     "HttpProcessingError": "http.malformed",
     "RequestPayloadError": "http.malformed",
@@ -220,7 +223,7 @@ def configure(
         root.removeHandler(handler)
     root.addHandler(_Handler(redact, render, output))
     root.setLevel(number)
-    for name, least in LIBRARY_LEVELS.items():
+    for name, least in (LIBRARY_LEVELS | (_ON_A_TERMINAL if terminal and chosen == "console" else {})).items():
         logging.getLogger(name).setLevel(max(least, number))
     logging.captureWarnings(capture=True)
 
@@ -229,15 +232,15 @@ def _has_colours() -> bool:
     return "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
 
-def tell(text: str) -> bool:
-    """Write lines for the person at the terminal, as they are; False, and nothing is written, if the log is for none.
+def tells() -> bool:
+    """Whether the log goes to a terminal, where INFO is shown."""
+    return _watched.console is not None and logging.getLogger().isEnabledFor(logging.INFO)
 
-    They pass no layer of redaction.
-    """
-    if _watched.console is None:
-        return False
-    _watched.console.tell(text)
-    return True
+
+def tell(text: str) -> None:
+    """Write lines for the person at the terminal, where there is one. They are not redacted: give it no secret."""
+    if _watched.console is not None and tells():
+        _watched.console.tell(text)
 
 
 @atexit.register

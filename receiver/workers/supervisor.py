@@ -81,7 +81,7 @@ async def running(settings: Settings, platforms: Sequence[Opened], stop: asyncio
         working = team.working(storage.url, lambda: storage.left.slots, storage.left.look.set, deaths.inc)
         await stack.enter_async_context(working)
         state.phase = "serving"
-        log_start(settings, ops, (url, format_addresses(sockets.sockets)), platforms)
+        log_start(settings, storage.server, ops, (url, format_addresses(sockets.sockets)), platforms)
         yield Supervised(ops=ops, team=team)
         state.phase = "stopping"
         log.info("service.stopping")
