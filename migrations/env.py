@@ -7,24 +7,31 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from receiver.store.schema import VERSION_SCHEMA, connect, execute
+from receiver.store.schema import VERSION_SCHEMA, execute
+
+steps = context.config.attributes["steps"]
 
 
 def migrate(connection: Connection) -> None:
     """Run the pending revisions, all in one transaction."""
-    context.configure(connection=connection, version_table_schema=VERSION_SCHEMA, transaction_per_migration=False)
+    context.configure(
+        connection=connection,
+        version_table_schema=VERSION_SCHEMA,
+        transaction_per_migration=False,
+        on_version_apply=steps.next,
+    )
     with context.begin_transaction():
         context.run_migrations()
         execute(connection, "hand_over.sql")
 
 
-async def online(url: str) -> None:
+async def online() -> None:
     """Connect with asyncpg, as the service does, so that one kind of URL serves both."""
-    engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: connect(url), poolclass=NullPool)
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=steps.connect, poolclass=NullPool)
     async with engine.connect() as connection:
         await connection.run_sync(migrate)
         await connection.commit()
     await engine.dispose()
 
 
-asyncio.run(online(context.config.attributes["url"]))
+asyncio.run(online())

@@ -20,17 +20,26 @@ if TYPE_CHECKING:
 _SHOWN_AFTER_S: Final = 1.0
 _EVERY_S: Final = 0.2
 _WIDTH: Final = 20
+_WIDTHS: Final = 6
+"""The bar takes at most this part of a narrow terminal."""
 _WHOLE_FROM: Final = 10
 """Rates from here on have no decimals."""
+
+_TEMPLATE: Final = "%(label)s  %(info)s"
+_TEMPLATE_WITH_BAR: Final = "%(label)s  [%(bar)s]  %(info)s"
 
 _CLEAR: Final = "\r\x1b[K"
 """To the line's beginning, and erase it (ECMA-48, EL)."""
 
 
 class Progress:
-    """Work that advances. Every method is cheap enough for each row, and does nothing but count without a terminal."""
+    """Work that advances. Every method is cheap enough for each row, and does nothing but count without a terminal.
 
-    def __init__(self, label: str, total: int | None = None) -> None:
+    `shown` tells whether there is one. It is a `receiver.store.told.Told`.
+    """
+
+    def __init__(self, label: str, total: int | None = None, *, shown: bool = False) -> None:
+        self.shown = shown
         self._lock = threading.Lock()
         self._note = ""
         self.stage(label, total)
@@ -58,11 +67,16 @@ class Progress:
         """Show this behind the figures from now on: what is being waited for, say."""
         self._note = text
 
-    def line(self) -> str:
-        """Label, bar, steps, steps a second, time that remains, note."""
+    def line(self, columns: int) -> str:
+        """Label, bar, steps, steps a second, time that remains, note, in one line of a terminal so wide."""
         with self._lock:
+            endless = self._bar.length is None
+            # Without a length click draws a pulse, at 0 steps behind the bar's end: an IndexError.
+            self._bar.width = 0 if endless else min(_WIDTH, columns // _WIDTHS)
+            self._bar.bar_template = _TEMPLATE if endless else _TEMPLATE_WITH_BAR
+            self._bar.show_pos = bool(self._bar.pos) or not endless
             self._bar.make_step(0)  # so that the rate falls while nothing advances
-            return self._bar.format_progress_line()
+            return self._bar.format_progress_line()[: columns - 1]
 
     def _told(self, bar: "ProgressBar[None]") -> str:
         rate = 1 / bar.time_per_iteration if bar.pos and bar.time_per_iteration else 0.0
@@ -84,8 +98,6 @@ def _bar(label: str, total: int | None) -> "ProgressBar[None]":
         width=_WIDTH,
         fill_char="#",
         empty_char="-",
-        bar_template="%(label)s  [%(bar)s]  %(info)s",
-        show_pos=True,
         show_percent=False,
         show_eta=False,
     )
@@ -100,8 +112,8 @@ def progress(
     `output` is where the work writes its data: nothing is shown if that is a terminal too, where both would mix.
     """
     file = file or sys.stderr
-    shown = Progress(label, total)
-    if not _is_terminal(file) or (output is not None and _is_terminal(output)):
+    shown = Progress(label, total, shown=_is_terminal(file) and not (output is not None and _is_terminal(output)))
+    if not shown.shown:
         yield shown
         return
     over = threading.Event()
@@ -126,7 +138,7 @@ def _draw(shown: Progress, file: IO[str], over: threading.Event) -> None:
         while not over.wait(_EVERY_S):
             columns = os.get_terminal_size(file.fileno()).columns or 80
             # The cursor goes back, so that a log line that comes between takes the place of this one.
-            file.write(f"{_CLEAR}{shown.line()[: columns - 1]}\r")
+            file.write(f"{_CLEAR}{shown.line(columns)}\r")
             file.flush()
         file.write(_CLEAR)
         file.flush()

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -13,6 +14,7 @@ import click
 
 from receiver import settings
 from receiver.cli.common import quiet_settings, run, with_database
+from receiver.cli.progress import progress
 from receiver.cli.serving import run_service
 from receiver.errors import OperatorError
 from receiver.inbound import Inbound
@@ -20,12 +22,13 @@ from receiver.ingest.accept import Ingest
 from receiver.ingest.observe import observe
 from receiver.ingest.recent import Recent
 from receiver.pull import by_number
-from receiver.pull.by_number import Found
+from receiver.pull.by_number import Found, Store
 from receiver.pull.settings import variable
 from receiver.pull.source import Opened, Platform, PullFailed
 from receiver.pull.sources import PLATFORMS
 from receiver.settings import Settings
 from receiver.store.job import Job, Kept, KeptIn
+from receiver.store.told import Told
 from receiver.store.writer import DatabaseUnavailable, QueueFull, Writer
 from receiver.telemetry import metrics
 
@@ -97,10 +100,16 @@ def _wanted(numbers: tuple[str, ...], numbers_from: TextIO | None) -> list[str] 
     return wanted
 
 
-def _look_up(opened: Opened, numbers: Iterable[str], since: datetime, until: datetime) -> Found:
+def _look_up(opened: Opened, numbers: Sequence[str], since: datetime, until: datetime) -> Found:
     config = quiet_settings(*opened.secrets)
+
+    async def work(url: str, told: Told) -> Found:
+        async with _storing(url, config) as store:
+            return await by_number.look_up(opened.lookups, numbers, since, until, store, told)
+
     try:
-        return run(with_database(config, lambda url: _store_all(url, config, opened, numbers, since, until)))
+        with progress("numbers", len(numbers)) as shown:
+            return run(with_database(config, lambda url: work(url, shown)))
     except PullFailed as error:
         what_now = "then run it again" if error.permanent else "run it again"
         raise click.ClickException(f"{error} ({error.detail}); {what_now}") from error
@@ -110,9 +119,8 @@ def _look_up(opened: Opened, numbers: Iterable[str], since: datetime, until: dat
         ) from error
 
 
-async def _store_all(
-    url: str, config: Settings, opened: Opened, numbers: Iterable[str], since: datetime, until: datetime
-) -> Found:
+@asynccontextmanager
+async def _storing(url: str, config: Settings) -> AsyncIterator[Store]:
     """Store into PostgreSQL directly: a running service may own the spool, and a failed run can be repeated."""
     counts = metrics.build(version("delivery-report-receiver"))
     writer = Writer(url, counts, timeout_s=config.database_timeout_s, max_queue=1_000, max_flush=1_000)
@@ -127,7 +135,7 @@ async def _store_all(
         return (await ingest.accept(inbound)).stored
 
     try:
-        return await by_number.look_up(opened.lookups, numbers, since, until, store)
+        yield store
     finally:
         writing.cancel()
         await asyncio.wait([writing])

@@ -12,6 +12,7 @@ import click
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from receiver.cli.common import quiet_settings, run, with_database
+from receiver.cli.progress import progress
 from receiver.ingest import replay as replaying
 from receiver.store import rejected as store
 from receiver.store.maintenance.periodic import connected
@@ -109,9 +110,11 @@ def replay(rejected_id: str | None, *, limit: int, dry_run: bool, as_json: bool,
     chosen = Filter(id_prefix=rejected_id, **wanted)
 
     async def work(connection: "asyncpg.Connection[asyncpg.Record]") -> list[replaying.Replayed]:
-        return await replaying.replay(connection, await store.find(connection, chosen, limit), dry_run=dry_run)
+        payloads = await store.find(connection, chosen, limit)
+        return await replaying.replay(connection, payloads, dry_run=dry_run, told=shown)
 
-    done = _do(work)
+    with progress("looking") as shown:
+        done = _do(work)
     if rejected_id and not done:
         raise click.ClickException(f"no payload has the id {rejected_id}, or it was replayed already: see --replayed")
     if as_json:
@@ -152,7 +155,8 @@ def purge(*, spare: int | None, dry_run: bool, yes: bool, as_json: bool, **wante
     if not dry_run:
         if number and not yes:
             click.confirm(f"Delete {number} payloads for good?", abort=True, err=True)
-        number = _do(lambda connection: store.purge(connection, found))
+        with progress("payloads", number) as shown:
+            number = _do(lambda connection: store.purge(connection, found, shown))
     if as_json:
         click.echo(json.dumps({"payloads": number, "deleted": not dry_run}, indent=2))
         return

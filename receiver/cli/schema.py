@@ -6,24 +6,28 @@ from dataclasses import asdict
 import click
 
 from receiver.cli.common import quiet_settings, run, with_database
+from receiver.cli.progress import progress
 from receiver.errors import OperatorError
 from receiver.storage import rejected_days, windows_h
 from receiver.store import catalogue_table
 from receiver.store import schema as migrations
 from receiver.store.maintenance import counts, overdue, partitions, rejected_quota
 from receiver.store.maintenance.periodic import connected
+from receiver.store.told import Told
 
 
 @click.command()
 def migrate() -> None:
     """Bring the database's schema and code tables up to date."""
-    run(with_database(quiet_settings(), _migrate))
+    with progress("connecting") as shown:
+        run(with_database(quiet_settings(), lambda url: _migrate(url, shown)))
     click.echo(f"The schema is at {migrations.head()}.")
 
 
-async def _migrate(url: str) -> None:
-    await migrations.upgrade(url)
+async def _migrate(url: str, told: Told) -> None:
+    await migrations.upgrade(url, told)
     connection = await migrations.connect(url)
+    told.stage("code tables")
     await catalogue_table.sync(connection)
     await connection.close()
 
@@ -50,16 +54,21 @@ def maintain(*, patience_s: float, recount: bool, as_json: bool) -> None:
             retention_days=settings.retention_days,
             counts_days=settings.counts_days,
             patience_s=patience_s,
+            told=shown,
         )
         async with connected(url) as connection:
+            shown.stage("overdue messages")
             await overdue.refresh(connection, windows_h(settings))
+            shown.stage("rejected payloads")
             _, too_many = await rejected_quota.make_room(connection, settings.rejected_max_bytes)
             too_old = await rejected_quota.drop_old(connection, rejected_days(settings))
+            shown.stage("counts by the hour")
             wrong = await counts.recount(connection) if recount else None
             await counts.fold(connection)
         return done, too_many + too_old, wrong
 
-    done, rejected, wrong = run(with_database(settings, work))
+    with progress("connecting") as shown:
+        done, rejected, wrong = run(with_database(settings, work))
     if as_json:
         click.echo(json.dumps(asdict(done) | {"dropped_rejected": rejected, "wrong_counts": wrong}, indent=2))
     else:

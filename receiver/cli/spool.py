@@ -3,12 +3,12 @@ queried over HTTP.
 """
 
 import json
-from collections.abc import Callable
 from typing import BinaryIO
 
 import click
 
 from receiver.cli.common import quiet_settings, run
+from receiver.cli.progress import progress
 from receiver.settings import Settings, variable
 from receiver.store import spool_folders
 from receiver.store.spool_errors import SpoolInUse, SpoolUnusable
@@ -16,8 +16,6 @@ from receiver.store.spool_file import SpoolFile, as_line, total
 from receiver.store.spool_open import FILE_NAME
 
 _PAGE = 500
-
-Write = Callable[[bytes], object]
 
 
 @click.group(invoke_without_command=True)
@@ -43,7 +41,7 @@ def export(output: BinaryIO) -> None:
 
     The oldest comes first, of each worker by itself; bodies are in base64.
     """
-    _export(quiet_settings(), output.write)
+    _export(quiet_settings(), output)
 
 
 def _depth(settings: Settings) -> dict[str, object]:
@@ -57,21 +55,23 @@ def _depth(settings: Settings) -> dict[str, object]:
     return depth.as_dict()
 
 
-def _export(settings: Settings, write: Write) -> None:
+def _export(settings: Settings, output: BinaryIO) -> None:
     try:
         files = _open(settings)
     except SpoolInUse:
-        _note_if_empty(run(_ask_export(settings, write)))
+        _note_if_empty(run(_ask_export(settings, output)))
         return
     written = 0
-    for file in files:
-        after = 0
-        while page := file.read(_PAGE, after):
-            for number, callback in page:
-                write(as_line(number, callback))
-                after = number
-            written += len(page)
-        file.close()
+    with progress("callbacks", sum(file.depth().callbacks for file in files), output=output) as shown:
+        for file in files:
+            after = 0
+            while page := file.read(_PAGE, after):
+                for number, callback in page:
+                    output.write(as_line(number, callback))
+                    after = number
+                written += len(page)
+                shown.advance(len(page))
+            file.close()
     if files:
         _note_if_empty(written)
 
@@ -103,13 +103,15 @@ async def _ask_depth(settings: Settings) -> dict[str, object]:
         return depth
 
 
-async def _ask_export(settings: Settings, write: Write) -> int:
+async def _ask_export(settings: Settings, output: BinaryIO) -> int:
     """Write the service's spool as lines of JSON; returns the number of bytes."""
     from receiver.cli.running_service import ops_response  # noqa: PLC0415 - see above
 
     written = 0
-    async with ops_response(settings, "/spool/export") as response:
-        async for chunk in response.content.iter_any():
-            write(chunk)
-            written += len(chunk)
+    with progress("callbacks", output=output) as shown:
+        async with ops_response(settings, "/spool/export") as response:
+            async for chunk in response.content.iter_any():
+                output.write(chunk)
+                written += len(chunk)
+                shown.advance(chunk.count(b"\n"))
     return written

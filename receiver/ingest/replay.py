@@ -14,6 +14,7 @@ from receiver.providers import INTAKES, url_path
 from receiver.store import postgres
 from receiver.store.job import Job, Kept, KeptIn, Receipt
 from receiver.store.rejected import Rejected, body_of, mark_replayed
+from receiver.store.told import UNTOLD, Told
 
 _TIMEOUT_S: Final = 30.0
 
@@ -31,14 +32,23 @@ class Replayed:
 
 
 async def replay(
-    connection: "asyncpg.Connection[asyncpg.Record]", payloads: Sequence[Rejected], *, dry_run: bool
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    payloads: Sequence[Rejected],
+    *,
+    dry_run: bool,
+    told: Told = UNTOLD,
 ) -> list[Replayed]:
     """Parse each payload again, with its original time of arrival, and store its rows unless `dry_run`.
 
     Known rows are not stored twice. A payload without any error left is marked as replayed. One body is in memory at a
     time.
     """
-    return [await _replay(connection, payload, dry_run=dry_run) for payload in payloads]
+    done = []
+    told.stage("payloads", len(payloads))
+    for payload in payloads:
+        done.append(await _replay(connection, payload, dry_run=dry_run))
+        told.advance()
+    return done
 
 
 async def _replay(connection: "asyncpg.Connection[asyncpg.Record]", payload: Rejected, *, dry_run: bool) -> Replayed:

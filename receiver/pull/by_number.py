@@ -10,6 +10,7 @@ from receiver.inbound import Inbound
 from receiver.pull.loop import as_callback
 from receiver.pull.source import Lookup, PulledAnswer, PullFailed
 from receiver.pull.thread import in_thread
+from receiver.store.told import UNTOLD, Told
 from receiver.telemetry.logs import get_logger
 from receiver.telemetry.masking import mask_msisdn
 
@@ -36,7 +37,12 @@ class Found:
 
 
 async def look_up(
-    lookups: Sequence[Lookup], numbers: Iterable[str], since: datetime, until: datetime, store: Store
+    lookups: Sequence[Lookup],
+    numbers: Iterable[str],
+    since: datetime,
+    until: datetime,
+    store: Store,
+    told: Told = UNTOLD,
 ) -> Found:
     """Query each number (E.164), one after the other. Raises PullFailed if a query keeps failing."""
     found = Found()
@@ -44,6 +50,8 @@ async def look_up(
         found.numbers += 1
         for lookup in lookups:
             await _Search(lookup, number, store, found).run(int(since.timestamp()), int(until.timestamp()))
+        told.advance()
+        told.note(f"{found.items} reports and replies, {found.new} new")
     return found
 
 

@@ -7,6 +7,8 @@ from uuid import UUID
 
 import asyncpg
 
+from receiver.store.told import UNTOLD, Told
+
 _DELETE_BATCH: Final = 1_000
 
 _WHERE: Final = """
@@ -100,11 +102,12 @@ async def sparing(connection: "asyncpg.Connection[asyncpg.Record]", wanted: Filt
     return wanted if oldest_spared is None else replace(wanted, before=oldest_spared)
 
 
-async def purge(connection: "asyncpg.Connection[asyncpg.Record]", wanted: Filter) -> int:
+async def purge(connection: "asyncpg.Connection[asyncpg.Record]", wanted: Filter, told: Told = UNTOLD) -> int:
     """Delete matching payloads in small transactions; returns their number."""
     deleted = 0
     while True:
         status = await connection.execute(_PURGE, *wanted.arguments, _DELETE_BATCH)
         deleted += (number := int(status.split()[-1]))
+        told.advance(number)
         if number < _DELETE_BATCH:
             return deleted

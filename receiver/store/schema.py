@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +12,8 @@ import asyncpg
 import receiver
 from receiver.errors import OperatorError
 from receiver.store import connecting, roles
+from receiver.store.told import UNTOLD, Told
+from receiver.store.watching import Backend, watched
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -75,7 +78,7 @@ def head() -> str:
 def _scripts() -> "ScriptDirectory":
     from alembic.script import ScriptDirectory
 
-    return ScriptDirectory.from_config(_config(""))
+    return ScriptDirectory.from_config(_config())
 
 
 async def current(connection: "asyncpg.Connection[asyncpg.Record]") -> str | None:
@@ -105,17 +108,20 @@ def _check_known(found: str | None) -> None:
         )
 
 
-async def upgrade(url: str) -> None:
+async def upgrade(url: str, told: Told = UNTOLD) -> None:
     """Bring the schema up to date. Concurrent callers take turns. Raises SchemaBehindError, MigrationError."""
     from alembic import command
     from sqlalchemy.exc import DBAPIError
 
-    async with _lock(url) as connection:
-        _check_known(await current(connection))
+    async with _lock(url, told) as connection:
+        found = await current(connection)
+        _check_known(found)
         await _ensure_roles(connection)
         await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {VERSION_SCHEMA}")
+        steps = _Steps(url, found, told)
         try:
-            await asyncio.to_thread(command.upgrade, _config(url), "head")
+            async with watched(partial(connect, url), steps.backend, told):
+                await asyncio.to_thread(command.upgrade, _config(steps), "head")
         except DBAPIError as error:
             raise MigrationError(str(error.orig).partition("\n")[0]) from error
 
@@ -126,21 +132,45 @@ async def _ensure_roles(connection: "asyncpg.Connection[asyncpg.Record]") -> Non
         raise MigrationError(f"an administrator has to run this first: {' '.join(missing)}")
 
 
-def _config(url: str) -> "Config":
+class _Steps:
+    """The migrations that are under way, told one by one. Called in Alembic's thread."""
+
+    def __init__(self, url: str, found: str | None, told: Told) -> None:
+        scripts = _scripts().iterate_revisions("head", found or "base")
+        self._labels = [f"migration {script.revision}" for script in reversed(list(scripts))]
+        self._url = url
+        self._told = told
+        self.backend = Backend("")
+        self.next()
+
+    def next(self, **_told_by_alembic: object) -> None:
+        """The one before is done."""
+        self.backend.label = self._labels.pop(0) if self._labels else "committing"
+        self._told.stage(self.backend.label)
+
+    async def connect(self) -> "asyncpg.Connection[asyncpg.Record]":
+        """The connection of the migrations."""
+        connection = await connect(self._url)
+        self.backend.pid = connection.get_server_pid()
+        return connection
+
+
+def _config(steps: _Steps | None = None) -> "Config":
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(folder()).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
-    config.attributes["url"] = url
+    config.attributes["steps"] = steps
     return config
 
 
 @asynccontextmanager
-async def _lock(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+async def _lock(url: str, told: Told) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
     """The migration lock, acquired by polling: a wait in pg_advisory_lock deadlocks with CREATE INDEX CONCURRENTLY."""
     connection = await connect(url)
     try:
+        told.stage("waiting for another migration of this database")
         async with asyncio.timeout(_LOCK_TIMEOUT_S):
             while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
                 await asyncio.sleep(0.2)

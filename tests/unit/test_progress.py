@@ -3,6 +3,7 @@
 import io
 import os
 import pty
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
@@ -55,7 +56,7 @@ def test_work_without_a_known_total_shows_how_far_it_is(terminal, monkeypatch) -
     file, screen = terminal
     with progress("building", file=file) as shown:
         shown.advance(7)
-        assert " left" not in read_until(screen, "building  [", "]  7  ")
+        assert " left" not in read_until(screen, "building  7  ")
         shown.stage("copying", 100)
         shown.reach(30)
         read_until(screen, "copying  [", "30/100")
@@ -96,9 +97,18 @@ def test_a_long_line_is_cut_and_never_wraps(terminal, monkeypatch) -> None:
     assert "x" * 20 not in seen
 
 
+def test_work_that_has_not_advanced_yet_has_a_line_too(monkeypatch) -> None:
+    """click's bar of unknown length has none after its first second, but an IndexError."""
+    shown = Progress("connecting")
+    assert shown.line(80).startswith("connecting  ")
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 5)
+    assert shown.line(80).startswith("connecting  ")
+
+
 def test_a_total_that_is_learnt_later_gives_the_remaining_time() -> None:
     shown = Progress("rows")
     shown.reach(1)
-    assert "/50" not in shown.line()
+    assert "/50" not in shown.line(80)
     shown.reach(25, 50)
-    assert "25/50" in shown.line()
+    assert "25/50" in shown.line(80)

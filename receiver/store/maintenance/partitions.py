@@ -13,7 +13,9 @@ from receiver.store import sql
 from receiver.store.maintenance import counts, retention
 from receiver.store.maintenance.periodic import Periodic, connected
 from receiver.store.maintenance.retention import Retired
-from receiver.store.schema import check
+from receiver.store.schema import check, connect
+from receiver.store.told import UNTOLD, Told
+from receiver.store.watching import Backend, watched
 from receiver.telemetry.logs import get_logger
 from receiver.telemetry.metrics import Metrics
 
@@ -56,7 +58,13 @@ def today() -> date:
 
 
 async def maintain(
-    url: str, *, days_ahead: int, retention_days: int | None, counts_days: int = COUNTS_DAYS, patience_s: float = 0.0
+    url: str,
+    *,
+    days_ahead: int,
+    retention_days: int | None,
+    counts_days: int = COUNTS_DAYS,
+    patience_s: float = 0.0,
+    told: Told = UNTOLD,
 ) -> MaintenanceResult:
     """Create today's and the coming days' missing partitions, and drop those older than the retention.
 
@@ -64,16 +72,22 @@ async def maintain(
     """
     async with connected(url) as connection:
         await check(connection)
-        created, days_left = await _create(connection, days_ahead)
-        gone = await _retire(connection, retention_days, counts_days, patience_s)
+        backend = Backend("maintaining", connection.get_server_pid())
+        async with watched(lambda: connect(url), backend, told):
+            created, days_left = await _create(connection, days_ahead, told)
+            gone = await _retire(connection, retention_days, counts_days, patience_s, told=told)
         return MaintenanceResult(created, gone.dropped, gone.deleted, days_left, gone.left)
 
 
-async def _create(connection: "asyncpg.Connection[asyncpg.Record]", days_ahead: int) -> tuple[int, int]:
+async def _create(
+    connection: "asyncpg.Connection[asyncpg.Record]", days_ahead: int, told: Told = UNTOLD
+) -> tuple[int, int]:
     """Create missing partitions. Returns their number, and the days ahead that have partitions now."""
     created = 0
+    told.stage("days with partitions", days_ahead + 1)
     for ahead in range(days_ahead + 1):
         created += await connection.fetchval(sql.CREATE_PARTITIONS, today() + timedelta(days=ahead))
+        told.advance()
     return created, await _days_left(connection)
 
 
@@ -83,6 +97,7 @@ async def _retire(
     counts_days: int,
     patience_s: float,
     grace: timedelta = timedelta(0),
+    told: Told = UNTOLD,
 ) -> Retired:
     """Drop and delete what is beyond the retention.
 
@@ -95,7 +110,7 @@ async def _retire(
         return Retired()
     cutoff = today() - timedelta(days=retention_days)
     if owner:
-        return await retention.retire(connection, cutoff, patience_s)
+        return await retention.retire(connection, cutoff, patience_s, told)
     # Only the owner may drop them, and not the service (least privilege).
     if overdue := await connection.fetch(sql.OLD_PARTITIONS, cutoff - grace):
         raise NotRetired([row["name"] for row in overdue])

@@ -15,6 +15,7 @@ import asyncpg
 
 from receiver.store import sql
 from receiver.store.maintenance import counts
+from receiver.store.told import UNTOLD, Told
 
 _LOCK_TIMEOUT: Final = "1s"
 """Of one attempt. While it waits, nobody can attach a partition to the same table."""
@@ -91,7 +92,9 @@ class Retired:
     left: list[str] = field(default_factory=list)
 
 
-async def retire(connection: "asyncpg.Connection[asyncpg.Record]", cutoff: date, patience_s: float) -> Retired:
+async def retire(
+    connection: "asyncpg.Connection[asyncpg.Record]", cutoff: date, patience_s: float, told: Told = UNTOLD
+) -> Retired:
     """Drop and delete what is older than the day `cutoff`, and try for `patience_s` to drop what somebody reads.
 
     Needs the owner's rights.
@@ -101,20 +104,23 @@ async def retire(connection: "asyncpg.Connection[asyncpg.Record]", cutoff: date,
     await counts.without_messages(connection, midnight)
     give_up = time.monotonic() + patience_s
     await connection.execute(sql.SET_LOCK_TIMEOUT, _LOCK_TIMEOUT)
-    await _drop(connection, cutoff, done)
-    done.deleted = await _delete(connection, midnight)
+    await _drop(connection, cutoff, done, told)
+    done.deleted = await _delete(connection, midnight, told)
     await counts.thin(connection, midnight)
     while done.left and time.monotonic() < give_up:
         await asyncio.sleep(_ATTEMPT_EVERY_S)
-        await _drop(connection, cutoff, done)
+        await _drop(connection, cutoff, done, told)
     return done
 
 
-async def _drop(connection: "asyncpg.Connection[asyncpg.Record]", cutoff: date, done: Retired) -> None:
+async def _drop(connection: "asyncpg.Connection[asyncpg.Record]", cutoff: date, done: Retired, told: Told) -> None:
     """One attempt for each old partition; also finishes what an interrupted round left detached."""
     done.left = []
-    for row in await connection.fetch(sql.OLD_PARTITIONS, cutoff):
+    old = await connection.fetch(sql.OLD_PARTITIONS, cutoff)
+    told.stage("dropping partitions", len(old))
+    for row in old:
         parent, name = row["parent"], row["name"]
+        told.note(name)
         try:
             if row["attached"]:
                 # The first detachment waits for the table's readers, and blocks none that come meanwhile. Once it is
@@ -130,6 +136,7 @@ async def _drop(connection: "asyncpg.Connection[asyncpg.Record]", cutoff: date, 
                 done.left.append(name)
         else:
             done.dropped.append(name)
+            told.advance()
 
 
 def midnight_of(day: date) -> datetime:
@@ -137,15 +144,17 @@ def midnight_of(day: date) -> datetime:
     return datetime.combine(day, time_of_day.min, UTC)
 
 
-async def _delete(connection: "asyncpg.Connection[asyncpg.Record]", midnight: datetime) -> int:
+async def _delete(connection: "asyncpg.Connection[asyncpg.Record]", midnight: datetime, told: Told) -> int:
     """Delete from the tables that have no daily partitions, in small transactions with a pause as long after each."""
     deleted = 0
+    told.stage("deleting old messages")
     for statement in (_DELETE_OLD_MESSAGES, _DELETE_OLD_ENVELOPES, _DELETE_OLD_REPLY_KEYS):
         reached, found = _EARLIEST, _DELETE_BATCH
         while found == _DELETE_BATCH:
             began = time.monotonic()
             ((found, gone, until),) = await connection.fetch(statement, midnight, _DELETE_BATCH, reached)
             deleted += gone
+            told.advance(gone)
             reached = until or reached
             await asyncio.sleep(time.monotonic() - began)
     return deleted
