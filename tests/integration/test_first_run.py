@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from support.embedded import open_folder
 from support.terminal import CTRL_C, InTerminal
+from support.waiting import eventually
 
 COLOUR = re.compile(r"\x1b\[\d*m")
 
@@ -32,7 +33,7 @@ async def test_the_command_that_it_prints_sends_a_report_that_it_then_shows(base
         sent = ["bash", "-c", command]
         answered = await asyncio.to_thread(subprocess.run, sent, capture_output=True, timeout=30, check=True)
         assert b"Success" in answered.stdout
-        await terminal.told("try-it")
+        await eventually(lambda: len(re.findall(r"try-it.*\n", terminal.output)) > 1)
         (line,) = [line for line in terminal.output.splitlines() if "try-it" in line and "curl" not in line]
         words = COLOUR.sub("", line).split()
         assert words[1 if workers == 1 else 2 :][:2] == ["huawei", "delivered"]

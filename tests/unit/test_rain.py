@@ -15,6 +15,7 @@ from support.reports import job, report
 from support.waiting import eventually
 
 from receiver.ingest.observe import observe
+from receiver.ingest.recent import Recent
 from receiver.report import Status
 from receiver.store.job import Kept, KeptIn, Receipt
 from receiver.telemetry import console, logs
@@ -110,7 +111,7 @@ async def rain(number: int, metrics: Metrics, begin: int = 0) -> None:
     one = job(
         *(report(message_id=f"m-{n}", recipient="+8615500005678", country="CN") for n in range(begin, begin + number))
     )
-    await observe(one, Kept(KeptIn.DATABASE, Receipt(set(one.ids))), metrics)
+    await observe(one, Kept(KeptIn.DATABASE, Receipt(set(one.ids))), metrics, Recent())
 
 
 async def test_a_few_reports_have_a_line_each(monkeypatch, metrics: Metrics):
