@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from aiohttp import web
 
-from receiver.pages import codes, rendering
+from receiver.pages import codes, live, rendering
 from receiver.pages.errors import explain_errors
 from receiver.pages.headers import set_headers
 from receiver.pages.site import SITE, Site
@@ -23,9 +23,15 @@ class MenuEntry(NamedTuple):
     label: str
 
 
-MENU: Final[tuple[MenuEntry, ...]] = (MenuEntry("/codes", "Codes"),)
+MENU: Final[tuple[MenuEntry, ...]] = (
+    MenuEntry("/live", "Live"),
+    MenuEntry("/codes", "Codes"),
+)
 
-ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (("GET", "/codes", codes.search),)
+ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
+    ("GET", "/live", live.live),
+    ("GET", "/codes", codes.search),
+)
 
 
 def add_pages(app: web.Application, site: Site) -> None:

@@ -88,21 +88,12 @@ class Live:
         A watcher that comes late for a turn skips it, and is told so.
         """
         await self._start()
-        before, known = await self.last(wanted, last)
+        before, known = await last_events(self._view, wanted, last)
         seen = self._turn.after if self._turn else 0
         yield rendered(before)
         while (turn := await self._next_turn()) is not None:
             yield turn.block(wanted, known, turn.before - seen)
             seen, known = turn.after, {}
-
-    async def last(self, wanted: Filter, number: int) -> tuple[list[Event], Position]:
-        """So many of the rows that were kept before, the oldest first, and the position behind them.
-
-        Each process remembers a few; of those, filters look at the last ones.
-        """
-        page = await self._view.recent(None, LOOKED_AT if number and wanted else number)
-        events = [event for event in page.events if wanted.takes(event)]
-        return events[len(events) - min(number, len(events)) :], page.position
 
     def close(self) -> None:
         """End all streams, for the service stops. A watcher that takes nothing is not waited for."""
@@ -150,6 +141,16 @@ class Live:
         self._turn = turn
         ticked, self._ticked = self._ticked, asyncio.Event()
         ticked.set()
+
+
+async def last_events(view: View, wanted: Filter, number: int) -> tuple[list[Event], Position]:
+    """So many of the rows that were kept before, the oldest first, and the position behind them.
+
+    Filters look at the last ones that each process remembers.
+    """
+    page = await view.recent(None, LOOKED_AT if number and wanted else number)
+    events = [event for event in page.events if wanted.takes(event)]
+    return events[len(events) - min(number, len(events)) :], page.position
 
 
 def rendered(events: Collection[Event]) -> bytes:

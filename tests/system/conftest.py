@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from playwright.async_api import Browser
+from support import browser as browsers
 from support import cluster as clusters
 from support import debian
 from support.cluster import Cluster
@@ -20,6 +22,15 @@ def program() -> Callable[..., list[str]]:
             pytest.skip(str(error))
 
     return command
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    try:
+        async with browsers.running() as browser:
+            yield browser
+    except debian.NotAvailableError as error:
+        pytest.skip(f"a browser is needed: {error}")
 
 
 @pytest.fixture(scope="session")

@@ -7,20 +7,11 @@ import asyncpg
 import pytest
 from playwright.async_api import Browser
 from support import browser as browsers
-from support import debian, week
 from support import service as services
+from support import week
 from support.service import Service
 
 from receiver.settings import Settings
-
-
-@pytest.fixture(scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    try:
-        async with browsers.running() as browser:
-            yield browser
-    except debian.NotAvailableError as error:
-        pytest.skip(f"a browser is needed: {error}")
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +28,7 @@ async def service(shared_database: str, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["/codes"])
+@pytest.mark.parametrize("path", ["/codes", "/live"])
 async def test_a_page_is_accessible_and_has_no_faults(
     browser: Browser, service: Service, path: str, scheme: str
 ) -> None:
