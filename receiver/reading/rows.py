@@ -1,5 +1,6 @@
 """The rows of the views as people are shown them. Times are aware, in UTC; `recipient` is E.164, or None."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -107,11 +108,75 @@ class Submission(NamedTuple):
         return explained(self.provider, self.code)
 
 
-MESSAGE: Final = ", ".join(Message._fields)
-_AS: Final = {"remote_addr": "host(remote_addr) AS remote_addr"}
-REPORT: Final = ", ".join(_AS.get(name, name) for name in Report._fields)
-SUBMISSION: Final = ", ".join(_AS.get(name, name) for name in Submission._fields)
-"""The columns, for SELECT."""
+class Reply(NamedTuple):
+    """A row of `sms.reply`: `sender` is the subscriber in E.164, `recipient` the channel's number."""
+
+    reply_id: UUID
+    provider: str
+    message_id: str | None
+    sender: str | None
+    recipient: str | None
+    body: str
+    sign: str | None
+    extend: str | None
+    sent_at: datetime | None
+    received_at: datetime
+    remote_addr: str | None
+
+    def masked(self) -> "Reply":
+        """With the subscriber's number masked."""
+        return self._replace(sender=mask_msisdn(self.sender))
+
+
+class Rejected(NamedTuple):
+    """A row of `sms.rejected_payload` without its body of `size` bytes."""
+
+    rejected_id: UUID
+    provider: str
+    path: str
+    received_at: datetime
+    error: str
+    content_type: str | None
+    size: int
+    remote_addr: str | None
+    replayed_at: datetime | None
+
+
+class Overdue(NamedTuple):
+    """A row of `sms.overdue_message`."""
+
+    provider: str
+    message_id: str
+    recipient: str | None
+    country: str | None
+    sender: str | None
+    status: str
+    submitted_at: datetime
+    waiting_s: float
+    expected_s: float
+    rule: str
+
+    def masked(self) -> "Overdue":
+        """With the recipient's number masked."""
+        return self._replace(recipient=mask_msisdn(self.recipient))
+
+
+_AS: Final = {"remote_addr": "host(remote_addr) AS remote_addr", "size": "octet_length(body) AS size"}
+_BARE: Final = _AS | {"context": "NULL::text AS context", "raw": "'{}' AS raw"}
+
+
+def _columns(row: type[NamedTuple], spelled: Mapping[str, str] = _AS) -> str:
+    return ", ".join(spelled.get(name, name) for name in row._fields)
+
+
+MESSAGE: Final = _columns(Message)
+REPORT: Final = _columns(Report)
+REPORT_LISTED: Final = _columns(Report, _BARE)
+SUBMISSION: Final = _columns(Submission)
+REPLY: Final = _columns(Reply)
+REJECTED: Final = _columns(Rejected)
+OVERDUE: Final = _columns(Overdue)
+"""The columns, for SELECT. A list of reports leaves their JSON out."""
 
 
 def explained(provider: str, code: str | None) -> Code | None:

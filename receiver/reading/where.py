@@ -9,6 +9,9 @@ COUNTED: Final = ("provider", "country", "reason", "code")
 """Filters that stand for a column of the same name, in lists and in `sms.hourly`."""
 
 
+_NULLABLE: Final = ("country", "reason")
+
+
 class Where:
     """Conditions joined by AND, and their arguments, $1 first."""
 
@@ -33,14 +36,18 @@ class Where:
         """Of this time, the end excluded."""
         self.add(f"{column} >= {{}} AND {column} < {{}}", since, until)
 
+    def equals(self, column: str, value: str) -> None:
+        """With this value, or with none where `-` asks for that."""
+        if value == NONE and column in _NULLABLE:
+            self.add(f"{column} IS NULL")
+        else:
+            self.add(f"{column} = {{}}", value)
+
     def state(self, filters: Filters) -> None:
         """By platform, country, status, reason and code."""
         for name in COUNTED:
-            value = getattr(filters, name)
-            if value == NONE and name in ("country", "reason"):
-                self.add(f"{name} IS NULL")
-            elif value is not None:
-                self.add(f"{name} = {{}}", value)
+            if (value := getattr(filters, name)) is not None:
+                self.equals(name, value)
         if filters.status == FAILED:
             self.add("final AND status <> 'delivered'")
         elif filters.status == UNDER_WAY:
