@@ -1,34 +1,13 @@
-"""Charts over time as SVG, drawn on the server by pygal. Its styles and scripts stay out: `style.css` has the colours.
+"""Charts over time: what they show. `drawing` makes them SVG."""
 
-A chart's texts come from data; pygal builds a tree of XML, whose writer escapes them.
-"""
-
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
-from xml.etree.ElementTree import Element
 
-import pygal
 from markupsafe import Markup
-from pygal.style import Style
 
 MAX_POINTS: Final = 62
 """Points on the time axis: a chart of three series takes some 20 ms to draw then."""
-
-_TICKS: Final = 6
-"""Labels on the time axis that a phone has room for."""
-
-_SIZE: Final = (560, 210)
-_LABEL_SIZE: Final = 13
-
-_LINK: Final = "{http://www.w3.org/1999/xlink}href"
-_POINT: Final = "data-point"
-_SERIES: Final = re.compile(r"\bserie-(\d+)")
-_DROPPED: Final = frozenset(("style", "script", "defs", "desc", "title"))
-_IDLE: Final = frozenset(("background", "tooltip", "plot tooltip-overlay"))
-_ROUNDED: Final = frozenset(("x", "y", "width", "height", "cx", "cy"))
-_LEFT_OUT: Final = frozenset(("style", "id", "rx", "ry", "target"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,130 +48,6 @@ class Chart:
         """The drawing. Raises ValueError for more than MAX_POINTS."""
         if len(self.labels) > MAX_POINTS:
             raise ValueError(f"{len(self.labels)} points are more than a chart can show")
-        return Markup(_drawn(self))  # noqa: S704 - the XML writer has escaped every text in it
+        from receiver.pages.drawing import drawn  # noqa: PLC0415 - pygal takes 0.1 s to import, and not every process draws
 
-
-class _Quiet:
-    """Draws no boxes for pygal's script: `_cleaned` gives the points titles, which browsers show by themselves."""
-
-    def _tooltip_data(
-        self, node: Element, _value: str, _x: float, _y: float, classes: str = "", xlabel: str = ""
-    ) -> None:
-        node.set(_POINT, xlabel)
-
-    def _static_value(self, *_: object) -> None: ...
-
-    def _confidence_interval(self, *_: object) -> None: ...
-
-
-class _Bars(_Quiet, pygal.StackedBar):  # type: ignore[misc]  # pygal has no types
-    """Series that add up to a whole."""
-
-
-class _Lines(_Quiet, pygal.Line):  # type: ignore[misc]  # pygal has no types
-    """Series that do not add up."""
-
-
-def _drawn(chart: Chart) -> str:
-    width, height = _SIZE
-    step = max(1, -(-len(chart.labels) // _TICKS))
-    drawing = (_Lines if chart.lines else _Bars)(
-        css=(),
-        js=(),
-        width=width,
-        height=height,
-        margin=2,
-        spacing=4,
-        style=Style(label_font_size=_LABEL_SIZE, major_label_font_size=_LABEL_SIZE),
-        explicit_size=False,
-        no_prefix=True,
-        disable_xml_declaration=True,
-        show_legend=False,
-        show_minor_x_labels=False,
-        truncate_label=-1,
-        value_formatter=_axis_value(chart),
-        min_scale=2,
-        max_scale=4,
-        dots_size=2.5,
-        allow_interruptions=True,
-    )
-    drawing.x_labels = chart.labels
-    drawing.x_labels_major = chart.labels[::step]
-    if chart.most is not None:
-        drawing.range = (_least(chart), chart.most)
-    for series in chart.series:
-        drawing.add(series.name, [_point(series, number) for number in range(len(series.values))])
-    drawing.add_xml_filter(lambda root: _cleaned(root, chart))
-    return str(drawing.render())
-
-
-def _axis_value(chart: Chart) -> Callable[[float], str]:
-    def shown(value: float) -> str:
-        return chart.shown(value) if value else "0"
-
-    return shown
-
-
-def _least(chart: Chart) -> float:
-    """The begin of a scale that has an end: such that what differs is seen."""
-    values = [value for series in chart.series for value in series.values if value is not None]
-    return max(0.0, min(values, default=0.0) - 0.05 * (chart.most or 0.0))
-
-
-def _point(series: Series, number: int) -> dict[str, object] | float | None:
-    value = series.values[number]
-    if value is None or not series.links:
-        return value
-    return {"value": value, "xlink": {"href": series.links[number]}}
-
-
-def _cleaned(root: Element, chart: Chart) -> Element:
-    """Without what the policy of the pages forbids or a page without pygal's script has no use for."""
-    _strip(root, dict(zip(chart.labels, chart.ticks, strict=True)))
-    root.set("class", "chart")
-    root.set("role", "group")
-    root.set("aria-label", chart.title)
-    for group in root.iter("g"):
-        if found := _SERIES.search(group.get("class", "")):
-            series = chart.series[int(found[1])]
-            group.set("class", f"series {series.kind}")
-            _name_points(group, chart, series)
-    return root
-
-
-def _strip(parent: Element, ticks: dict[str, str]) -> None:
-    for name in [name for name in parent.attrib if name in _LEFT_OUT]:
-        del parent.attrib[name]
-    for name in _ROUNDED & parent.attrib.keys():
-        parent.set(name, f"{float(parent.attrib[name]):.1f}".removesuffix(".0"))
-    if _LINK in parent.attrib:
-        parent.set("href", parent.attrib.pop(_LINK))
-        parent.set("tabindex", "-1")  # the table beside has the same links, one a row
-    if parent.tag == "text" and parent.text in ticks:
-        parent.text = ticks[parent.text]
-    for child in list(parent):
-        is_element = isinstance(child.tag, str)  # the tag of a comment is a function
-        if is_element:
-            _strip(child, ticks)
-        if not is_element or child.tag in _DROPPED or _is_idle(child):
-            parent.remove(child)
-
-
-def _is_idle(element: Element) -> bool:
-    """A background, a group with nothing in it, or a bar without height."""
-    is_empty = element.tag in ("g", "a") and len(element) == 0
-    is_flat = element.tag == "rect" and float(element.get("height", "0")) == 0
-    return is_empty or is_flat or element.get("class") in _IDLE
-
-
-def _name_points(group: Element, chart: Chart, series: Series) -> None:
-    """Give each point a title, and its link the same name."""
-    for point in group.iter():
-        if (label := point.attrib.pop(_POINT, None)) is None:
-            continue
-        said = f"{label}: {chart.shown(series.values[chart.labels.index(label)])} {series.name}"
-        title = Element("title")
-        title.text = said
-        point.insert(0, title)
-        if point.tag == "a":
-            point.set("aria-label", said)
+        return Markup(drawn(self))  # noqa: S704 - the XML writer has escaped every text in it

@@ -1,34 +1,64 @@
 """`/codes`: what the platforms' status codes mean, searched in the catalogue; no database is asked."""
 
-from typing import Final
+import csv
+import io
+from typing import Final, NamedTuple
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from receiver import catalogue
 from receiver.pages.rendering import render
 
 _SHOWN: Final = 200
-"""Most rows on a page."""
+"""Most rows on a page; the CSV has all."""
+
+_COLUMNS: Final = ("provider", "code", "status", "reason", "final", "meaning", "advice", "carriers")
+
+
+class Search(NamedTuple):
+    """`query`: words, each of which must be in a row; `provider`: one platform's codes alone, empty for all."""
+
+    query: str
+    provider: str
+
+    @classmethod
+    def of(cls, request: web.Request) -> "Search":
+        """From `q` and `provider` in the URL."""
+        return cls(request.query.get("q", "").strip(), request.query.get("provider", ""))
+
+    def rows(self) -> list[catalogue.Code]:
+        """The rows of exactly this code first."""
+        exact = catalogue.find(self.query, self.provider or None) if self.query else []
+        words = self.query.casefold().split()
+        return exact + [row for row in catalogue.entries() if row not in exact and self._fits(row, words)]
+
+    def _fits(self, row: catalogue.Code, words: list[str]) -> bool:
+        if self.provider and row.provider != self.provider:
+            return False
+        text = f"{row.code} {row.status} {row.reason or ''} {row.meaning} {row.advice}".casefold()
+        return all(word in text for word in words)
 
 
 async def search(request: web.Request) -> web.Response:
-    """`q`: words, each of which must be in a row; `provider`: one platform's codes alone."""
-    words = request.query.get("q", "").casefold().split()
-    provider = request.query.get("provider", "")
-    exact = catalogue.find(request.query.get("q", "").strip(), provider or None) if words else []
-    rows = exact + [row for row in catalogue.entries() if row not in exact and _matches(row, provider, words)]
+    """The page; other pages link to a code's meaning as `/codes?q=CODE&provider=NAME`."""
+    asked = Search.of(request)
+    rows = asked.rows()
     context = {
         "rows": rows[:_SHOWN],
         "found": len(rows),
-        "query": request.query.get("q", ""),
-        "provider": provider,
+        "query": asked.query,
+        "provider": asked.provider,
         "providers": catalogue.providers(),
+        "csv": f"/codes.csv?{request.query_string}".removesuffix("?"),
     }
     return render(request, "codes.html", context)
 
 
-def _matches(row: catalogue.Code, provider: str, words: list[str]) -> bool:
-    if provider and row.provider != provider:
-        return False
-    text = f"{row.code} {row.status} {row.reason or ''} {row.meaning} {row.advice}".casefold()
-    return all(word in text for word in words)
+async def as_csv(request: web.Request) -> web.Response:
+    """All rows that are found, with every column."""
+    written = io.StringIO()
+    lines = csv.writer(written)
+    lines.writerow(_COLUMNS)
+    lines.writerows([getattr(row, name) for name in _COLUMNS] for row in Search.of(request).rows())
+    headers = {hdrs.CONTENT_DISPOSITION: 'attachment; filename="codes.csv"'}
+    return web.Response(text=written.getvalue(), content_type="text/csv", charset="utf-8", headers=headers)

@@ -15,6 +15,7 @@ from receiver.telemetry.visible import visible
 
 _DISTRIBUTION: Final = "delivery-report-receiver"
 
+_SIZES: Final = ((1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"), (1, "B"))
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
@@ -57,6 +58,14 @@ def duration(seconds: float | None) -> str:
     return f"{sign}{size / unit:.3g} {name}"
 
 
+def size(number: float | None) -> str:
+    """Bytes in the greatest unit that fits: `1536` → `1.5 KiB`; None → `–`."""
+    if number is None:
+        return "–"
+    unit, name = next(((unit, name) for unit, name in _SIZES if number >= unit), (1, "B"))
+    return f"{number / unit:.3g} {name}"
+
+
 def timestamp(at: datetime | None) -> str:
     """`2026-11-20 10:28:19`, in UTC as every time on the pages; None → `–`."""
     return "–" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
@@ -81,6 +90,7 @@ FILTERS: Final = {
     "grouped": grouped,
     "percent": percent,
     "duration": duration,
+    "size": size,
     "timestamp": timestamp,
     "ago": ago,
     "segment": segment,

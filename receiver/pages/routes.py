@@ -6,9 +6,10 @@ from typing import Final, NamedTuple
 
 from aiohttp import web
 
-from receiver.pages import codes, live, rendering
+from receiver.pages import callbacks, codes, live, rendering, settings_in_force, spool
 from receiver.pages.errors import explain_errors
 from receiver.pages.headers import set_headers
+from receiver.pages.negotiation import pages_for_browsers
 from receiver.pages.site import SITE, Site
 
 _STATIC: Final = Path(__file__).parent / "static"
@@ -26,19 +27,28 @@ class MenuEntry(NamedTuple):
 MENU: Final[tuple[MenuEntry, ...]] = (
     MenuEntry("/live", "Live"),
     MenuEntry("/codes", "Codes"),
+    MenuEntry("/callbacks", "Callbacks"),
+    MenuEntry("/spool", "Spool"),
+    MenuEntry("/settings", "Settings"),
 )
 
 ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "/live", live.live),
     ("GET", "/codes", codes.search),
+    ("GET", "/codes.csv", codes.as_csv),
+    ("GET", "/callbacks", callbacks.show),
+    ("GET", "/settings", settings_in_force.show),
 )
+
+BESIDE: Final[dict[str, Handler]] = {"/spool": spool.show}
+"""Pages at URLs of `web.ops`, for browsers."""
 
 
 def add_pages(app: web.Application, site: Site) -> None:
     """Add the pages to the ops listener's application."""
     app[SITE] = site
     rendering.set_up(app, MENU)
-    app.middlewares.append(explain_errors)
+    app.middlewares.extend((explain_errors, pages_for_browsers(BESIDE)))
     app.on_response_prepare.append(set_headers)
     app.router.add_static("/static", _STATIC)
     for method, path, handler in ROUTES:

@@ -138,6 +138,13 @@ class Origin:
     complete: bool
 
 
+class Registration(NamedTuple):
+    """For people: the kind of callback that a URL is for, and the place where the platform is told the URL."""
+
+    takes: str
+    where: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
     """One SMS platform.
@@ -145,7 +152,7 @@ class Provider:
     Its reports arrive within `reporting_window_h` hours; the default of three days is for platforms that do not
     document it. The rest is optional: `submissions` parses the answers of its send API, `verify` checks the signature
     of a push (its head, then its body), and `origin` is its preset for allow lists. `example` is a body that a person
-    sends to the first endpoint to try it, within apostrophes: it has none.
+    sends to the first endpoint to try it, within apostrophes: it has none. `registrations` are by the endpoints' paths.
     """
 
     name: ProviderName
@@ -156,3 +163,4 @@ class Provider:
     verify: Verify | None = None
     origin: Origin | None = None
     example: str = ""
+    registrations: Mapping[str, Registration] = field(default_factory=dict)

@@ -17,7 +17,7 @@ from typing import Final
 import orjson
 from pydantic import Field
 
-from receiver.providers.base import Endpoint, Origin, Parsed, Provider, Request, Verdict
+from receiver.providers.base import Endpoint, Origin, Parsed, Provider, Registration, Request, Verdict
 from receiver.providers.fields import (
     BEIJING,
     beijing_wall_clock,
@@ -235,4 +235,7 @@ PROVIDER: Final = Provider(
     submissions=parse_submissions,
     reporting_window_h=25,
     origin=ORIGIN,
+    registrations={
+        REPORT: Registration("status reports", "hand the link to your account manager: one address is supported"),
+    },
 )

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import orjson
 from pydantic import BeforeValidator, Field
 
-from receiver.providers.base import HTTP_STATUS, Origin, Parsed, Provider, Request, Verdict, endpoints
+from receiver.providers.base import HTTP_STATUS, Origin, Parsed, Provider, Registration, Request, Verdict, endpoints
 from receiver.providers.fields import alpha2, context, e164, iso_utc, meaning, refusal
 from receiver.providers.huawei_signature import verify
 from receiver.providers.payload import (
@@ -240,4 +240,12 @@ PROVIDER: Final = Provider(
     verify=verify,
     origin=ORIGIN,
     example="smsMsgId=try-it&status=DELIVRD",
+    registrations={
+        REPORT: Registration("status reports, one by one", "`statusCallback` in the send request"),
+        REPORTS: Registration(
+            "status reports, in batches",
+            "Application Management, address for status reports; leave `statusCallback` out of the send request",
+        ),
+        UPLINK: Registration("uplink messages", "Application Management, address for uplink SMSs (Chinese mainland)"),
+    },
 )

@@ -18,7 +18,7 @@ from typing import Final
 import orjson
 from pydantic import Field
 
-from receiver.providers.base import Parsed, Provider, Request, Verdict, endpoints
+from receiver.providers.base import Parsed, Provider, Registration, Request, Verdict, endpoints
 from receiver.providers.fields import (
     alpha2,
     beijing_wall_clock,
@@ -214,4 +214,8 @@ PROVIDER: Final = Provider(
     endpoints=endpoints(NAME, (REPORTS, REPLY), parse, answer),
     submissions=parse_submissions,
     reporting_window_h=72,
+    registrations={
+        REPORTS: Registration("status reports", "SMS console, Callback Configuration, SMS status"),
+        REPLY: Registration("replies", "SMS console, Callback Configuration, SMS reply"),
+    },
 )

@@ -8,7 +8,7 @@ from receiver.report import ProviderName
 from receiver.settings import Settings, variable
 from receiver.telemetry.logs import get_logger
 
-_ADVICE: Final = (
+ADVICE: Final = (
     f"set {variable('callback_tokens')}; or, where a platform allows it, {variable('allowed_addresses')}, "
     f"{variable('push_keys')} or {variable('tls_client_ca')}; or {variable('host')}=127.0.0.1"
 )
@@ -28,4 +28,4 @@ def unprotected(settings: Settings) -> list[ProviderName]:
 def warn_if_open(settings: Settings) -> None:
     """Log one warning if a platform's URLs have no token and its calls are not checked in any other way."""
     if platforms := unprotected(settings):
-        log.warning("callback.unprotected", host=settings.host, platforms=", ".join(platforms), advice=_ADVICE)
+        log.warning("callback.unprotected", host=settings.host, platforms=", ".join(platforms), advice=ADVICE)

@@ -1,0 +1,97 @@
+"""The pages for the operator: codes, callback URLs, the spool and the settings in force, over HTTP."""
+
+import csv
+import io
+from collections.abc import Callable
+
+import asyncpg
+import pytest
+from support import service as services
+from support.dialects import ENDPOINT_PATHS, good_body
+from support.service import Service
+from support.waiting import eventually
+
+from receiver import catalogue
+from receiver.providers import PROVIDERS
+from receiver.settings import Settings
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+async def page(service: Service, path: str, status: int = 200) -> str:
+    """The page as a browser gets it."""
+    async with service.client.get(service.ops_url + path, headers=BROWSER) as response:
+        assert response.status == status, await response.text()
+        assert response.content_type == "text/html"
+        return await response.text()
+
+
+async def test_codes_are_found_by_code_and_by_words_and_come_as_csv(service: Service) -> None:
+    assert "MK:0001" in (await page(service, "/codes?q=MK:0001&provider=tencent")).split("<tbody>")[1]
+    assert "stored as" in await page(service, "/codes?q=NO-SUCH-CODE-9")
+    assert "<b>" not in await page(service, "/codes?q=<b>bold</b>")
+    async with service.client.get(f"{service.ops_url}/codes.csv?q=&provider=huawei") as response:
+        assert response.content_type == "text/csv"
+        rows = list(csv.DictReader(io.StringIO(await response.text())))
+    assert [row["code"] for row in rows] == [row.code for row in catalogue.entries() if row.provider == "huawei"]
+
+
+async def test_every_callback_url_stands_on_its_page_and_says_where_it_is_registered(service: Service) -> None:
+    text = await page(service, "/callbacks")
+    for path in ENDPOINT_PATHS:
+        assert f'data-copy="{service.url}/callback/{path}"' in text
+    for provider in PROVIDERS:
+        assert provider.registrations.keys() == {endpoint.path for endpoint in provider.endpoints}, provider.name
+    assert "only this machine can connect" in text
+
+
+async def test_tokens_and_public_url_are_in_the_urls_but_no_token_is_told(
+    make_settings: Callable[..., Settings],
+) -> None:
+    settings = make_settings(
+        host="0.0.0.0",
+        callback_tokens="first-token-of-the-callbacks,second-token-of-the-callbacks",
+        public_url="https://sms.example.com/in",
+    )
+    async with services.running(settings) as service:
+        text = await page(service, "/callbacks")
+        settings_page = await page(service, "/settings")
+    assert "https://sms.example.com/in/callback/huawei/report/&lt;token&gt;" in text
+    assert "a token at the end of the URL (2 are valid)" in text
+    assert "2 set" in settings_page
+    assert "token-of-the-callbacks" not in text + settings_page
+
+
+async def test_settings_tell_what_was_set_and_no_secret(service: Service) -> None:
+    text = await page(service, "/settings")
+    given, defaults = text.split(">Left at their defaults<")
+    assert "RECEIVER_DATABASE_URL" in given
+    assert "RECEIVER_LOG_LEVEL" in defaults
+    assert [one for one in Settings.model_fields if f"RECEIVER_{one.upper()}<" not in text] == []
+
+
+async def test_a_browser_gets_the_spool_as_a_page_and_a_program_as_json(service: Service) -> None:
+    assert "the spool is empty" in await page(service, "/spool")
+    async with service.client.get(f"{service.ops_url}/spool") as response:
+        assert await response.json() == {"callbacks": 0, "oldest": None, "file_bytes": pytest.approx(12_288, abs=1e6)}
+
+
+async def test_with_postgresql_away_the_spool_says_how_much_waits_and_what_to_do(
+    service: Service, database: str
+) -> None:
+    await service.sql.execute("ALTER TABLE sms_data.message RENAME TO elsewhere")
+    path = "huawei/report"
+    for number in range(3):
+        status, _ = await service.post(f"/callback/{path}", good_body(path, f"spooled-{number}"))
+        assert status == 200
+    text = await page(service, "/spool")
+    assert "<dd>3</dd>" in text.replace("\n", "")
+    assert "PostgreSQL does not take reports: mend it." in text
+    connection = await asyncpg.connect(database)
+    await connection.execute("ALTER TABLE sms_data.elsewhere RENAME TO message")
+    await connection.close()
+
+    async def is_empty() -> bool:
+        return "the spool is empty" in await page(service, "/spool")
+
+    await eventually(is_empty)
