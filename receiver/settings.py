@@ -71,12 +71,12 @@ class Settings(FromEnvironment):
     ops_port: Port = Field(8081, description="Port of the ops listener; never the callback listener's.")
     ops_token: Bearer = Field(
         None,
-        description="Bearer token that the ops listener asks for, but for `/healthz` and `/readyz`. Unset: none.",
+        description="Token that the ops listener asks programs for (bearer) and people (log-in). Unset: none.",
     )
     ops_allowed_hosts: HostNames = Field(
         (),
-        description="Names by which an ops listener without a token is called, comma-separated, beside its address and "
-        "`localhost`; under others it answers 403, but for `/healthz` and `/readyz`.",
+        description="Names by which people call the ops listener, and without a token programs too, comma-separated, "
+        "beside its address and `localhost`; under others it answers 403, but for `/healthz` and `/readyz`.",
     )
     tls_certificate: Files = Field(
         (),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Final
 from urllib.parse import quote
@@ -10,8 +11,10 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
+from receiver.pages.forms import csrf_field
 from receiver.telemetry.masking import mask_msisdn
 from receiver.telemetry.visible import visible
+from receiver.web.ops_session import session_of
 
 _DISTRIBUTION: Final = "delivery-report-receiver"
 
@@ -35,7 +38,14 @@ def set_up(app: web.Application, menu: Sequence[tuple[str, str]]) -> None:
 
 def render(request: web.Request, template: str, context: Mapping[str, Any]) -> web.Response:
     """The page of a template."""
-    whole = {"path": request.path, "now": datetime.now(UTC), **context}
+    session = session_of(request)
+    whole = {
+        "path": request.path,
+        "now": datetime.now(UTC),
+        "csrf": partial(csrf_field, request),
+        "is_signed_in": session is not None and session.is_signed_in,
+        **context,
+    }
     return aiohttp_jinja2.render_template(template, request, whole)
 
 

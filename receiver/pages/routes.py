@@ -6,11 +6,14 @@ from typing import Final, NamedTuple
 
 from aiohttp import web
 
-from receiver.pages import callbacks, codes, live, rendering, settings_in_force, spool
+from receiver.pages import callbacks, codes, live, login, rendering, settings_in_force, spool
 from receiver.pages.errors import explain_errors
+from receiver.pages.forms import check_forms
 from receiver.pages.headers import set_headers
 from receiver.pages.negotiation import pages_for_browsers
 from receiver.pages.site import SITE, Site
+from receiver.web.login_limit import LoginLimit
+from receiver.web.ops_token import LOGIN
 
 _STATIC: Final = Path(__file__).parent / "static"
 
@@ -38,6 +41,9 @@ ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "/codes.csv", codes.as_csv),
     ("GET", "/callbacks", callbacks.show),
     ("GET", "/settings", settings_in_force.show),
+    ("GET", LOGIN, login.form),
+    ("POST", LOGIN, login.log_in),
+    ("POST", "/logout", login.log_out),
 )
 
 BESIDE: Final[dict[str, Handler]] = {"/spool": spool.show}
@@ -48,7 +54,9 @@ def add_pages(app: web.Application, site: Site) -> None:
     """Add the pages to the ops listener's application."""
     app[SITE] = site
     rendering.set_up(app, MENU)
-    app.middlewares.extend((explain_errors, pages_for_browsers(BESIDE)))
+    app[login.LIMIT] = LoginLimit()
+    app.middlewares.insert(0, explain_errors)  # what the guards refuse is explained too
+    app.middlewares.extend((check_forms, pages_for_browsers(BESIDE)))
     app.on_response_prepare.append(set_headers)
     app.router.add_static("/static", _STATIC)
     for method, path, handler in ROUTES:

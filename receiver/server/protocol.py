@@ -275,3 +275,11 @@ class Connection(RequestProtocol):
 def remote_of(request: web.BaseRequest) -> str | None:
     """The client's address, with trusted proxies taken into account."""
     return cast("Connection", request.protocol).client_of(request.headers)
+
+
+def is_https(request: web.BaseRequest) -> bool:
+    """Whether the client speaks HTTPS, to us or to the trusted proxy that called us (`X-Forwarded-Proto`)."""
+    if not cast("Connection", request.protocol).proxied:
+        return request.secure
+    said = ",".join(request.headers.getall(hdrs.X_FORWARDED_PROTO, ()))
+    return said.rpartition(",")[2].strip(" \t").lower() == "https"

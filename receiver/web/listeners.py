@@ -39,7 +39,8 @@ async def listening_for_ops(
     add_pages: Callable[[web.Application], None],
 ) -> AsyncIterator[Listener]:
     """The ops listener while the block runs; with an `ingest` it takes submissions."""
-    app = web.Application(middlewares=ops_token.guards(settings))
+    app = web.Application()
+    ops_token.protect(app, settings)
     ops.add_routes(app, state)
     live_events.add_routes(app, Live(state.view))
     add_pages(app)

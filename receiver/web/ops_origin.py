@@ -1,55 +1,78 @@
-"""Keeps web pages off an ops listener without a token; programs may call it.
+"""Keeps web pages of others off the ops listener; programs may call it.
 
 A page in a browser that reaches the listener can send a simple POST anywhere (CSRF), and can read answers of hosts that
 its own name resolves to (DNS rebinding). The first shows in `Origin` and `Sec-Fetch-Site`, which a page cannot set; the
 second in `Host`, which then has the page's name. An IP address as `Host` is safe, as it cannot be rebound.
+
+A link from elsewhere is followed: the page that has it sees nothing of the answer, and no GET changes anything.
 """
 
 from typing import Final
 from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler, Middleware
 
 from receiver.addresses import parse_address
+from receiver.server.protocol import remote_of
 from receiver.settings import Settings, variable
 from receiver.telemetry.limited_log import LimitedLog
+from receiver.web.ops_refusals import Refusal
 
 SEC_FETCH_SITE: Final = "Sec-Fetch-Site"
+_SEC_FETCH_MODE: Final = "Sec-Fetch-Mode"
+_SEC_FETCH_DEST: Final = "Sec-Fetch-Dest"
 
 _OWN_SITE: Final = frozenset(("same-origin", "none"))
 """Values for a page of this listener, and for an address that was typed in."""
 
 _WAY_OUT: Final = f"or set {variable('ops_token')}"
-_CROSS_SITE: Final = f"a page of another site asks for this: let a program ask, {_WAY_OUT}"
-_STRANGE_HOST: Final = (
-    f"nobody calls this listener by that Host: name it in {variable('ops_allowed_hosts')}, {_WAY_OUT}"
-)
+_CROSS_SITE: Final = "a page of another site asks for this: "
+_STRANGE_HOST: Final = f"nobody calls this listener by that Host: name it in {variable('ops_allowed_hosts')}"
+_PROGRAM: Final = f"let a program ask, {_WAY_OUT}"
+_PROXY: Final = "open it here; a proxy in between must pass Host on as it comes"
 
 
-def guard(settings: Settings, open_paths: frozenset[str]) -> Middleware:
-    """Middleware that answers 403 to requests that may come from a web page, except on the open paths."""
-    names = frozenset(("localhost", _name(settings.ops_host), *map(_name, settings.ops_allowed_hosts)))
-    lines = LimitedLog()
+class OriginCheck:
+    """Refuses requests that may come from a web page of others."""
 
-    @web.middleware
-    async def refuse_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path in open_paths or (why := _suspicion(request, names)) is None:
-            return await handler(request)
-        lines.warning("ops.refused", error=why, host=request.headers.get(hdrs.HOST), remote=request.remote)
-        return web.json_response({"error": why}, status=403)
+    def __init__(self, settings: Settings) -> None:
+        has_token = settings.ops_token is not None
+        self._names = frozenset(("localhost", _name(settings.ops_host), *map(_name, settings.ops_allowed_hosts)))
+        self._cross_site = _CROSS_SITE + (_PROXY if has_token else _PROGRAM)
+        self._strange_host = _STRANGE_HOST if has_token else f"{_STRANGE_HOST}, {_WAY_OUT}"
+        self._lines = LimitedLog()
 
-    return refuse_pages
+    def check(self, request: web.Request) -> None:
+        """Raises Refusal."""
+        why = self._suspicion(request)
+        if why is not None:
+            self._lines.warning(
+                "ops.refused", error=why, host=request.headers.get(hdrs.HOST), remote=remote_of(request)
+            )
+            raise Refusal(why)
+
+    def _suspicion(self, request: web.Request) -> str | None:
+        """Why the request may come from a web page of others; None if it cannot."""
+        host = request.headers.get(hdrs.HOST, "")
+        if host and not _is_known(_name(host), self._names):
+            return self._strange_host
+        if _is_followed_link(request):
+            return None
+        origin = request.headers.get(hdrs.ORIGIN)
+        is_cross_site = request.headers.get(SEC_FETCH_SITE, "none").lower() not in _OWN_SITE
+        is_foreign = origin is not None and _authority(origin) != host.lower()
+        return self._cross_site if is_cross_site or is_foreign else None
 
 
-def _suspicion(request: web.Request, names: frozenset[str]) -> str | None:
-    """Why the request may come from a web page; None if it cannot."""
-    host = request.headers.get(hdrs.HOST, "")
-    if host and not _is_known(_name(host), names):
-        return _STRANGE_HOST
-    origin = request.headers.get(hdrs.ORIGIN)
-    is_cross_site = request.headers.get(SEC_FETCH_SITE, "none").lower() not in _OWN_SITE
-    return _CROSS_SITE if is_cross_site or (origin is not None and _authority(origin) != host.lower()) else None
+def _is_followed_link(request: web.Request) -> bool:
+    """Whether a browser goes to a page as a whole, in a tab: not in a frame, and not for a script."""
+    headers = request.headers
+    return (
+        request.method == hdrs.METH_GET
+        and hdrs.ORIGIN not in headers
+        and headers.get(_SEC_FETCH_MODE) == "navigate"
+        and headers.get(_SEC_FETCH_DEST) == "document"
+    )
 
 
 def _is_known(name: str, names: frozenset[str]) -> bool:
