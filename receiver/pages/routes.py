@@ -6,7 +6,17 @@ from typing import Final, NamedTuple
 
 from aiohttp import web
 
-from receiver.pages import callbacks, codes, live, login, rendering, settings_in_force, spool
+from receiver.pages import (
+    callbacks,
+    codes,
+    live,
+    login,
+    message,
+    messages,
+    rendering,
+    settings_in_force,
+    spool,
+)
 from receiver.pages.errors import explain_errors
 from receiver.pages.forms import check_forms
 from receiver.pages.headers import set_headers
@@ -28,6 +38,7 @@ class MenuEntry(NamedTuple):
 
 
 MENU: Final[tuple[MenuEntry, ...]] = (
+    MenuEntry("/messages", "Messages"),
     MenuEntry("/live", "Live"),
     MenuEntry("/codes", "Codes"),
     MenuEntry("/callbacks", "Callbacks"),
@@ -36,6 +47,8 @@ MENU: Final[tuple[MenuEntry, ...]] = (
 )
 
 ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
+    ("GET", "/messages", messages.listing),
+    ("GET", "/messages/{provider}/{message_id}", message.story),
     ("GET", "/live", live.live),
     ("GET", "/codes", codes.search),
     ("GET", "/codes.csv", codes.as_csv),

@@ -1,6 +1,7 @@
 """What the pages tell of."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from typing import Final
 
 from aiohttp import web
@@ -15,7 +16,7 @@ class Site:
     """The running service.
 
     `callbacks` is the URL of the callback listener's `/`; None for a service without one. Pages ask the `reader`; those
-    that change something do so in the service's own database, that of `database_url`.
+    that change something do so in the service's own database, that of `database_url`, and hold `changing`.
     """
 
     settings: Settings
@@ -23,6 +24,7 @@ class Site:
     callbacks: str | None
     reader: Reader
     database_url: str
+    changing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 SITE: Final = web.AppKey("site", Site)

@@ -16,11 +16,12 @@ _WHERE: Final = """
    AND ($3::timestamptz IS NULL OR received_at >= $3) AND ($4::timestamptz IS NULL OR received_at < $4)
    AND ($5::text IS NULL OR strpos(lower(error), lower($5)) > 0)
    AND ($6::boolean OR replayed_at IS NULL)
+   AND ($7::uuid IS NULL OR rejected_id = $7)
 """
 _FIND: Final = f"""
 SELECT rejected_id, provider, path, received_at, error, content_type, octet_length(body) AS size,
        host(remote_addr) AS remote_addr, replayed_at, correlation
-FROM sms_data.rejected_payload {_WHERE} ORDER BY received_at, rejected_id LIMIT $7
+FROM sms_data.rejected_payload {_WHERE} ORDER BY received_at, rejected_id LIMIT $8
 """  # noqa: S608 - put together from our own texts
 _BODY: Final = "SELECT body FROM sms_data.rejected_payload WHERE rejected_id = $1 AND received_at = $2"
 _MARK: Final = "UPDATE sms_data.rejected_payload SET replayed_at = now() WHERE rejected_id = $1 AND received_at = $2"
@@ -30,17 +31,17 @@ SELECT min(received_at)
 FROM (SELECT received_at,
              sum(octet_length(body)) OVER (ORDER BY received_at DESC, rejected_id) AS with_younger
       FROM sms_data.rejected_payload {_WHERE}) AS payload
-WHERE with_younger <= $7
+WHERE with_younger <= $8
 """  # noqa: S608 - see above
 _PURGE: Final = f"""
 DELETE FROM sms_data.rejected_payload WHERE (rejected_id, received_at) IN (
-    SELECT rejected_id, received_at FROM sms_data.rejected_payload {_WHERE} LIMIT $7)
+    SELECT rejected_id, received_at FROM sms_data.rejected_payload {_WHERE} LIMIT $8)
 """  # noqa: S608 - see above
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Criteria for rejected payloads: prefix of the id, platform, time of arrival, error.
+    """Criteria for rejected payloads: the id or its prefix, platform, time of arrival, error.
 
     `since` is inclusive, `before` exclusive; `error` is a substring, upper or lower case.
     """
@@ -51,11 +52,13 @@ class Filter:
     before: datetime | None = None
     error: str | None = None
     replayed_too: bool = False
+    rejected_id: UUID | None = None
 
     @property
     def arguments(self) -> tuple[object, ...]:
-        """$1 to $6 of the statements."""
-        return self.id_prefix, self.provider, self.since, self.before, self.error, self.replayed_too
+        """$1 to $7 of the statements."""
+        named = self.id_prefix, self.provider, self.since, self.before, self.error, self.replayed_too
+        return *named, self.rejected_id
 
 
 @dataclass(frozen=True, slots=True)
