@@ -26,6 +26,8 @@ async def explain_errors(request: web.Request, handler: Handler) -> web.StreamRe
         if not wants_page(request):
             raise
         return _page(request, error)
+    except web.HTTPRedirection:
+        raise
     except Exception as error:
         if not wants_page(request) or request.writer.output_size:  # half an answer cannot be taken back
             raise
