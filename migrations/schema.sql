@@ -80,6 +80,7 @@ CREATE TABLE sms_data.code_day_count (
     reason text COLLATE "C" NOT NULL,
     code text COLLATE "C" NOT NULL,
     messages bigint NOT NULL,
+    reports bigint NOT NULL,
     CONSTRAINT code_day_count_pkey PRIMARY KEY (day, provider, country, status, reason, code)
 ) WITH (fillfactor=80);
 
@@ -361,26 +362,26 @@ CREATE TABLE sms_data.submission (
 ) PARTITION BY RANGE (received_at);
 
 CREATE OR REPLACE FUNCTION sms.code_counts(since timestamp with time zone DEFAULT (now() - '1 day'::interval), until timestamp with time zone DEFAULT 'infinity'::timestamp with time zone, by interval DEFAULT '01:00:00'::interval)
- RETURNS TABLE(step timestamp with time zone, provider text, country text, status text, reason text, final boolean, code text, messages bigint)
+ RETURNS TABLE(step timestamp with time zone, provider text, country text, status text, reason text, final boolean, code text, messages bigint, reports bigint)
  LANGUAGE sql
  STABLE PARALLEL SAFE
 AS $function$
     SELECT date_bin(by, h.hour, timestamptz '2001-01-01 00:00+00'), h.provider, h.country, h.status, h.reason, h.final, h.code,
-           h.messages
+           h.messages, h.reports
     FROM sms.hourly AS h
     WHERE h.hour >= since
           AND h.hour < CASE WHEN extract(epoch FROM by) % 86400 <> 0 THEN until ELSE least(until,
               date_bin('1 day', since + interval '24 hours' - interval '1 microsecond', timestamptz '2001-01-01 00:00+00')) END
     UNION ALL
     SELECT date_bin(by, d.day, timestamptz '2001-01-01 00:00+00'), d.provider, d.country, d.status, d.reason, d.final, d.code,
-           d.messages
+           d.messages, d.reports
     FROM sms.daily_codes AS d
     WHERE extract(epoch FROM by) % 86400 = 0
           AND d.day >= date_bin('1 day', since + interval '24 hours' - interval '1 microsecond', timestamptz '2001-01-01 00:00+00')
           AND d.day < date_bin('1 day', until, timestamptz '2001-01-01 00:00+00')
     UNION ALL
     SELECT date_bin(by, h.hour, timestamptz '2001-01-01 00:00+00'), h.provider, h.country, h.status, h.reason, h.final, h.code,
-           h.messages
+           h.messages, h.reports
     FROM sms.hourly AS h
     WHERE extract(epoch FROM by) % 86400 = 0
           AND h.hour >= greatest(date_bin('1 day', until, timestamptz '2001-01-01 00:00+00'),
@@ -602,18 +603,19 @@ BEGIN
     $follow$, sms_data.changed_rows(TG_OP));
     EXECUTE format($follow$
         INSERT INTO sms_data.code_day_count AS c
-        SELECT sms_data.utc_day(hour), provider, country, status, reason, code, sum(one * messages)
+        SELECT sms_data.utc_day(hour), provider, country, status, reason, code, sum(one * messages), sum(one * reports)
         FROM (%s) AS changed
-        GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(one * messages) <> 0
+        GROUP BY 1, 2, 3, 4, 5, 6 HAVING (sum(one * messages), sum(one * reports)) <> (0, 0)
         ORDER BY 1, 2, 3, 4, 5, 6
-        ON CONFLICT (day, provider, country, status, reason, code) DO UPDATE SET messages = c.messages + excluded.messages
+        ON CONFLICT (day, provider, country, status, reason, code) DO UPDATE
+            SET messages = c.messages + excluded.messages, reports = c.reports + excluded.reports
     $follow$, sms_data.changed_rows(TG_OP));
     IF TG_OP = 'DELETE' THEN
         DELETE FROM sms_data.message_day_count
         WHERE day = ANY (ARRAY(SELECT DISTINCT sms_data.utc_day(hour) FROM before))
               AND (messages, taken, silent, reports, segments, fees, requests) = (0, 0, 0, 0, 0, 0, 0);
         DELETE FROM sms_data.code_day_count
-        WHERE day = ANY (ARRAY(SELECT DISTINCT sms_data.utc_day(hour) FROM before)) AND messages = 0;
+        WHERE day = ANY (ARRAY(SELECT DISTINCT sms_data.utc_day(hour) FROM before)) AND (messages, reports) = (0, 0);
     END IF;
     RETURN NULL;
 END
@@ -1480,14 +1482,16 @@ CREATE VIEW sms.daily_codes AS
     NULLIF(reason, ''::text) AS reason,
     (status = ANY (ARRAY['expired'::text, 'deleted'::text, 'undeliverable'::text, 'rejected'::text, 'delivered'::text])) AS final,
     NULLIF(code, ''::text) AS code,
-    messages
+    messages,
+    reports
    FROM ( SELECT code_day_count.day,
             code_day_count.provider,
             code_day_count.country,
             code_day_count.status,
             code_day_count.reason,
             code_day_count.code,
-            code_day_count.messages
+            code_day_count.messages,
+            code_day_count.reports
            FROM sms_data.code_day_count
         UNION ALL
          SELECT date_bin('1 day'::interval, message_delta.hour, '2001-01-01 00:00:00+00'::timestamp with time zone) AS date_bin,
@@ -1496,7 +1500,8 @@ CREATE VIEW sms.daily_codes AS
             message_delta.status,
             message_delta.reason,
             message_delta.code,
-            message_delta.messages
+            message_delta.messages,
+            message_delta.reports
            FROM sms_data.message_delta) counted;
 
 CREATE VIEW sms.daily_delivery_times AS
@@ -1839,6 +1844,7 @@ COMMENT ON COLUMN sms.daily_codes.reason IS 'Why the messages did not arrive; nu
 COMMENT ON COLUMN sms.daily_codes.final IS 'Whether no other state follows this status.';
 COMMENT ON COLUMN sms.daily_codes.code IS 'The platform''s own code of the report that decided the state, as in sms.hourly.';
 COMMENT ON COLUMN sms.daily_codes.messages IS 'Number of messages.';
+COMMENT ON COLUMN sms.daily_codes.reports IS 'Number of different reports about these messages.';
 COMMENT ON VIEW sms.daily_delivery_times IS 'How long deliveries took: sms.delivery_times added up by the day, for months and years.';
 COMMENT ON COLUMN sms.daily_delivery_times.day IS 'Day (UTC) of submission.';
 COMMENT ON COLUMN sms.daily_delivery_times.provider IS 'Short name of the platform.';

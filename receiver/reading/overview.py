@@ -1,4 +1,4 @@
-"""How it goes: counts and rates of a period from `sms.hourly`, beside the same period a day and a week before.
+"""How it goes: counts and rates of a period from `sms.message_counts`, beside the same period a day and a week before.
 
 Each part is a question of its own, so that a page can show the others where one takes too long. A period covers whole
 hours: that in which it begins is counted with all its minutes.
@@ -18,7 +18,7 @@ from receiver.reading.reader import Reader
 from receiver.reading.where import Where
 
 TIMEOUT_S: Final = 15.0
-"""A year has thousands of hours, each with hundreds of kinds of messages."""
+"""A year has hundreds of days, each with hundreds of kinds of messages."""
 
 LONGEST_COMPARED: Final = timedelta(days=31)
 """A longer period is not compared with one that is nearly the same."""
@@ -27,8 +27,8 @@ DAY: Final = timedelta(days=1)
 WEEK: Final = timedelta(weeks=1)
 
 _HOUR: Final = timedelta(hours=1)
-_STEPS: Final = ((timedelta(days=5), _HOUR), (timedelta(days=31), 6 * _HOUR), (timedelta(days=800), DAY))
-"""Periods up to this length, and the step of their series."""
+_STEPS: Final = ((timedelta(days=8), _HOUR), (timedelta(days=800), DAY))
+"""Periods up to this length, and the step of their series: whole days are quick to count, hours are not."""
 
 _SUMS: Final = """
 coalesce(sum(messages), 0)::bigint AS messages,
@@ -38,14 +38,12 @@ coalesce(sum(reports), 0)::bigint AS reports
 """
 _COUNTS: Final = f"""
 SELECT grouping(step, provider, country, reason) AS kind, step, provider, country, reason, {_SUMS}
-FROM (SELECT date_bin({{step}}, hour, timestamptz '2001-01-01 00:00+00') AS step, provider, country, reason,
-             status, final, messages, reports
-      FROM sms.hourly WHERE {{where}}) AS counted
+FROM {{counted}} WHERE {{where}}
 GROUP BY GROUPING SETS ((step), (provider), (country), (reason), ())
 """  # noqa: S608 - put together from our own texts, as the others here
-_TOTALS: Final = f"SELECT {_SUMS} FROM sms.hourly WHERE {{where}}"  # noqa: S608
+_TOTALS: Final = f"SELECT {_SUMS} FROM {{counted}} WHERE {{where}}"  # noqa: S608
 _CODES: Final = """
-SELECT provider, code, reason, sum(messages)::bigint AS messages FROM sms.hourly
+SELECT provider, code, reason, sum(messages)::bigint AS messages FROM sms.code_counts({counted})
 WHERE {where} AND final AND status <> 'delivered'
 GROUP BY 1, 2, 3 HAVING sum(messages) > 0 ORDER BY 4 DESC, 1, 2 LIMIT {limit}
 """
@@ -130,8 +128,8 @@ async def counts(reader: Reader, filters: Filters, *, now: datetime) -> Counts:
     """By step, platform, country and reason, in one pass. Raises ReadError."""
     period = filters.period(now)
     step = step_of(period)
-    where = _where(filters, period)
-    query = _COUNTS.format(step=f"{where.arg(step)}::interval", where=where)
+    where = Where()
+    query = _COUNTS.format(counted=_counted(where, filters, period, step), where=where)
     kinds: dict[int, list[asyncpg.Record]] = {}
     for row in await reader.fetch(query, *where.args, timeout_s=TIMEOUT_S):
         kinds.setdefault(row["kind"], []).append(row)
@@ -158,16 +156,19 @@ async def compared(reader: Reader, filters: Filters, *, now: datetime) -> Compar
 
 async def totals(reader: Reader, filters: Filters, period: Period) -> Totals:
     """Of any period, whatever the filters' own. Raises ReadError."""
-    where = _where(filters, period)
-    row = await reader.fetchrow(_TOTALS.format(where=where), *where.args, timeout_s=TIMEOUT_S)
+    where = Where()
+    query = _TOTALS.format(counted=_counted(where, filters, period, DAY), where=where)
+    row = await reader.fetchrow(query, *where.args, timeout_s=TIMEOUT_S)
     return _totals(row) if row else _NONE
 
 
 async def failed_codes(reader: Reader, filters: Filters, *, now: datetime, limit: int = 20) -> list[FailedCode]:
     """The platforms' codes with the most failures. Raises ReadError."""
-    where = _where(filters, filters.period(now))
-    most = where.arg(limit)
-    rows = await reader.fetch(_CODES.format(where=where, limit=most), *where.args, timeout_s=TIMEOUT_S)
+    where = Where()
+    counted = between(where, filters.period(now), DAY)
+    where.state(filters)
+    query = _CODES.format(counted=counted, where=where, limit=where.arg(limit))
+    rows = await reader.fetch(query, *where.args, timeout_s=TIMEOUT_S)
     return [FailedCode(*row) for row in rows]
 
 
@@ -180,11 +181,17 @@ def step_of(period: Period) -> timedelta:
 _NONE: Final = Totals(0, 0, 0, 0)
 
 
-def _where(filters: Filters, period: Period) -> Where:
-    where = Where()
-    where.between("hour", hour_of(period.since), period.until)
+def between(where: Where, period: Period, by: timedelta) -> str:
+    """The arguments of the functions that count: a period's whole hours, in steps."""
+    return f"{where.arg(hour_of(period.since))}, {where.arg(period.until)}, {where.arg(by)}::interval"
+
+
+def _counted(where: Where, filters: Filters, period: Period, by: timedelta) -> str:
+    """Where the counts come from; those with codes have four times as many rows."""
+    function = "message_counts" if filters.code is None else "code_counts"
+    counted = f"sms.{function}({between(where, period, by)})"
     where.state(filters)
-    return where
+    return counted
 
 
 def _totals(row: asyncpg.Record) -> Totals:

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from receiver.reading.counted import hour_of
 from receiver.reading.filters import Filters
-from receiver.reading.overview import TIMEOUT_S
+from receiver.reading.overview import DAY, TIMEOUT_S, between
 from receiver.reading.reader import Reader
 from receiver.reading.where import Where
 
@@ -18,7 +18,7 @@ _LATELY: Final = timedelta(days=31)
 """How far back a platform's last report is looked for."""
 
 _TIMES: Final = """
-SELECT provider, seconds, sum(messages)::bigint AS messages FROM sms.delivery_times
+SELECT provider, seconds, sum(messages)::bigint AS messages FROM sms.delivery_time_counts({counted})
 WHERE {where} GROUP BY GROUPING SETS ((provider, seconds), (seconds)) HAVING sum(messages) > 0 ORDER BY seconds
 """
 _RECENT: Final = f"""
@@ -28,11 +28,18 @@ FROM (SELECT received_at, provider FROM sms.delivery_report
 GROUP BY 1, 2 ORDER BY 1, 2
 """  # noqa: S608 - put together from our own texts
 _LAST_HOURS: Final = """
-SELECT provider, max(hour) AS hour
-FROM (SELECT provider, hour FROM sms.hourly WHERE hour >= $1 AND reported
-      GROUP BY 1, 2 HAVING sum(messages) > 0) AS reported
-GROUP BY 1 ORDER BY 1
+SELECT last.provider, (
+    SELECT max(hour) FROM (
+        SELECT hour FROM sms.hourly
+        WHERE provider = last.provider AND reported AND hour >= last.day AND hour < last.day + interval '24 hours'
+        GROUP BY hour HAVING sum(messages) > 0) AS reported) AS hour
+FROM (SELECT provider, max(day) AS day
+      FROM (SELECT provider, day FROM sms.daily WHERE day >= $1
+            GROUP BY 1, 2 HAVING sum(messages - silent) > 0) AS reported
+      GROUP BY 1) AS last
+ORDER BY 1
 """
+"""By the day first, for a month of hours would be many rows."""
 
 
 class Times(NamedTuple):
@@ -76,14 +83,13 @@ class Recent(NamedTuple):
 
 async def delivery_times(reader: Reader, filters: Filters, *, now: datetime) -> DeliveryTimes:
     """By platform and country, by the hour of submission. Raises ReadError."""
-    period = filters.period(now)
     where = Where()
-    where.between("hour", hour_of(period.since), period.until)
+    counted = between(where, filters.period(now), DAY)
     for name in ("provider", "country"):
         if (value := getattr(filters, name)) is not None:
             where.equals(name, value)
     parts: dict[str | None, list[tuple[float, int]]] = {}
-    for row in await reader.fetch(_TIMES.format(where=where), *where.args, timeout_s=TIMEOUT_S):
+    for row in await reader.fetch(_TIMES.format(counted=counted, where=where), *where.args, timeout_s=TIMEOUT_S):
         parts.setdefault(row["provider"], []).append((row["seconds"], row["messages"]))
     whole = parts.pop(None, [])
     providers = {name: of_histogram(steps) for name, steps in parts.items() if name is not None}

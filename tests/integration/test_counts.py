@@ -53,7 +53,7 @@ KEY = "day, provider, country, status, reason, final"
 SUMS = "messages, taken, silent, reports, segments, fees, requests"
 BY_DAY = (
     ("sms.daily", KEY, SUMS, OF_HOURS),
-    ("sms.daily_codes", f"{KEY}, code", "messages", OF_HOURS),
+    ("sms.daily_codes", f"{KEY}, code", "messages, reports", OF_HOURS),
     ("sms.daily_delivery_times", "day, provider, country, seconds", "messages", TIMES_OF_HOURS),
 )
 

@@ -27,6 +27,7 @@ CREATE TABLE sms_data.code_day_count (
     reason   text        COLLATE "C" NOT NULL,
     code     text        COLLATE "C" NOT NULL,
     messages bigint      NOT NULL,
+    reports  bigint      NOT NULL,
     PRIMARY KEY (day, provider, country, status, reason, code)
 ) WITH (fillfactor = 80);
 

@@ -34,18 +34,19 @@ BEGIN
     $follow$, sms_data.changed_rows(TG_OP));
     EXECUTE format($follow$
         INSERT INTO sms_data.code_day_count AS c
-        SELECT sms_data.utc_day(hour), provider, country, status, reason, code, sum(one * messages)
+        SELECT sms_data.utc_day(hour), provider, country, status, reason, code, sum(one * messages), sum(one * reports)
         FROM (%s) AS changed
-        GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(one * messages) <> 0
+        GROUP BY 1, 2, 3, 4, 5, 6 HAVING (sum(one * messages), sum(one * reports)) <> (0, 0)
         ORDER BY 1, 2, 3, 4, 5, 6
-        ON CONFLICT (day, provider, country, status, reason, code) DO UPDATE SET messages = c.messages + excluded.messages
+        ON CONFLICT (day, provider, country, status, reason, code) DO UPDATE
+            SET messages = c.messages + excluded.messages, reports = c.reports + excluded.reports
     $follow$, sms_data.changed_rows(TG_OP));
     IF TG_OP = 'DELETE' THEN
         DELETE FROM sms_data.message_day_count
         WHERE day = ANY (ARRAY(SELECT DISTINCT sms_data.utc_day(hour) FROM before))
               AND (messages, taken, silent, reports, segments, fees, requests) = (0, 0, 0, 0, 0, 0, 0);
         DELETE FROM sms_data.code_day_count
-        WHERE day = ANY (ARRAY(SELECT DISTINCT sms_data.utc_day(hour) FROM before)) AND messages = 0;
+        WHERE day = ANY (ARRAY(SELECT DISTINCT sms_data.utc_day(hour) FROM before)) AND (messages, reports) = (0, 0);
     END IF;
     RETURN NULL;
 END
@@ -97,9 +98,9 @@ GROUP BY 1, 2, 3, 4, 5
 ORDER BY 1, 2, 3, 4, 5;
 
 INSERT INTO sms_data.code_day_count
-SELECT sms_data.utc_day(hour), provider, country, status, reason, code, sum(messages)
+SELECT sms_data.utc_day(hour), provider, country, status, reason, code, sum(messages), sum(reports)
 FROM sms_data.message_count
-GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(messages) <> 0
+GROUP BY 1, 2, 3, 4, 5, 6 HAVING (sum(messages), sum(reports)) <> (0, 0)
 ORDER BY 1, 2, 3, 4, 5, 6;
 
 INSERT INTO sms_data.delivery_time_day_count

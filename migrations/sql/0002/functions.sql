@@ -46,25 +46,25 @@ CREATE FUNCTION sms.code_counts(
     by interval DEFAULT '1 hour'
 )
     RETURNS TABLE (step timestamptz, provider text, country text, status text, reason text, final boolean,
-                   code text, messages bigint)
+                   code text, messages bigint, reports bigint)
     LANGUAGE sql STABLE PARALLEL SAFE
 AS $$
     SELECT date_bin(by, h.hour, timestamptz '2001-01-01 00:00+00'), h.provider, h.country, h.status, h.reason, h.final, h.code,
-           h.messages
+           h.messages, h.reports
     FROM sms.hourly AS h
     WHERE h.hour >= since
           AND h.hour < CASE WHEN extract(epoch FROM by) % 86400 <> 0 THEN until ELSE least(until,
               date_bin('1 day', since + interval '24 hours' - interval '1 microsecond', timestamptz '2001-01-01 00:00+00')) END
     UNION ALL
     SELECT date_bin(by, d.day, timestamptz '2001-01-01 00:00+00'), d.provider, d.country, d.status, d.reason, d.final, d.code,
-           d.messages
+           d.messages, d.reports
     FROM sms.daily_codes AS d
     WHERE extract(epoch FROM by) % 86400 = 0
           AND d.day >= date_bin('1 day', since + interval '24 hours' - interval '1 microsecond', timestamptz '2001-01-01 00:00+00')
           AND d.day < date_bin('1 day', until, timestamptz '2001-01-01 00:00+00')
     UNION ALL
     SELECT date_bin(by, h.hour, timestamptz '2001-01-01 00:00+00'), h.provider, h.country, h.status, h.reason, h.final, h.code,
-           h.messages
+           h.messages, h.reports
     FROM sms.hourly AS h
     WHERE extract(epoch FROM by) % 86400 = 0
           AND h.hour >= greatest(date_bin('1 day', until, timestamptz '2001-01-01 00:00+00'),

@@ -61,12 +61,13 @@ CREATE VIEW sms.daily_codes AS
            nullif(reason, '') AS reason,
            status IN ('expired', 'deleted', 'undeliverable', 'rejected', 'delivered') AS final,
            nullif(code, '') AS code,
-           messages
+           messages,
+           reports
     FROM (
-        SELECT day, provider, country, status, reason, code, messages FROM sms_data.code_day_count
+        SELECT day, provider, country, status, reason, code, messages, reports FROM sms_data.code_day_count
         UNION ALL
         SELECT date_bin('1 day'::interval, hour, '2001-01-01 00:00+00'::timestamptz), provider, country, status, reason, code,
-               messages
+               messages, reports
         FROM sms_data.message_delta
     ) AS counted;
 
@@ -88,6 +89,8 @@ COMMENT ON COLUMN sms.daily_codes.code IS
     'The platform''s own code of the report that decided the state, as in sms.hourly.';
 COMMENT ON COLUMN sms.daily_codes.messages IS
     'Number of messages.';
+COMMENT ON COLUMN sms.daily_codes.reports IS
+    'Number of different reports about these messages.';
 
 CREATE VIEW sms.daily_delivery_times AS
     SELECT day,
