@@ -17,6 +17,7 @@ _COMMANDS: Final = (
     ("serve", "serve", "Serve the callback URLs until SIGTERM."),
     ("simulate", "simulate", "Send believable callbacks to a running receiver."),
     ("spool", "spool", "Show how much waits on the local disk, or write it out."),
+    ("tail", "tail", "Show reports as a running service keeps them."),
 )
 """Name, module, summary: no module is imported before its command is used."""
 

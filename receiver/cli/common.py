@@ -6,6 +6,9 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import click
 
 from receiver import embedded
 from receiver.settings import Settings, load
@@ -39,6 +42,14 @@ def _uvloop_run() -> Callable[[Coroutine[Any, Any, T]], T]:
     import uvloop  # noqa: PLC0415 - not on every platform
 
     return uvloop.run
+
+
+def base_url(_context: click.Context, _parameter: click.Parameter, value: T) -> T:
+    """Callback of an option that takes the address of a listener, or None."""
+    parts = urlsplit(str(value or "http://default"))
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise click.BadParameter("it should look like http://127.0.0.1:8080")
+    return value
 
 
 def quiet_settings(*secrets: str) -> Settings:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Final
 
 import aiohttp
@@ -20,15 +21,27 @@ _ADVICE: Final = {
 
 
 class NoAnswer(OperatorError):
-    """The running service cannot be reached, or does not answer."""
+    """The running service cannot be reached, or does not answer. `is_refusal`: to ask again would change nothing."""
+
+    def __init__(self, text: str, *, is_refusal: bool = False) -> None:
+        super().__init__(text)
+        self.is_refusal = is_refusal
 
 
 @asynccontextmanager
-async def ops_response(settings: Settings, path: str) -> AsyncIterator[aiohttp.ClientResponse]:
-    """A successful response to a GET of `path`. Raises NoAnswer, from within the block too."""
-    if settings.ops_port == 0:
+async def ops_response(settings: Settings, path: str, url: str | None = None) -> AsyncIterator[aiohttp.ClientResponse]:
+    """A successful response to a GET of `path`, at the `url` of another ops listener than the settings' if given.
+
+    Raises NoAnswer, from within the block too.
+    """
+    advice = f"set {variable('ops_host')} and {variable('ops_port')} as it has them"
+    where = f"the service that runs on {variable('data_dir')}={settings.data_dir} does not answer at"
+    if url is not None:
+        url, where, advice = url.rstrip("/"), "no service answers at", "give the address of an ops listener"
+    elif settings.ops_port == 0:
         raise NoAnswer(f"{variable('ops_port')}=0: set it to the port that the running service says in its log")
-    url = url_of(settings.ops_host, settings.ops_port)
+    else:
+        url = url_of(settings.ops_host, settings.ops_port)
     token = settings.ops_token.get_secret_value() if settings.ops_token else None
     headers = {"Authorization": f"Bearer {token}"} if token else None
     try:
@@ -37,12 +50,19 @@ async def ops_response(settings: Settings, path: str) -> AsyncIterator[aiohttp.C
             client.get(url + path) as response,
         ):
             if not response.ok:
-                raise NoAnswer(f"{url} {_ADVICE.get(response.status, f'answers {response.status}')}")
+                why = _ADVICE.get(response.status) or await _said(response)
+                raise NoAnswer(f"{url} {why}", is_refusal=response.status < HTTPStatus.INTERNAL_SERVER_ERROR)
             yield response
     except aiohttp.ContentTypeError as error:
         raise NoAnswer(f"{url} {_ADVICE[404]}") from error
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise NoAnswer(
-            f"the service that runs on {variable('data_dir')}={settings.data_dir} does not answer at {url}: "
-            f"set {variable('ops_host')} and {variable('ops_port')} as it has them"
-        ) from error
+        raise NoAnswer(f"{where} {url}: {advice}") from error
+
+
+async def _said(response: aiohttp.ClientResponse) -> str:
+    """The answer's own error, which is JSON with a sentence."""
+    if response.content_type == "application/json":
+        answer = await response.json()
+        if isinstance(answer, dict) and isinstance(answer.get("error"), str):
+            return f"answers {response.status}: {answer['error']}"
+    return f"answers {response.status}"

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any, Final, TextIO, TypedDict, TypeVar, Unpack
-from urllib.parse import urlsplit
 
 import click
 
-from receiver.cli.common import run_interruptibly
+from receiver.cli.common import base_url, run_interruptibly
 from receiver.cli.progress import progress
 from receiver.errors import OperatorError
 from receiver.signals import Interrupted
@@ -56,13 +55,6 @@ def _share_options(command: F) -> F:
     return command
 
 
-def _base_url(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise click.BadParameter("it should look like http://127.0.0.1:8080")
-    return value
-
-
 def _moment(_context: click.Context, _parameter: click.Parameter, value: str | None) -> datetime:
     try:
         moment = datetime.fromisoformat(value) if value else datetime.now(UTC)
@@ -74,7 +66,7 @@ def _moment(_context: click.Context, _parameter: click.Parameter, value: str | N
 @click.command()
 @click.argument("provider", type=click.Choice(sorted(DIALECTS)))
 @click.option(
-    "--url", default="http://127.0.0.1:8080", show_default=True, callback=_base_url, help="The receiver's address."
+    "--url", default="http://127.0.0.1:8080", show_default=True, callback=base_url, help="The receiver's address."
 )
 @click.option("--token", envvar="RECEIVER_SIMULATE_TOKEN", show_envvar=True, help="Callback token, if one is needed.")
 @click.option(

@@ -15,8 +15,8 @@ NAMES: Final = ("provider", "status", "reason", "country", "code")
 
 CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "provider": tuple(provider.name for provider in PROVIDERS),
-    "status": tuple(Status),
-    "reason": tuple(Reason),
+    "status": tuple(status.value for status in Status),
+    "reason": tuple(reason.value for reason in Reason),
 }
 
 MOST_LAST: Final = 200
