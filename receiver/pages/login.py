@@ -11,11 +11,13 @@ from receiver.telemetry.limited_log import LimitedLog
 from receiver.telemetry.logs import get_logger
 from receiver.web.local_path import local_path
 from receiver.web.login_limit import LoginLimit
+from receiver.web.ops_origin import SEC_FETCH_SITE
 from receiver.web.ops_refusals import TooManyLogins
 from receiver.web.ops_session import SESSIONS, begin_session, drop_cookie, session_of
 from receiver.web.ops_token import LOGIN
 
 _WRONG: Final = "This is not the token."
+_ELSEWHERE: Final = frozenset(("cross-site", "same-site"))
 
 LIMIT: Final = web.AppKey("login_limit", LoginLimit)
 
@@ -28,7 +30,9 @@ async def form(request: web.Request) -> web.Response:
     wanted = local_path(request.query.get("next", ""))
     if _needs_none(request):
         return _go_to(wanted)
-    return render(request, "login.html", {"next": wanted, "problem": None})
+    # Browsers send no SameSite=Strict cookie with a link from elsewhere: with the page opened from here they do.
+    is_from_elsewhere = request.headers.get(SEC_FETCH_SITE, "") in _ELSEWHERE
+    return render(request, "login.html", {"next": wanted, "problem": None, "opens_next": is_from_elsewhere})
 
 
 async def log_in(request: web.Request) -> web.Response:
@@ -44,7 +48,7 @@ async def log_in(request: web.Request) -> web.Response:
     if not sessions.is_token(fields(request).get("token", "")):
         limit.failed(remote)
         _lines.warning("ops.login_failed", remote=remote)
-        page = render(request, "login.html", {"next": wanted, "problem": _WRONG})
+        page = render(request, "login.html", {"next": wanted, "problem": _WRONG, "opens_next": False})
         page.set_status(403)
         return page
     begin_session(request, signed_in=True)

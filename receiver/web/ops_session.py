@@ -20,7 +20,10 @@ from receiver.server.protocol import is_https
 SESSION_S: Final = 12 * 3_600
 """A session ends so long after its beginning, used or not."""
 
-_COOKIE: Final = "receiver"
+_COOKIES: Final = {True: "receiver", False: "receiver-form"}
+"""By whether the session is signed in. Two names: a page that is opened by a link from elsewhere comes without a
+`SameSite=Strict` cookie, and the anonymous session of its log-in form must not take the place of the signed-in one."""
+
 _SECURE_PREFIX: Final = "__Host-"
 """Browsers take a cookie of such a name over HTTPS alone, and for one host alone (RFC 6265bis, section 4.1.3.2)."""
 
@@ -129,23 +132,22 @@ class Sessions:
 
 SESSIONS: Final = web.AppKey("sessions", Sessions)
 
-_SESSION: Final = web.RequestKey("session", Session)
+_SESSION: Final[web.RequestKey[Session | None]] = web.RequestKey("session")
 _NEW_SESSION: Final = web.RequestKey("new_session", Session)
 
 
 def session_of(request: web.Request) -> Session | None:
     """The session that the request came with."""
     if _SESSION not in request:
-        session = request.app[SESSIONS].read(request.cookies.get(_cookie_name(request), ""))
-        if session is None:
-            return None
-        request[_SESSION] = session
+        cookies = (request.cookies.get(_cookie_name(request, is_signed_in=one), "") for one in _COOKIES)
+        sessions = (request.app[SESSIONS].read(cookie) for cookie in cookies)
+        request[_SESSION] = next(filter(None, sessions), None)
     return request[_SESSION]
 
 
 def has_cookie(request: web.Request) -> bool:
     """Whether the request has a cookie of ours, a good one or not."""
-    return _cookie_name(request) in request.cookies
+    return any(_cookie_name(request, is_signed_in=one) in request.cookies for one in _COOKIES)
 
 
 def form_token(request: web.Request) -> str:
@@ -163,19 +165,20 @@ def begin_session(request: web.Request, *, signed_in: bool) -> Session:
 
 def drop_cookie(request: web.Request, response: web.StreamResponse) -> None:
     """Have the browser forget its session."""
-    _set_cookie(request, response, "", 0)
+    _set_cookie(request, response, _cookie_name(request, is_signed_in=True), "", 0)
 
 
 async def give_cookie(request: web.Request, response: web.StreamResponse) -> None:
     """Signal handler for `on_response_prepare`: sets the cookie of a session that this request has begun."""
     session = request.get(_NEW_SESSION)
     if session is not None:
-        _set_cookie(request, response, session.cookie, SESSION_S)
+        name = _cookie_name(request, is_signed_in=session.is_signed_in)
+        _set_cookie(request, response, name, session.cookie, SESSION_S)
 
 
-def _set_cookie(request: web.Request, response: web.StreamResponse, value: str, max_age_s: int) -> None:
+def _set_cookie(request: web.Request, response: web.StreamResponse, name: str, value: str, max_age_s: int) -> None:
     """As a header, as aiohttp has written its cookies when that signal comes."""
-    cookie = f"{_cookie_name(request)}={value}; Max-Age={max_age_s}; Path=/; HttpOnly; SameSite=Strict"
+    cookie = f"{name}={value}; Max-Age={max_age_s}; Path=/; HttpOnly; SameSite=Strict"
     response.headers.add(hdrs.SET_COOKIE, f"{cookie}; Secure" if is_https(request) else cookie)
 
 
@@ -183,8 +186,9 @@ def _stretched(token: bytes) -> bytes:
     return hashlib.pbkdf2_hmac("sha256", token, b"receiver ops sessions", _KEY_ROUNDS)
 
 
-def _cookie_name(request: web.Request) -> str:
+def _cookie_name(request: web.Request, *, is_signed_in: bool) -> str:
     """With the port in it: browsers keep one set of cookies for all ports of a host (RFC 6265, section 8.5)."""
     port = request.host.rpartition(":")[2]
-    name = f"{_COOKIE}-{port}" if port.isascii() and port.isdigit() else _COOKIE
+    name = _COOKIES[is_signed_in]
+    name = f"{name}-{port}" if port.isascii() and port.isdigit() else name
     return f"{_SECURE_PREFIX}{name}" if is_https(request) else name

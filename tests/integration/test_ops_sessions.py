@@ -84,7 +84,7 @@ async def test_the_cookie_is_for_this_host_alone_and_for_no_script(service: Serv
 async def test_a_forged_x_forwarded_proto_is_not_believed_and_a_trusted_one_is(
     make_settings: Callable[..., Settings],
 ) -> None:
-    for trusted, name in (((), "receiver-"), ("127.0.0.1", "__Host-receiver-")):
+    for trusted, name in (((), "receiver-form-"), ("127.0.0.1", "__Host-receiver-form-")):
         settings = make_settings(ops_token=TOKEN, trusted_proxies=trusted)
         async with services.running(settings) as service, visiting(service.ops_url) as visitor:
             (cookie,) = (await visitor.get("/login", X_Forwarded_Proto="https")).cookies
@@ -96,7 +96,8 @@ async def test_no_cookie_but_the_signed_one_opens_the_pages(service: Service, vi
     (cookie,) = (await visitor.log_in(TOKEN)).cookies
     (anonymous,) = (await _fresh_login_form(service)).cookies
     name, value = cookie.partition(";")[0].split("=", 1)
-    other = anonymous.partition(";")[0].split("=", 1)[1]
+    other_name, other = anonymous.partition(";")[0].split("=", 1)
+    assert name != other_name, "a log-in form that is opened by a link must not end the session"
     session, stamp, signature = value.split(".")
     wrong = [
         "",
