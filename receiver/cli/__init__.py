@@ -8,6 +8,7 @@ from receiver.cli.error_group import ErrorGroup
 from receiver.cli.lazy import Deferred
 
 _COMMANDS: Final = (
+    ("completion", "completion", "Print the completion script for a SHELL."),
     ("database-url", "database_url", "Print the URL of the database in use."),
     ("explain", "explain", "Say what a platform's status CODE means and what to do."),
     ("maintain", "schema", "Make the coming days' partitions and drop old ones."),

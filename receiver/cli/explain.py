@@ -5,13 +5,18 @@ import json
 import click
 
 from receiver import catalogue
+from receiver.cli.completing import platforms
 
 _FIELDS = ("provider", "code", "status", "reason", "final", "meaning", "advice")
 
 
 @click.command()
 @click.argument("code")
-@click.option("--provider", help="Only this platform; the same code means different things at different ones.")
+@click.option(
+    "--provider",
+    shell_complete=platforms,
+    help="Only this platform; the same code means different things at different ones.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def explain(code: str, provider: str | None, *, as_json: bool) -> None:
     """Say what a platform's status CODE means and what to do about it."""

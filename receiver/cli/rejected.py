@@ -12,6 +12,7 @@ import click
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from receiver.cli.common import quiet_settings, run, with_database
+from receiver.cli.completing import platforms
 from receiver.cli.progress import progress
 from receiver.ingest import replay as replaying
 from receiver.store import rejected as store
@@ -43,7 +44,7 @@ def _size(_context: click.Context, _parameter: click.Parameter, value: str | Non
 
 def _filters(command: F) -> F:
     options = (
-        click.option("--provider", help="Only those of this platform."),
+        click.option("--provider", shell_complete=platforms, help="Only those of this platform."),
         click.option("--newer-than", "since", type=float, callback=_age, metavar="DAYS", help="Only younger ones."),
         click.option("--older-than", "before", type=float, callback=_age, metavar="DAYS", help="Only older ones."),
         click.option("--error", metavar="TEXT", help="Only those with this in their error, in any case."),

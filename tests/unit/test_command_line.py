@@ -8,6 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner
 from support.command import CHECKOUT, commands
+from support.completing import environ
 
 from receiver.cli import main
 
@@ -39,6 +40,14 @@ def test_a_command_imports_no_library_that_it_does_not_need(arguments, spared) -
     found = imported(*arguments)
     assert {"receiver", "click"} <= found
     assert found & spared == set()
+
+
+@pytest.mark.parametrize("line", ["receiver ", "receiver simulate huawei --", "receiver rejected list --provider "])
+def test_completion_imports_nothing_but_click(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A TAB in a shell is a start of the program."""
+    for name, value in environ(line).items():
+        monkeypatch.setenv(name, value)
+    assert imported() & NOTHING_BUT_CLICK == set()
 
 
 def test_a_service_loads_nothing_of_the_simulator() -> None:
