@@ -11,6 +11,7 @@ _COMMANDS: Final = (
     ("completion", "completion", "Print the completion script for a SHELL."),
     ("database-url", "database_url", "Print the URL of the database in use."),
     ("explain", "explain", "Say what a platform's status CODE means and what to do."),
+    ("export", "export", "Write reports, messages or replies to a file."),
     ("maintain", "schema", "Make the coming days' partitions and drop old ones."),
     ("migrate", "schema", "Bring the database's schema and code tables up to date."),
     ("pull", "pull", "Fetch reports from a PLATFORM that does not push them."),

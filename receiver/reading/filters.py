@@ -62,7 +62,7 @@ def _country(value: str) -> str:
 
 
 def _number(value: str) -> str:
-    numbers.candidates(value)
+    numbers.several(value)
     return value
 
 
@@ -131,8 +131,8 @@ class Filters(BaseModel):
 
     @property
     def numbers(self) -> tuple[str, ...]:
-        """The numbers in E.164 that `number` may mean."""
-        return numbers.candidates(self.number) if self.number else ()
+        """The numbers in E.164 that `number` may mean; it may be several, comma-separated."""
+        return numbers.several(self.number) if self.number else ()
 
     def period(self, now: datetime) -> Period:
         """The times between; where none is named the last day, and for a look-up the last month."""

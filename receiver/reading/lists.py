@@ -105,13 +105,18 @@ async def rejected(
     """Rejected payloads without their bodies, of a month if no time is named."""
     where = Where()
     where.between("received_at", *_of_a_month(filters, now))
+    rejected_conditions(where, filters)
+    return await _page(reader, _REJECTED, where, older, limit, lambda row: Rejected(*row))
+
+
+def rejected_conditions(where: Where, filters: Filters) -> None:
+    """Which rejected payloads are asked for, beside their time."""
     if filters.provider:
         where.add("provider = {}", filters.provider)
     if filters.error:
         where.add("strpos(lower(error), lower({})) > 0", filters.error)
     if not filters.replayed:
         where.add("replayed_at IS NULL")
-    return await _page(reader, _REJECTED, where, older, limit, lambda row: Rejected(*row))
 
 
 async def rejected_body(reader: Reader, rejected_id: UUID) -> RejectedBody | None:
@@ -126,12 +131,17 @@ async def overdue(
     """Overdue messages by the time of their submission, of a month if none is named. Numbers are masked."""
     where = Where()
     where.between("submitted_at", *_of_a_month(filters, now))
+    overdue_conditions(where, filters)
+    page = await _page(reader, _OVERDUE, where, older, limit, lambda row: Overdue(*row))
+    return _masked(page, Overdue.masked)
+
+
+def overdue_conditions(where: Where, filters: Filters) -> None:
+    """Which overdue messages are asked for, beside their time."""
     if filters.provider:
         where.add("provider = {}", filters.provider)
     if filters.country:
         where.equals("country", filters.country)
-    page = await _page(reader, _OVERDUE, where, older, limit, lambda row: Overdue(*row))
-    return _masked(page, Overdue.masked)
 
 
 async def overdue_counts(reader: Reader) -> list[OverdueCount]:

@@ -21,8 +21,8 @@ _TICK: Final = timedelta(microseconds=1)
 
 _ORDER: Final = "first_received_at DESC, provider, message_id, recipient"
 
-_BY_TIME: Final = f"""
-SELECT {MESSAGE} FROM sms.message WHERE {{where}} ORDER BY {_ORDER} OFFSET {{skip}} LIMIT {{limit}}
+_LISTED: Final = f"""
+SELECT {MESSAGE} FROM {{source}} WHERE {{where}} ORDER BY {_ORDER} OFFSET {{skip}} LIMIT {{limit}}
 """  # noqa: S608 - put together from our own texts, as the others here
 _BY_HOURS: Final = f"""
 SELECT {MESSAGE}
@@ -33,21 +33,17 @@ CROSS JOIN LATERAL (
     ORDER BY {_ORDER} LIMIT {{skip}}::bigint + {{limit}}::bigint) AS found
 ORDER BY {_ORDER} OFFSET {{skip}} LIMIT {{limit}}
 """  # noqa: S608
-_BY_NUMBER: Final = f"""
-SELECT {MESSAGE}
-FROM unnest($1::text[]) AS named (number) CROSS JOIN LATERAL sms.messages_to(named.number, $2)
-WHERE {{where}} ORDER BY {_ORDER} OFFSET {{skip}} LIMIT {{limit}}
-"""  # noqa: S608
-_BY_CORRELATION: Final = f"""
-SELECT {MESSAGE}
-FROM (SELECT DISTINCT message_id AS id, provider AS platform, recipient AS number
-      FROM sms.submission WHERE correlation = $1 AND received_at >= $2) AS handed
+_OF_NUMBERS: Final = (
+    "unnest({}::text[]) AS named (number) CROSS JOIN LATERAL sms.messages_to(named.number, {}) AS message"
+)
+_OF_CORRELATION: Final = f"""
+(SELECT DISTINCT message_id AS id, provider AS platform, recipient AS number
+ FROM sms.submission WHERE correlation = {{}} AND received_at >= {{}}) AS handed
 CROSS JOIN LATERAL (
     SELECT {MESSAGE} FROM sms.message
     WHERE message_id = handed.id AND provider = handed.platform
           AND (recipient = handed.number OR recipient IS NULL OR handed.number IS NULL)
-    OFFSET 0) AS found
-WHERE {{where}} ORDER BY {_ORDER} OFFSET {{skip}} LIMIT {{limit}}
+    OFFSET 0) AS message
 """  # noqa: S608
 
 
@@ -63,22 +59,30 @@ async def listed(
     return page if filters.number else replace(page, rows=[row.masked() for row in page.rows])
 
 
-async def _directly(
-    reader: Reader, filters: Filters, period: Period, older: Cursor | None, limit: int
-) -> Page[Message]:
+def chosen(where: Where, filters: Filters, period: Period) -> str:
+    """The source, as it stands behind FROM, in which an index finds the messages; the conditions go to `where`."""
+    source = "sms.message"
     if filters.number:
-        query, where = _BY_NUMBER, Where(list(filters.numbers), period.since)
+        source = _OF_NUMBERS.format(where.arg(list(filters.numbers)), where.arg(period.since))
     elif filters.correlation:
-        query, where = _BY_CORRELATION, Where(filters.correlation, period.since)
-    else:
-        query, where = _BY_TIME, Where()
+        source = _OF_CORRELATION.format(where.arg(filters.correlation), where.arg(period.since))
     if filters.message_id:
         where.add("message_id = {}", filters.message_id)
     elif not filters.is_look_up:
         where.add("first_received_at >= {}", period.since)
     if filters.until or not filters.is_look_up:
         where.add("first_received_at < {}", period.until)
-    rows = await _found(reader, query, where, filters, older, limit + 1)
+    where.state(filters)
+    where.sender(filters)
+    return source
+
+
+async def _directly(
+    reader: Reader, filters: Filters, period: Period, older: Cursor | None, limit: int
+) -> Page[Message]:
+    where = Where()
+    query = _LISTED.replace("{source}", chosen(where, filters, period))
+    rows = await _found(reader, query, where, older, limit + 1)
     return page_of(rows, [row.first_received_at for row in rows], limit, older)
 
 
@@ -93,9 +97,11 @@ async def _by_hours(
         where = Where()
         since = where.arg([max(hour, period.since) for hour in hours])
         ends = where.arg([min(hour + counted.HOUR, until) for hour in hours])
+        where.state(filters)
+        where.sender(filters)
         query = _BY_HOURS.replace("{since}", since).replace("{until}", ends)
         at = older if older and hours and hours[0] <= older.at < hours[0] + counted.HOUR else None
-        rows += await _found(reader, query, where, filters, at, limit + 1 - len(rows))
+        rows += await _found(reader, query, where, at, limit + 1 - len(rows))
         if len(rows) > limit:
             break
         if time.monotonic() - began > reader.limits.statement_s and hours[-1] > period.since:
@@ -103,11 +109,7 @@ async def _by_hours(
     return page_of(rows, [row.first_received_at for row in rows], limit, older)
 
 
-async def _found(
-    reader: Reader, query: str, where: Where, filters: Filters, older: Cursor | None, limit: int
-) -> list[Message]:
-    where.state(filters)
-    where.sender(filters)
+async def _found(reader: Reader, query: str, where: Where, older: Cursor | None, limit: int) -> list[Message]:
     if older is not None:
         where.add("first_received_at <= {}", older.at)
     skip, most = where.arg(older.skip if older else 0), where.arg(limit)

@@ -12,8 +12,16 @@ _MAX: Final = 64
 _GAPS: Final = re.compile(r"[\s\-\u2010-\u2015./()\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+")
 """Also the invisible marks that come along when one copies a number from a contact."""
 
+_BETWEEN: Final = re.compile(r"[,;\n]")
+
 _REGIONS: Final = ("CN", "HK", "MO", "TW", "SG", "MY", "TH", "ID", "PH", "VN", "JP", "KR", "IN", "US", "GB", "AU")
 """Countries that are tried for a number without a country code. Not all: the tables of each take time to load."""
+
+
+def several(text: str) -> tuple[str, ...]:
+    """As `candidates`, of numbers with commas or semicolons between."""
+    parts = [part for part in _BETWEEN.split(text) if part.strip()]
+    return tuple(dict.fromkeys(number for part in parts or [text] for number in candidates(part)))
 
 
 def candidates(text: str) -> tuple[str, ...]:

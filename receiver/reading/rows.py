@@ -1,6 +1,6 @@
 """The rows of the views as people are shown them. Times are aware, in UTC; `recipient` is E.164, or None."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -165,18 +165,19 @@ _AS: Final = {"remote_addr": "host(remote_addr) AS remote_addr", "size": "octet_
 _BARE: Final = _AS | {"context": "NULL::text AS context", "raw": "'{}' AS raw"}
 
 
-def _columns(row: type[NamedTuple], spelled: Mapping[str, str] = _AS) -> str:
-    return ", ".join(spelled.get(name, name) for name in row._fields)
+def columns_of(names: Iterable[str], spelled: Mapping[str, str] = _AS) -> str:
+    """The columns of these names, as they stand behind SELECT."""
+    return ", ".join(spelled.get(name, name) for name in names)
 
 
-MESSAGE: Final = _columns(Message)
-REPORT: Final = _columns(Report)
-REPORT_LISTED: Final = _columns(Report, _BARE)
-SUBMISSION: Final = _columns(Submission)
-REPLY: Final = _columns(Reply)
-REJECTED: Final = _columns(Rejected)
-OVERDUE: Final = _columns(Overdue)
-"""The columns, for SELECT. A list of reports leaves their JSON out."""
+MESSAGE: Final = columns_of(Message._fields)
+REPORT: Final = columns_of(Report._fields)
+REPORT_LISTED: Final = columns_of(Report._fields, _BARE)
+SUBMISSION: Final = columns_of(Submission._fields)
+REPLY: Final = columns_of(Reply._fields)
+REJECTED: Final = columns_of(Rejected._fields)
+OVERDUE: Final = columns_of(Overdue._fields)
+"""A list of reports leaves their JSON out."""
 
 
 def explained(provider: str, code: str | None) -> Code | None:
