@@ -41,6 +41,7 @@ def export(output: BinaryIO) -> None:
 
     The oldest comes first, of each worker by itself; bodies are in base64.
     """
+    output.writable()  # opens it: a path that is wrong is told even where the spool is empty
     _export(quiet_settings(), output)
 
 
