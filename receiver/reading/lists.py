@@ -104,7 +104,7 @@ async def rejected(
 ) -> Page[Rejected]:
     """Rejected payloads without their bodies, of a month if no time is named."""
     where = Where()
-    where.between("received_at", *_of_a_month(filters, now))
+    where.between("received_at", *of_a_month(filters, now))
     rejected_conditions(where, filters)
     return await _page(reader, _REJECTED, where, older, limit, lambda row: Rejected(*row))
 
@@ -130,7 +130,7 @@ async def overdue(
 ) -> Page[Overdue]:
     """Overdue messages by the time of their submission, of a month if none is named. Numbers are masked."""
     where = Where()
-    where.between("submitted_at", *_of_a_month(filters, now))
+    where.between("submitted_at", *of_a_month(filters, now))
     overdue_conditions(where, filters)
     page = await _page(reader, _OVERDUE, where, older, limit, lambda row: Overdue(*row))
     return _masked(page, Overdue.masked)
@@ -149,7 +149,8 @@ async def overdue_counts(reader: Reader) -> list[OverdueCount]:
     return [OverdueCount(*row) for row in await reader.fetch(_OVERDUE_COUNTS)]
 
 
-def _of_a_month(filters: Filters, now: datetime) -> periods.Period:
+def of_a_month(filters: Filters, now: datetime) -> periods.Period:
+    """The period of lists that are short: a month if none is named."""
     return periods.period(filters.since or periods.LOOK_UP, filters.until, now)
 
 
