@@ -110,6 +110,7 @@ PARTS: Final[dict[str, Callable[[Cluster, Plan], Awaitable[Part]]]] = {
     "main": partial(_cases, cases.MAIN),
     "costs": partial(_cases, cases.COSTS),
     "workers": partial(_cases, cases.WORKERS),
+    "pages": partial(_cases, cases.VISITED),
     "spool": _spool,
     "growth": _growth,
     "reads": _reads,

@@ -3,12 +3,16 @@
 from dataclasses import dataclass
 from typing import Final
 
+from bench.visitors import VISITORS
 from bench.wrk import Load
 
 SINGLE_1: Final = Load("single", 1)
 SINGLE_64: Final = Load("single", 64)
 SINGLE_512: Final = Load("single", 512)
 BATCH_16: Final = Load("batch", 16, 50)
+
+THOUSAND: Final = Load("single", 64, pause_ms=60)
+"""About 1,000 single reports a second."""
 
 LIVE: Final = Load("single", 8)
 """The traffic beside which a spool is drained."""
@@ -32,13 +36,17 @@ SERVICES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One line of a table. `how` is for PostgreSQL alone (bench.ceiling), and then there is no service and no load."""
+    """One line of a table. `how` is for PostgreSQL alone (bench.ceiling), and then there is no service and no load.
+
+    `visitors` have pages open meanwhile (bench.visitors).
+    """
 
     title: str
     what: str
     server: str | None = None
     load: Load | None = None
     how: str | None = None
+    visitors: str | None = None
 
 
 MAIN: Final = (
@@ -72,4 +80,10 @@ WORKERS: Final = tuple(
     Case(f"more than one core: {title}", what, server, LOADS[title])
     for title in _LOADS_OF_WORKERS
     for server, what in (("receiver", "one process"), ("receiver-2", "two workers"))
+)
+
+VISITED: Final = tuple(
+    Case(f"with pages open: {title}", what, "receiver", load, visitors=None if what == "nobody" else what)
+    for title, load in (("about 1,000 single reports/s", THOUSAND), ("as fast as it can, 64 connections", SINGLE_64))
+    for what in ("nobody", *VISITORS)
 )

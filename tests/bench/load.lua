@@ -1,5 +1,6 @@
 -- What wrk sends: every request is built when it is sent, with message ids that never come twice.
--- Arguments: kind, reports a request, a number that no other run on the same database has.
+-- Arguments: kind, reports a request, a number that no other run on the same database has, and milliseconds that each
+-- connection waits between an answer and its next request, on average; 0: none. The waiting is not in the latencies.
 
 local kind, batch, run
 local counter = 0
@@ -85,6 +86,10 @@ local KINDS = {
 function init(args)
    kind, batch, run = KINDS[args[1]], tonumber(args[2]), tonumber(args[3])
    math.randomseed(run)
+   local pause = tonumber(args[4])
+   if pause > 0 then
+      function delay() return random(0, 2 * pause) end
+   end
 end
 
 function request()

@@ -10,6 +10,7 @@ from bench import servers, wrk
 from bench.cluster import TEMPLATE, Cluster
 from bench.programs import BASE
 from bench.usage import Usage, measured
+from bench.visitors import visiting
 from bench.wrk import Answers, Load
 
 _WARM_UP_S: Final = 1.0
@@ -36,12 +37,12 @@ class LostError(Exception):
     """Something was acknowledged and is nowhere."""
 
 
-async def measure(cluster: Cluster, server: str, load: Load, seconds: float) -> Result:
+async def measure(cluster: Cluster, server: str, load: Load, seconds: float, visitors: str | None = None) -> Result:
     """Raises LostError."""
     folder = cluster.folder / "service"
     try:
         async with cluster.database(BASE if server == BASE else TEMPLATE) as url:
-            async with servers.running(server, url, folder) as service:
+            async with servers.running(server, url, folder) as service, visiting(service.ops_url, visitors):
                 before = await wrk.send(service.url, load, _warm_up(load))
                 async with measured(service.pid, cluster.postmaster) as usage:
                     answers = await wrk.send(service.url, load, seconds)

@@ -30,7 +30,7 @@ async def run(cluster: Cluster, cases: Sequence[Case], rounds: int, seconds: flo
 
 async def _one(cluster: Cluster, case: Case, seconds: float) -> Result:
     if case.server and case.load:
-        return await measure(cluster, case.server, case.load, seconds)
+        return await measure(cluster, case.server, case.load, seconds, case.visitors)
     async with cluster.database() as url, measured(None, cluster.postmaster) as usage:
         printed = await output_of(sys.executable, "-m", "bench.ceiling", str(case.how), url, str(seconds))
     return Result(reports_s=float(printed), database_mb=usage.database_peak_mb)

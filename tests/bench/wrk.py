@@ -16,11 +16,15 @@ _runs = count(1)
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is sent: a kind of load.lua, with so many reports a request, over so many connections."""
+    """What is sent: a kind of load.lua, with so many reports a request, over so many connections.
+
+    Each connection waits for `pause_ms` before its next request, on average.
+    """
 
     kind: str
     connections: int
     reports: int = 1
+    pause_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ async def send(url: str, load: Load, seconds: float) -> Answers:
         load.kind,
         str(load.reports),
         str(next(_runs)),
+        str(load.pause_ms),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
