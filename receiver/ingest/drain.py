@@ -6,6 +6,7 @@ from time import perf_counter
 from typing import Final, TypeVar
 
 from receiver.ingest.accept import Observe, parse_inbound
+from receiver.ingest.drain_told import DrainTold
 from receiver.ingest.quarantine import Quarantine
 from receiver.store.durable import DurableStore, is_plain
 from receiver.store.job import Job, Kept, KeptIn, Receipt
@@ -52,6 +53,7 @@ class Drain:
         self._draining = False
         self._limit = _MAX_BATCH
         self._logged_depth = 1
+        self._told = DrainTold()
 
     async def run(self) -> None:
         """Drain the spool until cancelled."""
@@ -84,6 +86,7 @@ class Drain:
             raise
         if not batch:
             await self._probe()
+        self._told.begun()
         while batch:
             next_batch = asyncio.create_task(self._next_batch(after=max(batch)))
             next_batch.add_done_callback(_retrieve_exception)
@@ -131,6 +134,7 @@ class Drain:
         if stored:
             await self._spool.remove(list(stored))
             self._metrics.spool_drained.inc(len(stored))
+            self._told.advanced(len(stored), self._spool.depth.callbacks)
         async for job, receipt in _with_yields(stored.values()):
             await self._observe(job, Kept(KeptIn.DATABASE, receipt))
 

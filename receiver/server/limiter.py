@@ -42,6 +42,9 @@ class Evictable(Protocol):
 
     peer: str | None
 
+    def is_busy(self) -> bool:
+        """Whether a request is being handled."""
+
     def eviction_priority(self, now: float) -> tuple[int, float] | None:
         """Rank, and loop time since when; the least is evicted first. None while a request is being handled."""
 
@@ -81,6 +84,11 @@ class ConnectionLimiter:
 
     def __len__(self) -> int:
         return len(self._connections)
+
+    @property
+    def busy(self) -> int:
+        """Requests under way."""
+        return sum(connection.is_busy() for connection in self._connections)
 
     def admit(self, connection: Evictable, now: float) -> bool:
         """Whether it may stay; if so, the caller must `remove` it when it is lost."""

@@ -13,6 +13,7 @@ from receiver.server.bind import BoundSockets, format_addresses
 from receiver.server.descriptors import raise_nofile_limit
 from receiver.server.limiter import ConnectionLimiter, Limits
 from receiver.server.protocol import Connection
+from receiver.server.stop_told import StopTold
 from receiver.settings import Settings
 from receiver.telemetry.metrics import Metrics, set_from
 
@@ -44,6 +45,7 @@ class Listener:
         self._bound = format_addresses(sockets.sockets)
         self._tls = tls or {}
         self._acceptor: Acceptor | None = None
+        self._stop_told = StopTold(limiter, settings.shutdown_timeout_s)
 
     @property
     def url(self) -> str:
@@ -69,7 +71,8 @@ class Listener:
         finally:
             if self._acceptor is not None:
                 await self._acceptor.abort_handshakes()
-            await self._runner.cleanup()
+            async with self._stop_told.until_stopped():
+                await self._runner.cleanup()
             limiting.cancel()
             with suppress(asyncio.CancelledError):
                 await limiting
@@ -79,6 +82,7 @@ class Listener:
         self._limiter.draining = True
         if self._acceptor is not None:
             self._acceptor.stop_accepting()
+        self._stop_told.tell(delay_s)
         await asyncio.sleep(delay_s)
 
     def _connection(self) -> Connection:

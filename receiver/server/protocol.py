@@ -192,13 +192,17 @@ class Connection(RequestProtocol):
         self._paused_since = 0.0
         super().resume_writing()
 
+    def is_busy(self) -> bool:
+        """Whether aiohttp handles a request, or is about to: one is queued."""
+        return not self.waits_for_request or bool(self.queued)
+
     def eviction_priority(self, now: float) -> tuple[int, float] | None:
         """See `Evictable`."""
         if self._paused_since:
             return _SLOW, self._paused_since
         if self._body is not None and not self._body.is_eof():
             return (_SLOW if now - self._body_since >= SLOW_S else _YOUNG), self._body_since
-        if self._is_busy():
+        if self.is_busy():
             return None
         since = self._head_since
         if not since:
@@ -220,14 +224,14 @@ class Connection(RequestProtocol):
         if self._is_closing(now):
             return "not_read" if now - self._closing_since > limits.read_s else None
         late = self._head_since and now - self._head_since > limits.head_s
-        return "slow_head" if late and not self._is_busy() else None
+        return "slow_head" if late and not self.is_busy() else None
 
     def end(self, cause: Ended) -> None:
         """See `Evictable`."""
         stream = self._stream
         if stream is None:
             return
-        if cause in _RAW_RESPONSES and not self._is_busy() and not stream.is_closing():
+        if cause in _RAW_RESPONSES and not self.is_busy() and not stream.is_closing():
             self._close_with(stream, _RAW_RESPONSES[cause])
         else:
             stream.abort()
@@ -254,10 +258,6 @@ class Connection(RequestProtocol):
             headers.getall(hdrs.X_FORWARDED_FOR, ()),
             headers.getall(hdrs.FORWARDED, ()),
         )
-
-    def _is_busy(self) -> bool:
-        """Whether aiohttp handles a request, or is about to: one is queued."""
-        return not self.waits_for_request or bool(self.queued)
 
     def _is_closing(self, now: float) -> bool:
         """Whether it is closing and only has unsent data left."""

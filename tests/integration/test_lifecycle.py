@@ -25,6 +25,7 @@ from support.pulling import PullProcess, ids, stored
 from support.tencent_api import Api, report
 from support.terminal import CTRL_C, InTerminal
 from support.waiting import eventually
+from support.wire import head, wire
 
 from receiver import embedded
 from receiver.embedded.layout import layout_of
@@ -159,6 +160,19 @@ class TestCtrlC:
         terminal.type(CTRL_C)
         assert await ended(terminal) == 0, terminal.output
         assert "service.stopped" in terminal.output
+
+    async def test_says_what_it_waits_for(self, make: Make) -> None:
+        terminal = make("serve", log_format="console", drain_delay_s=60, shutdown_timeout_s=60)
+        terminal.start()
+        await terminal.told("Ctrl-C")
+        async with wire(f"http://127.0.0.1:{terminal.port}") as slow:
+            await slow.send(head("/callback/huawei/report", "Content-Length: 100"))
+            await asyncio.sleep(0.3)  # for the head to come before the signal
+            terminal.type(CTRL_C)
+            await terminal.told("stopping · requests under way: 1 · connections open: 1 · at most 1")
+        await terminal.told("stopping · requests under way: 0")
+        terminal.type(CTRL_C)
+        assert await ended(terminal) == 130
 
     async def test_while_it_starts_ends_the_start(self, make: Make) -> None:
         terminal = make("serve", fresh=True)

@@ -16,8 +16,10 @@ from support.writers import writing
 
 from receiver.inbound import Inbound
 from receiver.ingest.drain import Drain
+from receiver.ingest.drain_told import DrainTold
 from receiver.ingest.quarantine import Quarantine
 from receiver.store.durable import DurableStore, StoreUnavailable
+from receiver.telemetry import logs
 from receiver.telemetry.metrics import Metrics
 
 FOR_EVER = 1_000_000.0
@@ -53,6 +55,23 @@ async def emptied(spool: FakeSpool) -> None:
     async with asyncio.timeout(10_000):
         while spool.kept:
             await asyncio.sleep(0.01)
+
+
+@in_virtual_time
+async def test_a_terminal_shows_how_far_the_drain_is_and_how_long_it_will_take(monkeypatch):
+    lines: list[str] = []
+    monkeypatch.setattr(logs, "tells", lambda: True)
+    monkeypatch.setattr(logs, "tell", lines.append)
+    told = DrainTold()
+    told.begun()
+    for left in (90_000, 89_000, 1_000, 0):
+        await asyncio.sleep(1.25)
+        told.advanced(1_000, left)
+    assert [line[10:] for line in lines] == ["spool: 89,000 callbacks left, 800 a second, about 111 s"]
+    await asyncio.sleep(5)
+    told.begun()
+    told.advanced(500, 500)
+    assert len(lines) == 1, "a short drain is over before anybody has read of it"
 
 
 @in_virtual_time

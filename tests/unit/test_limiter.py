@@ -36,6 +36,9 @@ class Connection:
     late: Ended | None = None
     ended: list[Ended] = field(default_factory=list)
 
+    def is_busy(self) -> bool:
+        return self.rank is None
+
     def eviction_priority(self, now: float) -> tuple[int, float] | None:  # noqa: ARG002 - as `Evictable` has it
         return None if self.rank is None else (self.rank, self.since)
 
