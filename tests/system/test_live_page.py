@@ -1,11 +1,16 @@
 """The live page in a browser: rows come by themselves, can be held, and are never markup."""
 
 import json
+from collections.abc import Callable
 
 from playwright.async_api import Browser, expect
 from support import browser as browsers
+from support import service as services
 from support.service import Service
 
+from receiver.settings import Settings
+
+TOKEN = "an-ops.token-of-some-length"
 EVIL = "<img src=x onerror=alert(1)>\u202e\x1b[31m&amp;"
 SHOWN = r"<img src=x onerror=alert(1)>\u202e\x1b[31m&amp;"
 FIRST = "#live tbody tr:first-child"
@@ -83,3 +88,28 @@ async def test_without_a_script_it_is_a_table_with_a_link(browser: Browser, serv
         await visitor.page.get_by_role("link", name="Show the newest").click()
         await expect(visitor.page.locator(FIRST)).to_contain_text("newer")
         assert not await visitor.page.get_by_role("button", name="Pause").is_visible()
+
+
+async def test_a_session_that_ends_ends_the_stream_and_the_page_leads_to_the_log_in(
+    browser: Browser, make_settings: Callable[..., Settings]
+) -> None:
+    """A browser cannot send a bearer token with a stream: its session must do."""
+    async with (
+        services.running(make_settings(ops_token=TOKEN)) as locked,
+        browsers.visiting(browser, locked.ops_url) as visitor,
+    ):
+        page = visitor.page
+        await visitor.go("/live")
+        await page.get_by_label("Token").fill(TOKEN)
+        await page.get_by_role("button", name="Log in").click()
+        await expect(page.locator("#state")).to_have_text("Live.")
+        await report(locked, "seen")
+        await expect(page.locator(FIRST)).to_contain_text("seen")
+        other = await page.context.new_page()
+        await other.goto(f"{locked.ops_url}/codes")
+        await other.get_by_role("button", name="Log out").click()
+        await page.bring_to_front()
+        await expect(page.locator("#state")).to_contain_text("Not connected")
+        await page.get_by_role("link", name="Show the newest").click()
+        await page.wait_for_url("**/login**")
+        visitor.faults.clear()  # the stream's 401

@@ -6,9 +6,11 @@ const table = document.getElementById("live");
 const body = table?.tBodies[0];
 const template = document.getElementById("row");
 const pause = document.getElementById("pause");
+const refresh = document.getElementById("refresh");
 let source = null;
 let again = 0;
 let calm = 0;
+let wait = 2000;
 
 const say = (id, text) => { document.getElementById(id).textContent = text; };
 
@@ -50,7 +52,7 @@ function stop() {
 function start() {
   stop();
   source = new EventSource(table.dataset.stream);
-  source.onopen = () => say("state", "Live.");
+  source.onopen = () => { say("state", "Live."); refresh.hidden = true; wait = 2000; };
   source.onmessage = (message) => add(JSON.parse(message.data));
   source.addEventListener("sampled", (message) => {
     const { shown, of, unseen } = JSON.parse(message.data);
@@ -60,13 +62,16 @@ function start() {
   });
   source.onerror = () => {
     say("state", "Not connected; trying again …");
-    if (source.readyState === EventSource.CLOSED) again = setTimeout(start, 5000);
+    refresh.hidden = false;
+    if (source.readyState !== EventSource.CLOSED) return;
+    again = setTimeout(start, wait);
+    wait = Math.min(2 * wait, 60000);
   };
 }
 
 if (table) {
   const paused = () => pause.getAttribute("aria-pressed") === "true";
-  document.getElementById("refresh").hidden = true;
+  refresh.hidden = true;
   pause.hidden = false;
   pause.addEventListener("click", () => {
     pause.setAttribute("aria-pressed", String(!paused()));
