@@ -36,8 +36,11 @@ class Chart:
     series: Sequence[Series]
     shown: Callable[[float | None], str]
     lines: bool = False
+    marked: Callable[[float], str] = "{:,.0f}".format
+    """Formats a mark of the scale."""
+
     most: float | None = None
-    """The end of the scale, if the values have one."""
+    """The end of the scale, if the values have one; without one they are counts."""
 
     @property
     def is_empty(self) -> bool:

@@ -3,9 +3,9 @@
 A chart's texts come from data; pygal builds a tree of XML, whose writer escapes them.
 """
 
+import math
 import re
 import sys
-from collections.abc import Callable
 from typing import Final
 from xml.etree.ElementTree import Element
 
@@ -20,6 +20,11 @@ sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder,
 _TICKS: Final = 6
 """Labels on the time axis that a phone has room for."""
 
+_MARKS: Final = 3
+_LEAST_STEPS: Final = (1.0, 0.01)
+"""Counts have no fractions, and shares no parts of a percent."""
+
+_TOLERANCE: Final = 1e-9
 _SIZE: Final = (560, 210)
 _LABEL_SIZE: Final = 13
 
@@ -71,33 +76,38 @@ def drawn(chart: Chart) -> str:
         show_legend=False,
         show_minor_x_labels=False,
         truncate_label=-1,
-        value_formatter=_axis_value(chart),
-        min_scale=2,
-        max_scale=4,
+        value_formatter=chart.shown,
         dots_size=2.5,
         allow_interruptions=True,
     )
     drawing.x_labels = chart.labels
     drawing.x_labels_major = chart.labels[::step]
-    if chart.most is not None:
-        drawing.range = (_least(chart), chart.most)
+    marks = _scale(chart)
+    drawing.y_labels = [{"value": mark, "label": chart.marked(mark)} for mark in marks]
+    drawing.range = (marks[0], marks[-1])
     for series in chart.series:
         drawing.add(series.name, [_point(series, number) for number in range(len(series.values))])
     drawing.add_xml_filter(lambda root: _cleaned(root, chart))
     return str(drawing.render())
 
 
-def _axis_value(chart: Chart) -> Callable[[float], str]:
-    def shown(value: float) -> str:
-        return chart.shown(value) if value else "0"
-
-    return shown
-
-
-def _least(chart: Chart) -> float:
-    """The begin of a scale that has an end: such that what differs is seen."""
+def _scale(chart: Chart) -> list[float]:
+    """Marks of the scale: three or four, at round values. One with an end begins such that what differs is seen."""
     values = [value for series in chart.series for value in series.values if value is not None]
-    return max(0.0, min(values, default=0.0) - 0.05 * (chart.most or 0.0))
+    if not chart.lines:
+        columns = [series.values for series in chart.series]
+        values = [sum(value or 0 for value in values) for values in zip(*columns, strict=True)]
+    most = max(values, default=0.0) if chart.most is None else chart.most
+    least = 0.0 if chart.most is None else min(most, *values, most)
+    step = _round_up(max((most - least) / _MARKS, _LEAST_STEPS[chart.most is not None]))
+    first = math.floor(least / step + _TOLERANCE) * step
+    return [first + number * step for number in range(math.ceil((most - first) / step - _TOLERANCE) + 1)]
+
+
+def _round_up(step: float) -> float:
+    """1, 2 or 5 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(step))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= step * (1 - _TOLERANCE))
 
 
 def _point(series: Series, number: int) -> dict[str, object] | float | None:

@@ -59,6 +59,11 @@ def percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.1f} %"
 
 
+def points(difference: float | None) -> str:
+    """The difference of two shares in percentage points: `0.0042` → `+0.4`; None → `–`."""
+    return "–" if difference is None else f"{100 * difference:+.1f}".replace("-", "−")
+
+
 def duration(seconds: float | None) -> str:
     """In the greatest unit that fits: `90` → `1.5 min`, `86400` → `1 d`; None → `–`."""
     if seconds is None:
@@ -99,6 +104,7 @@ def shown(value: object) -> str:
 FILTERS: Final = {
     "grouped": grouped,
     "percent": percent,
+    "points": points,
     "duration": duration,
     "size": size,
     "timestamp": timestamp,

@@ -15,6 +15,7 @@ from receiver.pages import (
     message,
     messages,
     overdue,
+    overview,
     rejected,
     rejected_changes,
     rendering,
@@ -42,6 +43,7 @@ class MenuEntry(NamedTuple):
 
 
 MENU: Final[tuple[MenuEntry, ...]] = (
+    MenuEntry("/", "Overview"),
     MenuEntry("/messages", "Messages"),
     MenuEntry("/live", "Live"),
     MenuEntry("/overdue", "Overdue"),
@@ -54,6 +56,7 @@ MENU: Final[tuple[MenuEntry, ...]] = (
 )
 
 ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
+    ("GET", "/", overview.show),
     ("GET", "/messages", messages.listing),
     ("GET", "/messages/{provider}/{message_id}", message.story),
     ("GET", "/reports", lists.reports),
@@ -85,6 +88,7 @@ def add_pages(app: web.Application, site: Site) -> None:
     app[SITE] = site
     rendering.set_up(app, MENU)
     app[login.LIMIT] = LoginLimit()
+    app.cleanup_ctx.append(overview.sharing)
     app.middlewares.insert(0, explain_errors)  # what the guards refuse is explained too
     app.middlewares.extend((check_forms, pages_for_browsers(BESIDE)))
     app.on_response_prepare.append(set_headers)

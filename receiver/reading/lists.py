@@ -24,6 +24,12 @@ SELECT provider, rule, count(*) AS messages, min(submitted_at) AS oldest
 FROM (SELECT provider, rule, submitted_at FROM sms.overdue_message LIMIT {MAX_OVERDUE}) AS overdue
 GROUP BY 1, 2 ORDER BY 1, 2
 """  # noqa: S608 - put together from our own texts, as the others here
+MAX_REJECTED: Final = 10_000
+"""As far as rejected payloads are counted."""
+
+_REJECTED_COUNT: Final = f"""
+SELECT count(*) FROM (SELECT FROM sms.rejected_payload WHERE {{where}} LIMIT {MAX_REJECTED}) AS rejected
+"""  # noqa: S608
 _BODY: Final = f"SELECT {REJECTED}, body FROM sms.rejected_payload WHERE rejected_id = $1"  # noqa: S608
 
 
@@ -107,6 +113,14 @@ async def rejected(
     where.between("received_at", *of_a_month(filters, now))
     rejected_conditions(where, filters)
     return await _page(reader, _REJECTED, where, older, limit, lambda row: Rejected(*row))
+
+
+async def rejected_count(reader: Reader, filters: Filters, *, now: datetime) -> int:
+    """Rejected payloads of the same list, counted up to `MAX_REJECTED`."""
+    where = Where()
+    where.between("received_at", *of_a_month(filters, now))
+    rejected_conditions(where, filters)
+    return int(await reader.fetchval(_REJECTED_COUNT.format(where=where), *where.args) or 0)
 
 
 def rejected_conditions(where: Where, filters: Filters) -> None:

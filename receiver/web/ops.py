@@ -34,7 +34,7 @@ def add_routes(app: web.Application, ops: Ops) -> None:
         return web.json_response({"status": "alive"})
 
     async def readyz(_request: web.Request) -> web.Response:
-        ready, report = _readiness(await ops.view.health(), ops.phase)
+        ready, report = readiness(await ops.view.health(), ops.phase)
         return web.json_response(report, status=200 if ready else 503)
 
     async def metrics(_request: web.Request) -> web.Response:
@@ -57,7 +57,8 @@ def add_routes(app: web.Application, ops: Ops) -> None:
     app.router.add_get("/metrics", metrics)
 
 
-def _readiness(health: Health, phase: Phase) -> tuple[bool, dict[str, object]]:
+def readiness(health: Health, phase: Phase) -> tuple[bool, dict[str, object]]:
+    """Whether it can keep a report now, and the answer of `/readyz`."""
     database, spool, days_left, workers = health.database, health.spool, health.days_left, health.workers
     warnings = []
     if workers and workers.serving < workers.wanted:

@@ -1,0 +1,42 @@
+"""Is it well? As `/readyz` and the metrics tell it, without PostgreSQL."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from receiver.pages import samples
+from receiver.pages.site import Site
+from receiver.web.ops import Phase, readiness
+from receiver.web.view import Health
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """`last_report_ages` are seconds by platform, since this service started; `spool_share` is from 0 to 1."""
+
+    phase: Phase
+    ready: bool
+    warnings: Sequence[str]
+    health: Health
+    last_report_ages: Mapping[str, float]
+    spool_share: float
+    partitions_overdue: int
+    reads_elsewhere: bool
+
+
+async def state(site: Site) -> State:
+    """As it is now."""
+    health, found = await asyncio.gather(site.ops.view.health(), samples.samples(site.ops.view))
+    most = samples.total(found, samples.MAX_BYTES)
+    ready, report = readiness(health, site.ops.phase)
+    warnings = report["warnings"]
+    return State(
+        phase=site.ops.phase,
+        ready=ready,
+        warnings=warnings if isinstance(warnings, list) else [],
+        health=health,
+        last_report_ages=found.get(samples.LAST_REPORT, {}),
+        spool_share=health.depth.file_bytes / most if most else 0.0,
+        partitions_overdue=int(samples.total(found, samples.PARTITIONS_OVERDUE)),
+        reads_elsewhere=site.settings.read_database_url is not None,
+    )

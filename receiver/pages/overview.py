@@ -1,0 +1,135 @@
+"""`/`: is it well, and how does it go: rates, failures, times of a period, each with a link to the list behind it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple
+
+from aiohttp import web
+
+from receiver.pages import health
+from receiver.pages.figures import Figures, figures
+from receiver.pages.overview_charts import Charts, drawn
+from receiver.pages.rendering import render
+from receiver.pages.sharing import Shared
+from receiver.pages.site import SITE, Site
+from receiver.providers import PROVIDERS
+from receiver.reading.filters import FilterError, Filters
+from receiver.reading.overview import Totals
+from receiver.reading.periods import DAY, Period
+from receiver.welcome import example_call
+
+PERIODS: Final = (
+    ("1h", "1 hour"),
+    ("24h", "24 hours"),
+    ("7d", "7 days"),
+    ("30d", "30 days"),
+    ("90d", "90 days"),
+    ("365d", "a year"),
+)
+"""For a click; any other is typed in."""
+
+_USED: Final = ("since", "until", "provider", "country")
+_MOST_GROUPS: Final = 12
+_FALL: Final = 0.02
+"""A delivery rate that has fallen by so much is marked."""
+
+
+class Seen(NamedTuple):
+    """What all who ask the same get."""
+
+    figures: Figures
+    charts: Charts
+
+
+class Comparison(NamedTuple):
+    """An earlier period: its rate, and how much higher it is now, as shares; None where unknown."""
+
+    label: str
+    rate: float | None
+    difference: float | None
+
+
+SHARED: Final[web.AppKey[Shared[Seen]]] = web.AppKey("overview", Shared[Seen])
+
+
+async def sharing(app: web.Application) -> AsyncIterator[None]:
+    """Cleanup context: the answers that viewers share."""
+    app[SHARED] = Shared()
+    yield
+    await app[SHARED].close()
+
+
+async def show(request: web.Request) -> web.Response:
+    """Without PostgreSQL it shows what is known without it."""
+    site, wrong = request.app[SITE], {}
+    try:
+        filters = Filters.parse({name: request.query.get(name, "") for name in _USED})
+    except FilterError as error:
+        filters, wrong = Filters(), error.problems
+    seen, state = await asyncio.gather(_seen(request.app, filters), health.state(site))
+    context = _context(site, filters, seen, wrong)
+    return render(request, "overview.html", context | {"state": state, "last": _last_reports(state, seen.figures)})
+
+
+async def _seen(app: web.Application, filters: Filters) -> Seen:
+    async def ask() -> Seen:
+        found = await figures(app[SITE].reader, filters, datetime.now(UTC))
+        return Seen(found, await asyncio.to_thread(drawn, found, filters))
+
+    return await app[SHARED].get(filters, ask)
+
+
+def _context(site: Site, filters: Filters, seen: Seen, wrong: Mapping[str, str]) -> dict[str, object]:
+    found = seen.figures
+    counts, delivery, overdue = found.counts.value, found.times.value, found.overdue.value
+    chosen = filters.since or DAY
+    before = _compared(counts.totals, found) if counts else []
+    return {
+        "filters": filters,
+        "wrong": wrong,
+        "problems": found.problems,
+        "chosen": chosen if filters.until is None else None,
+        "periods": [(since, label, filters.link("/", since=since, until=None)) for since, label in PERIODS],
+        "platforms": [provider.name for provider in PROVIDERS],
+        "period": _whole_hours(filters.period(found.at)),
+        "until_now": filters.until is None,
+        "counts": counts,
+        "totals": counts.totals if counts else None,
+        "before": before,
+        "has_fallen": any(one.difference is not None and one.difference <= -_FALL for one in before),
+        "providers": counts.providers[:_MOST_GROUPS] if counts else [],
+        "countries": counts.countries[:_MOST_GROUPS] if counts else [],
+        "more_countries": max(0, len(counts.countries) - _MOST_GROUPS) if counts else 0,
+        "reasons": counts.reasons[:_MOST_GROUPS] if counts else [],
+        "codes": found.codes.value or [],
+        "times": delivery,
+        "overdue": sum(one.messages for one in overdue) if overdue is not None else None,
+        "oldest_overdue": min((one.oldest for one in overdue or ()), default=None),
+        "rejected": found.rejected.value,
+        "charts": seen.charts,
+        "first_visit": found.is_first_visit,
+        "example": example_call(site.settings, site.callbacks) if site.callbacks else [],
+    }
+
+
+def _whole_hours(period: Period) -> Period:
+    """As it is counted."""
+    return Period(period.since.replace(minute=0, second=0, microsecond=0), period.until)
+
+
+def _compared(now: Totals, found: Figures) -> list[Comparison]:
+    earlier = found.before.value or ()
+    return [Comparison(one.label, one.totals.rate, _difference(now.rate, one.totals.rate)) for one in earlier]
+
+
+def _difference(now: float | None, then: float | None) -> float | None:
+    return None if now is None or then is None else now - then
+
+
+def _last_reports(state: health.State, found: Figures) -> list[tuple[str, datetime | None]]:
+    """By platform, the later of what this service has seen itself and of what PostgreSQL knows."""
+    seen = {name: found.at - timedelta(seconds=age) for name, age in state.last_report_ages.items()}
+    for one in found.recent.value.last if found.recent.value else ():
+        seen[one.provider] = max(one.at, seen.get(one.provider, one.at))
+    return [(provider.name, seen.get(provider.name)) for provider in PROVIDERS]

@@ -1,0 +1,72 @@
+"""Answers that everybody who asks the same within some seconds shares: ten open browsers ask PostgreSQL once."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+T = TypeVar("T")
+
+_MOST: Final = 64
+"""Answers that are kept; the oldest goes first."""
+
+_FRESH_S: Final = (5.0, 120.0)
+_SHARE: Final = 10.0
+"""An answer is fresh for so many times as long as it took, within these bounds: a slow question is asked seldom."""
+
+
+@dataclass(slots=True)
+class _Asked(Generic[T]):
+    task: asyncio.Task[T]
+    fresh_until: float = float("inf")
+    """While it is being answered, it is fresh."""
+
+
+class Shared(Generic[T]):
+    """Answers by key. An error is nobody's but of those who waited for it."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._asked: dict[Hashable, _Asked[T]] = {}
+
+    async def get(self, key: Hashable, ask: Callable[[], Awaitable[T]]) -> T:
+        """The answer for this key, by `ask` if none is fresh; who stops waiting does not end it for others."""
+        found = self._asked.get(key)
+        if found is None or found.fresh_until < self._clock():
+            self._asked.pop(key, None)
+            found = self._asked[key] = self._ask(key, ask)
+            self._forget_old()
+        return await asyncio.shield(found.task)
+
+    def _ask(self, key: Hashable, ask: Callable[[], Awaitable[T]]) -> _Asked[T]:
+        began = self._clock()
+
+        async def answer() -> T:
+            return await ask()
+
+        asked = _Asked(asyncio.create_task(answer()))
+
+        def done(task: asyncio.Task[T]) -> None:
+            failed = task.cancelled() or task.exception() is not None
+            if failed and self._asked.get(key) is asked:
+                del self._asked[key]
+            least, most = _FRESH_S
+            now = self._clock()
+            asked.fresh_until = now + min(most, max(least, _SHARE * (now - began)))
+
+        asked.task.add_done_callback(done)
+        return asked
+
+    def _forget_old(self) -> None:
+        for key in [key for key, asked in self._asked.items() if asked.task.done()]:
+            if len(self._asked) <= _MOST:
+                return
+            del self._asked[key]
+
+    async def close(self) -> None:
+        """End what is still being asked."""
+        tasks = [asked.task for asked in self._asked.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

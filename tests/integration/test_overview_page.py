@@ -1,0 +1,114 @@
+"""The overview: how it goes, with a link to each list, empty on the first day, and what is known without PostgreSQL."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from html import unescape
+from urllib.parse import parse_qs
+
+import asyncpg
+import pytest
+from support import service as services
+from support import week
+from support.cluster import free_port
+from support.service import Service
+
+from receiver.pages import figures
+from receiver.pages.figures import Figures
+from receiver.reading.filters import Filters
+from receiver.settings import Settings
+
+BROWSER = {"Accept": "text/html"}
+
+
+async def page(service: Service, path: str = "/") -> str:
+    async with service.client.get(service.ops_url + path, headers=BROWSER) as response:
+        assert response.status == 200, await response.text()
+        return await response.text()
+
+
+def links(text: str) -> set[str]:
+    return {unescape(link) for link in re.findall(r'href="([^"]*)"', text)}
+
+
+async def fill(service: Service) -> None:
+    connection = await asyncpg.connect(service.settings.database_url.get_secret_value())
+    await week.fill(connection, datetime.now(UTC).replace(microsecond=0), an_hour=6)
+    await connection.close()
+
+
+async def test_the_first_visit_says_what_to_do_next(service: Service) -> None:
+    text = await page(service)
+    assert "Nothing has come in yet" in text
+    assert f"curl {service.url}/callback/huawei/report -d" in unescape(text)
+    assert "receiver simulate huawei" in text
+    assert "Delivered" not in text
+
+
+async def test_figures_lead_to_the_lists_behind_them_and_keep_the_period(service: Service) -> None:
+    await fill(service)
+    text = await page(service, "/?since=7d&provider=huawei")
+    (messages,) = await service.rows(
+        "SELECT sum(messages)::int AS n FROM sms.hourly "
+        "WHERE provider = 'huawei' AND hour >= date_trunc('hour', now() - interval '7 days')"
+    )
+    assert f'<a href="/messages?since=7d&amp;provider=huawei">{messages["n"]:,}</a>' in text
+    found = links(text)
+    assert "/messages?since=7d&provider=huawei&status=delivered" in found
+    assert "/?since=24h&provider=huawei" in found
+    assert "/?since=7d&provider=huawei&country=CN" in found
+    bars = [parse_qs(link.partition("?")[2]) for link in found if link.startswith("/messages?")]
+    assert [bar for bar in bars if bar.keys() == {"since", "until", "provider", "status"}]
+    assert [link for link in found if re.fullmatch(r"/codes\?q=[^&]+&provider=huawei", link)]
+    assert "against the week before" in text
+    assert 'aria-label="Messages in 3 hours"' in text
+
+
+@pytest.mark.parametrize("since", ["1h", "24h", "7d", "30d", "90d", "365d", "2026-11-01"])
+async def test_any_period_up_to_a_year_is_shown(service: Service, since: str) -> None:
+    await service.post("/callback/huawei/report", "smsMsgId=one&status=MK:0001")
+    text = await page(service, f"/?since={since}")
+    assert "MK:0001" in text
+    assert "number unavailable" in text
+    assert 'class="problem" role="alert"' not in text
+
+
+async def test_what_cannot_be_asked_for_is_said_and_the_last_day_is_shown(service: Service) -> None:
+    await service.post("/callback/huawei/report", "smsMsgId=one&status=DELIVRD")
+    text = await page(service, "/?since=yesterday&country=<script>alert(1)</script>")
+    assert "since: is no time" in text
+    assert "country: is no country" in text
+    assert "<script>alert" not in text
+    assert "100.0 %" in text
+
+
+async def test_without_postgresql_it_says_so_and_shows_what_is_known(
+    make_settings: Callable[..., Settings], database: str
+) -> None:
+    nowhere = f"postgresql://sms@127.0.0.1:{free_port()}/sms"
+    async with services.running(make_settings(database_url=nowhere), sql_url=database) as service:
+        assert (await service.post("/callback/huawei/report", "smsMsgId=one&status=DELIVRD"))[0] == 200
+        text = await page(service)
+    assert "PostgreSQL does not take reports: they go to the spool" in text
+    assert "1 waiting" in text
+    assert text.count("RECEIVER_DATABASE_URL") == 1
+    assert "cannot be reached" in text or "Connect call failed" in text or "refused" in text
+    assert "Nothing has come in yet" not in text
+
+
+async def test_ten_browsers_that_look_at_the_same_ask_postgresql_once(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Filters] = []
+
+    async def counted(reader: object, filters: Filters, now: datetime) -> Figures:
+        asked.append(filters)
+        return await figures.figures(reader, filters, now)
+
+    monkeypatch.setattr("receiver.pages.overview.figures", counted)
+    await asyncio.gather(*(page(service) for _ in range(10)))
+    await page(service)
+    assert len(asked) == 1
+    await page(service, "/?provider=huawei")
+    assert [filters.provider for filters in asked] == [None, "huawei"]
