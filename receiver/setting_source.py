@@ -1,6 +1,7 @@
 """Reading settings from environment variables and a `.env`, with errors that name the variable and no secret."""
 
-from typing import Final, TypeVar
+from collections.abc import Collection
+from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -20,7 +21,15 @@ M = TypeVar("M", bound=BaseSettings)
 
 
 class SettingsError(OperatorError):
-    """An unusable setting; the text names its environment variable, and never a secret's value."""
+    """An unusable setting; the text names its environment variable, and never a secret's value.
+
+    `problems` has one text for each; `fields` are the names of the model's fields that have one of their own.
+    """
+
+    def __init__(self, *problems: str, fields: Collection[str] = ()) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+        self.fields = frozenset(fields)
 
 
 class FromEnvironment(BaseSettings):
@@ -44,16 +53,21 @@ class FromEnvironment(BaseSettings):
         return value
 
 
-def read(model: type[M]) -> M:
-    """Settings of this model, from the same places. Raises SettingsError, with variables' names and no secrets."""
+def read(model: type[M], **instead: Any) -> M:  # noqa: ANN401 - of each field its own type
+    """Settings of this model, from the same places; `instead` of what stands there, values by field.
+
+    Raises SettingsError, with variables' names and no secrets.
+    """
+    fields: set[str] = set()
     try:
-        return model()
+        return model(**instead)
     except ValidationError as error:
-        message = "; ".join(_problem(model, one["loc"], one["msg"], one["input"]) for one in error.errors())
+        problems = [_problem(model, one["loc"], one["msg"], one["input"]) for one in error.errors()]
+        fields.update(str(one["loc"][0]) for one in error.errors() if one["loc"])
     except (OSError, UnicodeDecodeError) as error:
-        message = f"the file {ENV_FILE} cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}"
+        problems = [f"the file {ENV_FILE} cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}"]
     # Raised out here, without pydantic's error as its context: that one holds the value.
-    raise SettingsError(message)
+    raise SettingsError(*problems, fields=fields)
 
 
 def _problem(model: type[BaseSettings], location: tuple[int | str, ...], said: str, value: object) -> str:

@@ -8,6 +8,7 @@ from receiver.cli.error_group import ErrorGroup
 from receiver.cli.lazy import Deferred
 
 _COMMANDS: Final = (
+    ("check", "check", "Look for what is wrong, and say what to do about it."),
     ("completion", "completion", "Print the completion script for a SHELL."),
     ("database-url", "database_url", "Print the URL of the database in use."),
     ("explain", "explain", "Say what a platform's status CODE means and what to do."),

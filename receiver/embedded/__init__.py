@@ -41,8 +41,19 @@ __all__ = [
     "StartFailed",
     "database_url",
     "in_use",
+    "require_programs",
     "running",
 ]
+
+
+def require_programs() -> None:
+    """Raises MissingExtraError if the programs, or what runs them, are not installed."""
+    require(
+        "embedded",
+        _NEEDED,
+        why="RECEIVER_DATABASE_URL is not set, and the embedded PostgreSQL",
+        instead="set RECEIVER_DATABASE_URL",
+    )
 
 
 def running(data_dir: Path) -> "AbstractAsyncContextManager[EmbeddedServer]":
@@ -50,12 +61,7 @@ def running(data_dir: Path) -> "AbstractAsyncContextManager[EmbeddedServer]":
 
     Raises MissingExtraError, and before it yields subclasses of `EmbeddedError`. Leave the block after the last write.
     """
-    require(
-        "embedded",
-        _NEEDED,
-        why="RECEIVER_DATABASE_URL is not set, and the embedded PostgreSQL",
-        instead="set RECEIVER_DATABASE_URL",
-    )
+    require_programs()
     from receiver.embedded import server  # noqa: PLC0415 - it imports psutil
 
     return server.running(data_dir)

@@ -64,7 +64,7 @@ async def prepare_pgdata(layout: Layout, binaries: Path, account: Account) -> No
         shutil.rmtree(leftover, ignore_errors=True)
     if not layout.pgdata.exists() or not any(layout.pgdata.iterdir()):
         await _init(layout, binaries, account)
-    _check_version(layout.pgdata)
+    check_version(layout.pgdata)
 
 
 async def _init(layout: Layout, binaries: Path, account: Account) -> None:
@@ -94,7 +94,8 @@ async def _finish(process: Popen[bytes], log: Path) -> None:
         raise StartFailed(f"initdb could not make the data folder:\n{tail(log)}")
 
 
-def _check_version(pgdata: Path) -> None:
+def check_version(pgdata: Path) -> None:
+    """Raises DataVersionError for a folder of another major version, DataFolderError for another kind of folder."""
     try:
         found = (pgdata / "PG_VERSION").read_text(encoding="ascii").strip()
     except FileNotFoundError as error:

@@ -18,17 +18,28 @@ def raise_nofile_limit(connections: int, *, handshaking: int = 0) -> int:
     `handshaking` is the number of further sockets before and in the TLS handshake (`acceptor.handshake_limits`).
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    sockets = connections + connections // BURST + handshaking
-    wanted = sockets + _RESERVED
+    wanted = descriptors_for(connections, handshaking=handshaking)
     if _suffices(soft, wanted):
         return connections
     if _suffices(hard, wanted):
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         return connections
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    possible = max(hard - _RESERVED, hard // 2) * connections // sockets
+    possible = max(hard - _RESERVED, hard // 2) * connections // (wanted - _RESERVED)
     log.warning("connections.limited", wanted=connections, possible=possible, descriptors=hard)
     return possible
+
+
+def descriptors_for(connections: int, *, handshaking: int = 0) -> int:
+    """Descriptors that a process with so many connections takes at most."""
+    return connections + connections // BURST + handshaking + _RESERVED
+
+
+def missing_descriptors(connections: int, *, handshaking: int = 0) -> int:
+    """How many of these the hard limit does not allow."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = descriptors_for(connections, handshaking=handshaking)
+    return 0 if _suffices(hard, wanted) else wanted - hard
 
 
 def _suffices(limit: int, wanted: int) -> bool:

@@ -151,11 +151,11 @@ class Tls:
         context.set_alpn_protocols(["http/1.1"])
         context.sslobject_class = chain_recorder(self._chains)
         pairs = zip(self._settings.tls_certificate, self._settings.tls_key, strict=True)
-        loaded = [_load(context, path, key) for path, key in pairs]
+        loaded = [load(context, path, key) for path, key in pairs]
         kinds = [one.kind for one in loaded]
         if len(set(kinds)) < len(kinds):
             raise SettingsError(f"{_CERTIFICATE}: several certificates are {kinds[0]}; one of each kind can be served")
-        return _InUse(context, loaded, _authorities(context, self._settings.tls_client_ca))
+        return _InUse(context, loaded, authorities(context, self._settings.tls_client_ca))
 
 
 def _stamp(path: Path) -> tuple[int, ...] | None:
@@ -166,7 +166,8 @@ def _stamp(path: Path) -> tuple[int, ...] | None:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def _load(context: ssl.SSLContext, path: Path, key: Path) -> Certificate:
+def load(context: ssl.SSLContext, path: Path, key: Path) -> Certificate:
+    """Load a certificate and its key into the context. Raises SettingsError."""
     try:
         found = certificates.read(path)
     except (OSError, CertificateError) as error:
@@ -192,7 +193,8 @@ def _load_problem(path: Path, key: Path, error: ssl.SSLError) -> str:
     return f"{_CERTIFICATE}: {path} cannot be used with {key}: {error.reason or 'unreadable'}"
 
 
-def _authorities(context: ssl.SSLContext, files: Mapping[str, Path]) -> dict[str, Fingerprints]:
+def authorities(context: ssl.SSLContext, files: Mapping[str, Path]) -> dict[str, Fingerprints]:
+    """Trust the authorities of client certificates; the fingerprints of each platform's. Raises SettingsError."""
     found = {}
     for platform, path in files.items():
         try:

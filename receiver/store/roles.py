@@ -8,7 +8,7 @@ import asyncpg
 OWNER: Final = "sms_owner"
 ROLES: Final = (OWNER, "sms_writer", "sms_reader")
 
-_MISSING: Final = "SELECT name FROM unnest($1::text[]) AS name WHERE to_regrole(name) IS NULL"
+MISSING: Final = "SELECT name FROM unnest($1::text[]) AS name WHERE to_regrole(name) IS NULL"
 _MAY_ACT_AS: Final = "SELECT pg_has_role(to_regrole($1), 'USAGE')"
 
 
@@ -19,7 +19,7 @@ async def ensure(connection: "asyncpg.Connection[asyncpg.Record]") -> list[str]:
     """
     missing = [
         statement
-        for row in await connection.fetch(_MISSING, list(ROLES))
+        for row in await connection.fetch(MISSING, list(ROLES))
         if not await _try_execute(connection, statement := f"CREATE ROLE {row['name']} NOLOGIN;")
     ]
     if not await connection.fetchval(_MAY_ACT_AS, OWNER):

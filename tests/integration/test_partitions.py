@@ -71,9 +71,9 @@ async def test_today_and_the_days_ahead_are_made_once_and_a_gap_ends_them(databa
     again = await partitions.maintain(database, days_ahead=4, retention_days=None)
     assert again == MaintenanceResult(created=0, dropped=[], deleted_messages=0, days_left=4, left=[])
     await sql.execute("DROP TABLE sms_data.reply_20260303")
-    assert await partitions._days_left(sql) == 1
+    assert await partitions.whole_days_left(sql) == 1
     await sql.execute("DROP TABLE sms_data.reply_20260301")
-    assert await partitions._days_left(sql) == 0
+    assert await partitions.whole_days_left(sql) == 0
 
 
 async def test_a_partition_begins_and_ends_at_midnight_utc_whatever_the_servers_time_zone(sql):

@@ -7,6 +7,7 @@ from support.parsing import parse
 
 from receiver.providers import PROVIDERS
 from receiver.settings import Settings
+from receiver.store.schema import head
 from receiver.welcome import example_call, welcome
 
 URL = "http://127.0.0.1:8080"
@@ -32,7 +33,7 @@ def told(at: Settings, server: str | None = "18.4") -> str:
 def test_it_tells_what_runs_and_where_and_how_to_go_on(tmp_path: Path) -> None:
     said = told(settings(data_dir=tmp_path))
     for one in (
-        f"PostgreSQL 18.4, schema 0001, started for this service in {tmp_path}",
+        f"PostgreSQL 18.4, schema {head()}, started for this service in {tmp_path}",
         'psql "$(r database-url)"',
         *(f"{URL}/callback/{endpoint.path}" for provider in PROVIDERS for endpoint in provider.endpoints),
         "http://127.0.0.1:8081/",
@@ -45,7 +46,7 @@ def test_it_tells_what_runs_and_where_and_how_to_go_on(tmp_path: Path) -> None:
 
 def test_a_database_of_the_operators_own_is_named_and_one_that_is_away_is_told_of() -> None:
     at = settings(database_url=SECRETS["database_url"])
-    assert "PostgreSQL 17.2, schema 0001 at db.example" in told(at, "17.2")
+    assert f"PostgreSQL 17.2, schema {head()} at db.example" in told(at, "17.2")
     assert "db.example: it cannot be reached, so reports go to the spool" in told(at, None)
 
 

@@ -88,7 +88,7 @@ async def _create(
     for ahead in range(days_ahead + 1):
         created += await connection.fetchval(sql.CREATE_PARTITIONS, today() + timedelta(days=ahead))
         told.advance()
-    return created, await _days_left(connection)
+    return created, await whole_days_left(connection)
 
 
 async def _retire(
@@ -117,7 +117,7 @@ async def _retire(
     return Retired()
 
 
-async def _days_left(connection: "asyncpg.Connection[asyncpg.Record]") -> int:
+async def whole_days_left(connection: "asyncpg.Connection[asyncpg.Record]") -> int:
     """Number of days after today that have partitions, without a gap."""
     days: set[date] = {row["day"] for row in await connection.fetch(sql.COMPLETE_DAYS)}
     left = 0
