@@ -14,12 +14,14 @@ _COMMANDS: Final = (
     ("explain", "explain", "Say what a platform's status CODE means and what to do."),
     ("export", "export", "Write reports, messages or replies to a file."),
     ("maintain", "schema", "Make the coming days' partitions and drop old ones."),
+    ("message", "message", "Tell what became of a message, by its ID or NUMBER."),
     ("migrate", "schema", "Bring the database's schema and code tables up to date."),
     ("pull", "pull", "Fetch reports from a PLATFORM that does not push them."),
     ("rejected", "rejected", "List, show, replay or purge what was not understood."),
     ("serve", "serve", "Serve the callback URLs until SIGTERM."),
     ("simulate", "simulate", "Send believable callbacks to a running receiver."),
     ("spool", "spool", "Show how much waits on the local disk, or write it out."),
+    ("status", "status", "Show on one screen how it goes."),
     ("tail", "tail", "Show reports as a running service keeps them."),
 )
 """Name, module, summary: no module is imported before its command is used."""

@@ -1,6 +1,6 @@
 """Queries a running service by its ops listener, for data that cannot be read from the disk meanwhile."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Final
@@ -29,10 +29,12 @@ class NoAnswer(OperatorError):
 
 
 @asynccontextmanager
-async def ops_response(settings: Settings, path: str, url: str | None = None) -> AsyncIterator[aiohttp.ClientResponse]:
+async def ops_response(
+    settings: Settings, path: str, url: str | None = None, *, accepted: Collection[int] = ()
+) -> AsyncIterator[aiohttp.ClientResponse]:
     """A successful response to a GET of `path`, at the `url` of another ops listener than the settings' if given.
 
-    Raises NoAnswer, from within the block too.
+    `accepted` are statuses that are taken for a success too. Raises NoAnswer, from within the block too.
     """
     advice = f"set {variable('ops_host')} and {variable('ops_port')} as it has them"
     where = f"the service that runs on {variable('data_dir')}={settings.data_dir} does not answer at"
@@ -49,7 +51,7 @@ async def ops_response(settings: Settings, path: str, url: str | None = None) ->
             aiohttp.ClientSession(headers=headers, timeout=_TIMEOUT) as client,
             client.get(url + path) as response,
         ):
-            if not response.ok:
+            if not response.ok and response.status not in accepted:
                 why = _ADVICE.get(response.status) or await _said(response)
                 raise NoAnswer(f"{url} {why}", is_refusal=response.status < HTTPStatus.INTERNAL_SERVER_ERROR)
             yield response

@@ -78,12 +78,19 @@ def _export(settings: Settings, output: BinaryIO) -> None:
 
 
 def _open(settings: Settings) -> list[SpoolFile]:
-    """The spools' files; none, with a note on stderr, if there are none. Raises SpoolInUse, SpoolUnusable."""
+    """As `open_files`; with a note on stderr, if there are none."""
+    files = open_files(settings)
+    if not files:
+        click.echo(f"There is no spool in {variable('data_dir')}={settings.data_dir}.", err=True)
+    return files
+
+
+def open_files(settings: Settings) -> list[SpoolFile]:
+    """The spools' files; none if there are none. Raises SpoolInUse, SpoolUnusable."""
     folder = spool_folders.main_folder(settings.data_dir)
     try:
         (folder / FILE_NAME).stat()
     except FileNotFoundError:
-        click.echo(f"There is no spool in {variable('data_dir')}={settings.data_dir}.", err=True)
         return []
     except OSError as error:
         raise SpoolUnusable(folder, error) from error

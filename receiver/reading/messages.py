@@ -59,6 +59,13 @@ async def listed(
     return page if filters.number else replace(page, rows=[row.masked() for row in page.rows])
 
 
+async def in_full(reader: Reader, filters: Filters, *, now: datetime, limit: int) -> list[Message]:
+    """As `listed`, its first page, with the numbers in full: for a terminal, where nobody else looks on."""
+    if filters.is_look_up:
+        return (await _directly(reader, filters, filters.period(now), None, limited(limit))).rows
+    return (await listed(reader, filters, now=now, limit=limit)).rows
+
+
 def chosen(where: Where, filters: Filters, period: Period) -> str:
     """The source, as it stands behind FROM, in which an index finds the messages; the conditions go to `where`."""
     source = "sms.message"
