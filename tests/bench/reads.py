@@ -1,4 +1,4 @@
-"""What the pages' queries cost a reader, on a month of messages."""
+"""What the pages' and dashboards' queries cost a reader, on a month of messages and a year of counts."""
 
 import asyncio
 import json
@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import asyncpg
 import click
+from support import grafana
 from support.pages import asked
 
 from bench.cluster import Cluster
@@ -39,15 +40,35 @@ _COUNTED: Final = (
     ),
     *(f"VACUUM (ANALYZE) sms_data.{name}_count" for name in _COUNTS),
 )
+_ONE_MORE_MONTH: Final = (
+    """INSERT INTO sms_data.message_count
+        SELECT hour - {ago}, submitted_hour - {ago}, provider, country, status, reason, code, accepted, reported,
+               messages, reports, segments, fees, requests
+        FROM sms_data.message_count, sms_data.counts_only WHERE hour >= before""",
+    """INSERT INTO sms_data.delivery_time_count
+        SELECT hour - {ago}, provider, country, bucket, messages
+        FROM sms_data.delivery_time_count, sms_data.counts_only WHERE hour >= before""",
+)
+_YEAR: Final = (
+    "UPDATE sms_data.counts_only SET before = (SELECT min(hour) FROM sms_data.message_count)",
+    *(sql.format(ago=f"interval '{hours} hours'") for hours in range(720, 8640, 720) for sql in _ONE_MORE_MONTH),
+    *(
+        f"VACUUM (ANALYZE) sms_data.{name}_count"
+        for name in ("message", "message_day", "code_day", "delivery_time_day")
+    ),
+)
+"""The counts of eleven months before, as if the messages themselves were gone."""
+
 _CARELESS: Final = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "'8GB'", "checkpoint_timeout": "'30min'"}
 """Settings of the server while it is filled."""
 _RELOAD: Final = "SELECT pg_reload_conf()"
 _SERIAL: Final = ("SET max_parallel_workers_per_gather = 0", "SET ROLE sms_reader")
 
-_MONTH: Final = re.compile(
-    r"(?<=\bhour > now\(\) - interval ')1 day(?=')|(?<=\bhour > now\(\) - interval ')7 days(?=')"
-)
-_GOALS_MS: Final = {"page": 300.0, "look-up": 50.0, "last": 20.0}
+_MONTH: Final = re.compile(r"(\b(?:hour|day) > now\(\) - interval |_counts\(now\(\) - interval )'(?:1 day|7 days)'")
+_PERIODS: Final = {"a day": 1, "a week": 7, "a month": 30, "a year": 365}
+"""For which a dashboard is asked, with the steps that it has at first, in days."""
+
+_GOALS_MS: Final = {"page": 300.0, "year": 1_000.0, "look-up": 50.0, "last": 20.0}
 
 _MORE: Final = {
     "messages of a number, plainly": "SELECT message_id, status FROM sms.delivery_report"
@@ -84,7 +105,7 @@ class Asked(NamedTuple):
 
 
 async def fill(url: str, rows: int) -> None:
-    """Fill a migrated database with so many messages of the last month."""
+    """Fill a migrated database with so many messages of the last month, and with the counts of a year."""
     connection = await asyncpg.connect(url)
     await connection.execute("SET synchronous_commit = off; SET maintenance_work_mem = '512MB'; SET work_mem = '256MB'")
     for statement in _LEAN:
@@ -96,7 +117,7 @@ async def fill(url: str, rows: int) -> None:
         began = time.monotonic()
         await connection.execute("CALL bench.fill_day($1)", today - timedelta(days=ago))
         click.echo(f"day {DAYS - ago} of {DAYS}: {time.monotonic() - began:.0f} s", err=True)
-    for statement in (*_INDEXED, "VACUUM (ANALYZE) sms_data.message", "ANALYZE", *_COUNTED):
+    for statement in (*_INDEXED, "VACUUM (ANALYZE) sms_data.message", "ANALYZE", *_COUNTED, *_YEAR):
         began = time.monotonic()
         await connection.execute(statement)
         click.echo(f"{statement[:60]}: {time.monotonic() - began:.0f} s", err=True)
@@ -127,13 +148,32 @@ async def questions(connection: "asyncpg.Connection[asyncpg.Record]") -> dict[st
         ):
             query = query.replace(example, value)  # noqa: PLW2901 - one value after another
         found[name] = query
-        if (month := _MONTH.sub("30 days", query)) != query:
+        if (month := _MONTH.sub(r"\g<1>'30 days'", query)) != query:
             found[f"{name}, over a month"] = month
+    return found | await _dashboards(connection)
+
+
+async def _dashboards(connection: "asyncpg.Connection[asyncpg.Record]") -> dict[str, str]:
+    """What Grafana sends for each panel; those without variables once, for they name their period."""
+    found: dict[str, str] = {}
+    now = datetime.now(UTC)
+    for board in grafana.DASHBOARDS:
+        for period, days in _PERIODS.items():
+            since = now - timedelta(days=days)
+            values = await grafana.opened(board, connection, since, now)
+            for panel in grafana.panels(board):
+                for query in panel.queries:
+                    timed = "$__time" in query
+                    if timed or period == "a day":
+                        name = f"Grafana: {panel.title}{f', over {period}' if timed else ''}"
+                        found[name] = grafana.expand(query, values, since, now)
     return found
 
 
-def goal_ms(query: str) -> float:
+def goal_ms(name: str, query: str) -> float:
     """What a query may cost, by its kind."""
+    if name.endswith("a year"):
+        return _GOALS_MS["year"]
     if re.search(r"ORDER BY \w+ DESC LIMIT 100;?\s*$", query):
         return _GOALS_MS["last"]
     if re.search(r"\b(message_id|recipient|sender|correlation) = '|messages_to\(", query):
@@ -157,7 +197,7 @@ async def ask(connection: "asyncpg.Connection[asyncpg.Record]", name: str, query
     (plan,) = json.loads(await connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {query}"))
     node: dict[str, Any] = plan["Plan"]
     hit, read = node["Shared Hit Blocks"], node["Shared Read Blocks"]
-    return Asked(name, query, *min(taken), hit, read, len(rows), goal_ms(query))
+    return Asked(name, query, *min(taken), hit, read, len(rows), goal_ms(name, query))
 
 
 async def measure(cluster: Cluster, rows: int) -> list[Asked]:

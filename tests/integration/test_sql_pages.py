@@ -1,4 +1,4 @@
-"""The SQL in the documentation and on the dashboard: it names what there is, and a reader's login may ask it."""
+"""The SQL in the documentation: it names what there is, and a reader's login may ask it."""
 
 import json
 from collections.abc import AsyncIterator
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 from support.dialects import good_body
-from support.pages import PAGES, ROOT, page, queries
+from support.pages import PAGES, page, queries
 from support.service import Service
 from support.shared import shared_service
 from support.submissions import hand_over, huawei
@@ -83,11 +83,3 @@ async def test_every_query_on_every_page_runs_for_a_reader(reader: asyncpg.Conne
         except asyncpg.PostgresError as error:
             pytest.fail(f"{name}: {error}\n{query}")
         assert rows or name != "docs/sql.md", query
-
-
-async def test_the_tables_of_the_dashboard_find_something(reader: asyncpg.Connection) -> None:
-    dashboard = json.loads((ROOT / "deploy/grafana/receiver.json").read_text(encoding="utf-8"))
-    targets = [target for panel in dashboard["panels"] for target in panel.get("targets", ())]
-    found = {target["rawSql"]: await reader.fetch(target["rawSql"]) for target in targets if "rawSql" in target}
-    assert found
-    assert [query for query, rows in found.items() if not rows] == []

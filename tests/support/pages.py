@@ -1,6 +1,5 @@
 """The documentation's pages, as the tests that hold them to the truth read them."""
 
-import json
 import re
 from pathlib import Path
 
@@ -21,19 +20,8 @@ def queries(name: str) -> list[str]:
     return [found[2] for found in _QUERY.finditer(page(name))]
 
 
-def panels() -> dict[str, str]:
-    """The SQL of the Grafana dashboard, by the panels' titles."""
-    dashboard = json.loads(page("deploy/grafana/receiver.json"))
-    return {
-        panel["title"]: target["rawSql"]
-        for panel in dashboard["panels"]
-        for target in panel.get("targets", ())
-        if "rawSql" in target
-    }
-
-
 def asked() -> dict[str, str]:
-    """Every query of the pages and of the dashboard about the views, by the bold words or heading before it."""
+    """Every query of the pages about the views, by the bold words or heading before it."""
     found: dict[str, str] = {}
     for name in PAGES:
         text = page(name)
@@ -42,4 +30,4 @@ def asked() -> dict[str, str]:
             again = "".join(", again" for known in found if known.startswith(f"{name}: {title}"))
             if "pg_stat" not in block[2]:
                 found[f"{name}: {title}{again}"] = block[2].rstrip().rstrip(";")
-    return found | {f"Grafana: {title}": query for title, query in panels().items()}
+    return found

@@ -1,7 +1,6 @@
 """The alerts, the dashboard, the pages about them and the metrics of the code: what the one names, the other has."""
 
 import asyncio
-import json
 import re
 from pathlib import Path
 
@@ -69,20 +68,3 @@ def test_every_alert_is_explained_and_seen_to_fire_and_not_to_fire() -> None:
         assert f"runbook: docs/operations.md#{alert.lower()}\n" in rule
         assert re.search(rf"alertname: {alert}\}}", RULE_TESTS), alert
         assert re.search(rf"alertname: {alert}\n +exp_alerts:", RULE_TESTS), alert
-
-
-def test_the_dashboard_can_be_taken_to_another_grafana_and_no_panel_lies_on_another() -> None:
-    dashboard = json.loads(DASHBOARD)
-    variables = {one["name"] for one in dashboard["templating"]["list"] if one["type"] == "datasource"}
-    ids = [panel["id"] for panel in dashboard["panels"]]
-    assert len(set(ids)) == len(ids)
-    taken: set[tuple[int, int]] = set()
-    for panel in (panel for panel in dashboard["panels"] if panel["type"] != "row"):
-        sources = [panel["datasource"], *(target["datasource"] for target in panel["targets"])]
-        assert {source["uid"] for source in sources} <= {f"${{{name}}}" for name in variables}, panel["title"]
-
-        at = panel["gridPos"]
-        cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
-        assert not cells & taken, panel["title"]
-        assert at["x"] + at["w"] <= 24
-        taken |= cells
