@@ -8,8 +8,9 @@ import click
 
 from receiver import embedded
 from receiver.cli.common import url_in_use
+from receiver.cli.completing import platforms
 from receiver.reading import reader as reading
-from receiver.reading.filters import FilterError, Filters
+from receiver.reading.filters import REASONS, STATUSES, FilterError, Filters
 from receiver.reading.reader import Limits, Reader
 from receiver.settings import Settings
 
@@ -30,6 +31,12 @@ _OPTIONS: Final = {
     "correlation": ("--correlation", "TEXT", "Of the submissions with this correlation; for messages."),
 }
 
+_COMPLETED: Final = {
+    "provider": platforms,
+    "status": lambda _context, _parameter, begun: [one for one in STATUSES if one.startswith(begun)],
+    "reason": lambda _context, _parameter, begun: [one for one in REASONS if one.startswith(begun)],
+}
+
 _LIMITS: Final = Limits(queries=4, streams=1, connect_s=10.0, statement_s=30.0, stream_s=86_400.0)
 """A command is alone with its database, and somebody has asked for it: it may take its time."""
 
@@ -40,7 +47,10 @@ def filter_options(names: Iterable[str] = tuple(_OPTIONS)) -> Callable[[F], F]:
     def decorate(command: F) -> F:
         for name in reversed(tuple(names)):
             flag, metavar, said = _OPTIONS[name]
-            command = click.option(flag, name, metavar=metavar, multiple=name == "number", help=said)(command)
+            option = click.option(
+                flag, name, metavar=metavar, multiple=name == "number", help=said, shell_complete=_COMPLETED.get(name)
+            )
+            command = option(command)
         return command
 
     return decorate

@@ -5,12 +5,14 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import click
 
 from receiver import embedded
+from receiver.reading import periods
 from receiver.settings import Settings, load
 from receiver.signals import Interrupted, interruptible
 from receiver.telemetry import logs
@@ -61,6 +63,20 @@ def quiet_settings(*secrets: str) -> Settings:
     tokens = [*settings.secrets(), *secrets]
     logs.configure(settings.log_format, "WARNING", tokens=tokens, stream=sys.stderr.buffer)
     return settings
+
+
+def moment(_context: click.Context, _parameter: click.Parameter, value: str | None) -> datetime | None:
+    """A time of an option: ISO 8601, in UTC unless it says otherwise, or so long ago as in `7d`."""
+    if not value:
+        return None
+    try:
+        found = datetime.fromisoformat(value)
+    except ValueError:
+        try:
+            found = periods.resolve(value, datetime.now(UTC), end=False)
+        except ValueError:
+            raise click.BadParameter("it should look like 2026-11-20T09:30:00Z") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def url_in_use(settings: Settings) -> str:

@@ -48,7 +48,7 @@ def _parameter(told: dict[str, Any]) -> click.Parameter:
     if told["names"][0].startswith("-"):
         flag = told.get("flag", False)
         return click.Option(
-            ["/".join(told["names"])] if len(told["names"]) > 1 else told["names"],
+            ["/".join([told["names"][0], *told["off"]]), *told["names"][1:]] if "off" in told else told["names"],
             type=None if flag else kind,
             is_flag=flag,
             multiple=told.get("multiple", False),

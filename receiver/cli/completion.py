@@ -13,8 +13,8 @@ _SHELLS = {"bash": BashComplete, "fish": FishComplete, "zsh": ZshComplete}
 def completion(shell: str) -> None:
     """Print the completion script for SHELL.
 
-    For the shell at hand: eval "$(receiver completion bash)", and for zsh the same; receiver completion fish | source.
-    An installation has the scripts beside it, in share/.
+    For this shell: eval "$(receiver completion bash)", in zsh with zsh; in fish: receiver completion fish | source. An
+    installation has the scripts beside it, in share/.
     """
     # Not the class's own `source`: that of bash starts a bash, to see how old it is.
     click.echo(ShellComplete.source(_SHELLS[shell](click.Group(NAME), {}, NAME, VARIABLE)), nl=False)

@@ -8,5 +8,8 @@ from receiver.settings import load
 
 @click.command("database-url")
 def database_url() -> None:
-    """Print the URL of the database in use, for psql "$(receiver database-url)"."""
+    """Print the URL of the database in use.
+
+    For psql "$(receiver database-url)": the password is in it.
+    """
     click.echo(url_in_use(load()))

@@ -30,7 +30,9 @@ _SUFFIXES: Final[dict[str, Format]] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".
 @click.option(
     "--format", "wanted", type=click.Choice(FORMATS), help="Default: by the end of the file's name, else csv."
 )
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write; without it: stdout.")
+@click.option(
+    "--out", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write; without it: stdout."
+)
 @click.option("--masked", is_flag=True, help="With phone numbers masked.")
 def export(what: str, *, wanted: Format | None, out: Path | None, masked: bool, **given: Any) -> None:  # noqa: ANN401
     """Write reports, messages, replies, rejected payloads or overdue messages, the oldest first.

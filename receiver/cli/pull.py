@@ -13,7 +13,7 @@ from typing import Final, TextIO
 import click
 
 from receiver import settings
-from receiver.cli.common import quiet_settings, run, with_database
+from receiver.cli.common import moment, quiet_settings, run, with_database
 from receiver.cli.progress import progress
 from receiver.cli.serving import run_service
 from receiver.errors import OperatorError
@@ -39,20 +39,23 @@ _INCOMPLETE: Final = 3
 """Exit code of a run that may be incomplete, and that a second run would not improve."""
 
 
-def _moment(_context: click.Context, _parameter: click.Parameter, value: str | None) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(value) if value else None
-    except ValueError:
-        raise click.BadParameter("it should look like 2026-11-20T09:30:00Z") from None
-    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
 @click.command()
 @click.argument("platform", type=click.Choice(sorted(_NAMES)))
-@click.option("--number", "numbers", multiple=True, help="Ask for this number's reports again (E.164), and end.")
+@click.option(
+    "--number",
+    "numbers",
+    multiple=True,
+    metavar="NUMBER",
+    help="Ask for this number's reports again (E.164), and end; can be repeated.",
+)
 @click.option("--numbers-from", type=click.File(), help="File with a number on each line; - is the standard input.")
-@click.option("--since", callback=_moment, help="With numbers: from when on, ISO 8601.  [default: seven days ago]")
-@click.option("--until", callback=_moment, help="With numbers: until when.  [default: now]")
+@click.option(
+    "--since",
+    callback=moment,
+    metavar="TIME",
+    help="With numbers: from then on: 24h, 7d, 2026-11-20, 2026-11-20T09:30 (UTC).  [default: 7d]",
+)
+@click.option("--until", callback=moment, metavar="TIME", help="With numbers: before then.  [default: now]")
 @click.option("--json", "as_json", is_flag=True, help="With numbers: print the summary as JSON.")
 def pull(
     *,

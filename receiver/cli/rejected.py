@@ -50,7 +50,7 @@ def _filters(command: F) -> F:
         click.option("--error", metavar="TEXT", help="Only those with this in their error, in any case."),
         click.option("--replayed", "replayed_too", is_flag=True, help="Also those that were replayed."),
     )
-    for option in options:
+    for option in reversed(options):
         command = option(command)
     return command
 

@@ -17,11 +17,17 @@ from receiver.store.told import Told
 
 
 @click.command()
-def migrate() -> None:
-    """Bring the database's schema and code tables up to date."""
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def migrate(*, as_json: bool) -> None:
+    """Bring the database's schema and code tables up to date.
+
+    Takes the schema's owner. All is one transaction: after an error nothing has changed. On a terminal it shows how far
+    it is, and what it waits for.
+    """
     with progress("connecting") as shown:
         run(with_database(quiet_settings(), lambda url: _migrate(url, shown)))
-    click.echo(f"The schema is at {migrations.head()}.")
+    at = migrations.head()
+    click.echo(json.dumps({"schema": at}, indent=2) if as_json else f"The schema is at {at}.")
 
 
 async def _migrate(url: str, told: Told) -> None:
@@ -34,7 +40,12 @@ async def _migrate(url: str, told: Told) -> None:
 
 @click.command()
 @click.option(
-    "--patience", "patience_s", default=600.0, metavar="SECONDS", show_default=True, help="For partitions in use."
+    "--patience",
+    "patience_s",
+    default=600.0,
+    metavar="SECONDS",
+    show_default=True,
+    help="How long to try to drop partitions that a query reads.",
 )
 @click.option("--recount", is_flag=True, help="Count all messages anew, and put the counts by the hour right.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

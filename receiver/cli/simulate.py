@@ -9,7 +9,7 @@ from typing import Any, Final, TextIO, TypedDict, TypeVar, Unpack
 
 import click
 
-from receiver.cli.common import base_url, run_interruptibly
+from receiver.cli.common import base_url, moment, run_interruptibly
 from receiver.cli.progress import progress
 from receiver.errors import OperatorError
 from receiver.signals import Interrupted
@@ -55,14 +55,6 @@ def _share_options(command: F) -> F:
     return command
 
 
-def _moment(_context: click.Context, _parameter: click.Parameter, value: str | None) -> datetime:
-    try:
-        moment = datetime.fromisoformat(value) if value else datetime.now(UTC)
-    except ValueError:
-        raise click.BadParameter("it should look like 2026-11-20T09:30:00Z") from None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
 @click.command()
 @click.argument("provider", type=click.Choice(sorted(DIALECTS)))
 @click.option(
@@ -90,7 +82,9 @@ def _moment(_context: click.Context, _parameter: click.Parameter, value: str | N
     help="Stop after so many requests in a row without the right answer; 0: never.",
 )
 @click.option("--seed", default=1, show_default=True, help="With another seed, other messages.")
-@click.option("--now", callback=_moment, help="The time at which the run pretends to begin, ISO 8601.  [default: now]")
+@click.option(
+    "--now", callback=moment, metavar="TIME", help="The time at which the run pretends to begin.  [default: now]"
+)
 @_share_options
 @click.option("--batch-size", default=20, show_default=True, type=click.IntRange(1), help="Reports in a batch at most.")
 @click.option("--shuffle/--no-shuffle", default=True, show_default=True, help="Send a tenth of the reports late.")
@@ -108,7 +102,7 @@ def simulate(
     timeout: float,
     give_up: int,
     seed: int,
-    now: datetime,
+    now: datetime | None,
     batch_size: int,
     shuffle: bool,
     record: TextIO | None,
@@ -124,6 +118,7 @@ def simulate(
 
     Exit code 0: every answer was as it should be. 1: some were not, or did not come. 130: interrupted.
     """
+    now = (now or datetime.now(UTC)).astimezone(UTC)
     pace = 1 / rate if rate else 0.0
     plan = Plan(
         seed=seed,

@@ -35,7 +35,9 @@ def spool(context: click.Context, *, as_json: bool) -> None:
 
 
 @spool.command()
-@click.option("--output", type=click.File("wb"), default="-", help="File to write to; - is the standard output.")
+@click.option(
+    "--output", "--out", type=click.File("wb"), default="-", help="File to write to; - is the standard output."
+)
 def export(output: BinaryIO) -> None:
     """Write every callback in the spool as a line of JSON.
 

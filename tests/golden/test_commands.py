@@ -101,6 +101,7 @@ async def test_json(make_settings: Callable[..., Any], commands: Commands) -> No
         await ask("pull tencent --number +8613800000001")
         await ask("spool")
         await ask("maintain")
+        await ask("migrate")
         for path in ("/callback/huawei/report", "/callback/tencent/reply"):
             await service.post(path, b"\xff<html>")
         (found, *_) = await ask("rejected list --provider tencent")

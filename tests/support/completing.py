@@ -14,6 +14,9 @@ CASES: Final[list[tuple[list[str], set[str]]]] = [
     (["rejected", "l"], {"list"}),
     (["rejected", "list", "--provider", "h"], {"huawei"}),
     (["simulate", "huawei", "--sh"], {"--shuffle"}),
+    (["simulate", "huawei", "--no-s"], {"--no-shuffle"}),
+    (["tail", "-n", "5", "--cou"], {"--country", "--count"}),
+    (["export", "reports", "--status", "fail"], {"failed"}),
     (["spool", "export", "--output", ""], {FILE}),
 ]
 """Words behind the program's name, the last one unfinished; some of what may come, or all if it has begun."""

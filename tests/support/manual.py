@@ -89,9 +89,10 @@ def _table(command: click.Command) -> dict[str, Any]:
 
 def _parameter(one: click.Parameter) -> dict[str, Any]:
     is_option = isinstance(one, click.Option)
-    told: dict[str, Any] = {"names": [*one.opts, *one.secondary_opts] if is_option else [one.name]}
+    told: dict[str, Any] = {"names": one.opts if is_option else [one.name]}
     if isinstance(one, click.Option):
         told["help"] = (one.help or "").partition("\n")[0]
+        told |= {"off": one.secondary_opts} if one.secondary_opts else {}
         told |= {"flag": True} if one.is_flag else {}
         told |= {"multiple": True} if one.multiple else {}
     items: list[CompletionItem] = one.shell_complete(click.Context(main), "")

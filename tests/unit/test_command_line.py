@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 
 import click
 import pytest
@@ -11,6 +12,7 @@ from support.command import CHECKOUT, commands
 from support.completing import environ
 
 from receiver.cli import main
+from receiver.cli.common import moment
 
 HEAVY = {"aiohttp", "alembic", "asyncpg", "phonenumbers", "sqlalchemy", "tencentcloud"}
 WIDTH = 80
@@ -57,6 +59,20 @@ def test_a_service_loads_nothing_of_the_simulator() -> None:
     loaded = [name for name in ended.stdout.split() if name.startswith("receiver.")]
     assert "receiver.web.callbacks" in loaded
     assert [name for name in loaded if "simulate" in name or "traffic" in name or "signer" in name] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "hours_ago"),
+    [("2026-11-20T09:30:00+02:00", 2.5), ("2026-11-20T10:00", 0), ("2026-11-20", 10), ("24h", None), ("7d", None)],
+)
+def test_a_time_is_a_moment_in_utc_or_so_long_ago(text: str, hours_ago: float | None) -> None:
+    """`pull --since` took the first forms alone, and `export --since` the others too."""
+    command = click.Command("pull")
+    found = moment(click.Context(command), click.Option(["--since"]), text)
+    assert found is not None
+    until = datetime.now(UTC) if hours_ago is None else datetime(2026, 11, 20, 10, tzinfo=UTC)
+    passed = hours_ago if hours_ago is not None else {"24h": 24, "7d": 168}[text]
+    assert abs((until - found).total_seconds() / 3600 - passed) < 0.1
 
 
 @pytest.mark.parametrize("path", [path for path, one in commands().items() if isinstance(one, click.Group)])
