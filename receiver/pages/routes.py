@@ -9,6 +9,7 @@ from aiohttp import web
 from receiver.pages import (
     callbacks,
     codes,
+    downloads,
     lists,
     live,
     login,
@@ -27,6 +28,7 @@ from receiver.pages.forms import check_forms
 from receiver.pages.headers import set_headers
 from receiver.pages.negotiation import pages_for_browsers
 from receiver.pages.site import SITE, Site
+from receiver.reading.export import KINDS
 from receiver.web.login_limit import LoginLimit
 from receiver.web.ops_token import LOGIN
 
@@ -70,6 +72,8 @@ ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "/rejected/{rejected_id}", rejected.payload),
     ("GET", "/rejected/{rejected_id}/body", rejected.body),
     ("GET", "/replies", lists.replies),
+    *(("GET", f"/{kind}.csv", downloads.of(kind)) for kind in KINDS),
+    ("GET", "/downloads/{download}", downloads.progress),
     ("GET", "/codes", codes.search),
     ("GET", "/codes.csv", codes.as_csv),
     ("GET", "/callbacks", callbacks.show),
@@ -92,6 +96,12 @@ def add_pages(app: web.Application, site: Site) -> None:
     app.middlewares.insert(0, explain_errors)  # what the guards refuse is explained too
     app.middlewares.extend((check_forms, pages_for_browsers(BESIDE)))
     app.on_response_prepare.append(set_headers)
+    app.on_shutdown.append(_end_downloads)
     app.router.add_static("/static", _STATIC)
     for method, path, handler in ROUTES:
         app.router.add_route(method, path, handler)
+
+
+async def _end_downloads(app: web.Application) -> None:
+    """A stop waits for no file of a million rows."""
+    app[SITE].downloads.abort()

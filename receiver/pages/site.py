@@ -6,6 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
+from receiver.pages.progress import Downloads
 from receiver.reading.reader import Reader
 from receiver.settings import Settings
 from receiver.web.ops import Ops
@@ -25,6 +26,7 @@ class Site:
     reader: Reader
     database_url: str
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    downloads: Downloads = field(default_factory=Downloads)
 
 
 SITE: Final = web.AppKey("site", Site)

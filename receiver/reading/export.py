@@ -1,5 +1,6 @@
 """Lists as files of any length: read row by row, of one moment, in order of time, with bounded memory."""
 
+import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -94,7 +95,7 @@ async def exporting(
     `masked`: with phone numbers masked.
     """
     check(kind, filters)
-    query, args = _query(_KINDS[kind], filters, now)
+    query, args = _query(kind, filters, now)
     async with reader.stream(query, *args, page=_PAGE) as pages:
         yield _chunks(pages, _KINDS[kind].names, wanted, _HIDDEN[kind] if masked else {})
 
@@ -108,10 +109,25 @@ async def expected(reader: Reader, kind: str, filters: Filters, *, now: datetime
     return totals.messages if kind == "messages" else totals.reports
 
 
-def _query(kind: _Kind, filters: Filters, now: datetime) -> tuple[str, Sequence[object]]:
-    since = filters.since or (periods.LOOK_UP if filters.is_look_up else kind.period)
-    where = Where()
-    source = kind.source(where, filters, periods.period(since, filters.until, now))
+async def about(reader: Reader, kind: str, filters: Filters, *, now: datetime) -> int | None:
+    """As `expected`, else as PostgreSQL's planner guesses; None for a look-up, which it cannot. Raises ReadError."""
+    counted = await expected(reader, kind, filters, now=now)
+    if counted is not None or filters.is_look_up:
+        return counted
+    query, args = _query(kind, filters, now)
+    (plan,) = json.loads(await reader.fetchval(f"EXPLAIN (FORMAT JSON) {query}", *args))
+    return int(plan["Plan"]["Plan Rows"])
+
+
+def period_of(kind: str, filters: Filters, now: datetime) -> Period:
+    """The times between which a list's rows are."""
+    since = filters.since or (periods.LOOK_UP if filters.is_look_up else _KINDS[kind].period)
+    return periods.period(since, filters.until, now)
+
+
+def _query(name: str, filters: Filters, now: datetime) -> tuple[str, Sequence[object]]:
+    kind, where = _KINDS[name], Where()
+    source = kind.source(where, filters, period_of(name, filters, now))
     return f"SELECT {columns_of(kind.names)} FROM {source} WHERE {where} ORDER BY {kind.time}", where.args  # noqa: S608
 
 

@@ -2,7 +2,7 @@
 
 CSV is as RFC 4180 has it, in UTF-8. A spreadsheet takes a cell for a formula that begins with `=`, `+`, `-`, `@`, a
 tab or a line end, and these texts are strangers': such a cell gets an apostrophe before it. Plain numbers,
-`+8615512345678` and `-3`, stay as they are: there is nothing in them to be run.
+`+8615512345678` and `-3`, and masked ones stay as they are: there is nothing in them to be run.
 """
 
 import csv
@@ -27,7 +27,7 @@ BOM: Final = b"\xef\xbb\xbf"
 """Before a CSV that is made for a spreadsheet: some take it for another encoding otherwise."""
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-_NUMBER: Final = re.compile(r"[+-]\d{1,32}(\.\d{1,32})?", re.ASCII)
+_NUMBER: Final = re.compile(r"[+-]\d{1,32}(\.\d{1,32})?|\+\d{1,15}\*{4}\d{0,15}", re.ASCII)
 _JSON: Final = frozenset(("context", "raw"))
 """Columns that hold JSON as text."""
 

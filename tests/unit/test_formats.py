@@ -28,7 +28,7 @@ def test_no_cell_is_a_formula(cell):
 
 
 @pytest.mark.parametrize(
-    "cell", ["+8615512345678", "-3", "+1.5", "DELIVRD", "MA:0001", "", "a=b", '"', "a,b", "5000:-1"]
+    "cell", ["+8615512345678", "+86155****5678", "-3", "+1.5", "DELIVRD", "MA:0001", "", "a=b", '"', "a,b", "5000:-1"]
 )
 def test_what_is_no_formula_stays_as_it_is(cell):
     assert cells(encoder(NAMES, "csv")([("DELIVRD", cell)])) == [["DELIVRD", cell]]
