@@ -71,11 +71,16 @@ def typed() -> str:
     """The command as it was typed, or as short as it can be: `receiver`, `.venv/bin/receiver`."""
     program = Path(sys.argv[0])
     if program.name == "__main__.py":
-        return f"{shlex.quote(os.path.relpath(sys.executable))} -m receiver"
+        return f"{_short(Path(sys.executable))} -m receiver"
     found = shutil.which(program.name)
     if found is not None and Path(found) == program.absolute():
         return program.name
-    return shlex.quote(os.path.relpath(program))
+    return _short(program)
+
+
+def _short(program: Path) -> str:
+    near = os.path.relpath(program)
+    return shlex.quote(near if not near.startswith("..") else str(program.absolute()))
 
 
 def _database(settings: Settings, server: str | None, command: str) -> Iterator[tuple[str, str]]:

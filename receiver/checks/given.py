@@ -25,11 +25,10 @@ def given() -> Given:
     """Read the settings of this process, and the file `.env`."""
     settings, wrong, problems = _readable()
     findings = [Finding(SUBJECT, "error", problem) for problem in problems]
-    findings += _of_pulling()
+    findings += [one for one in _of_pulling() if one.what not in problems]
     findings += [Finding(SUBJECT, "warning", f"{name} is no setting", _meant(name)) for name in _unknown()]
     if settings is None:
-        left_out = "nothing else is looked at before that is right"
-        findings.append(Finding(SUBJECT, "error", "these settings cannot be used together", left_out))
+        findings.append(Finding(SUBJECT, "warning", "nothing else was looked at", "correct that, and run this again"))
     elif not problems:
         findings.append(Finding(SUBJECT, "ok", _told(settings)))
     return Given(settings, wrong, findings)

@@ -17,6 +17,7 @@ from support.preloaded import Commands
 
 from receiver.checks import database as database_checks
 from receiver.checks.finding import Check, blocking, findings_of
+from receiver.checks.given import given
 from receiver.settings import Settings
 from receiver.store.schema import head
 from receiver.store.spool_file import SpoolFile
@@ -130,6 +131,17 @@ SETTINGS: dict[str, tuple[dict[str, object], str, str, str]] = {
 async def test_a_setting(check, fault: str) -> None:
     changes, subject, level, told = SETTINGS[fault]
     assert told in (await check(**changes))(subject, level)
+
+
+def test_a_file_of_settings_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"RECEIVER_PORT=\xff")
+    monkeypatch.chdir(tmp_path)
+    known = given()
+    assert known.settings is None
+    assert [one.what for one in known.findings] == [
+        "the file .env cannot be read: it is not UTF-8",
+        "nothing else was looked at",
+    ]
 
 
 async def test_a_port_that_something_else_has(check) -> None:

@@ -1,5 +1,6 @@
 """What a start tells the person at the terminal, and never tells."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from support.parsing import parse
 from receiver.providers import PROVIDERS
 from receiver.settings import Settings
 from receiver.store.schema import head
-from receiver.welcome import example_call, welcome
+from receiver.welcome import example_call, typed, welcome
 
 URL = "http://127.0.0.1:8080"
 TOKEN = "a-callback-token-0123456789"
@@ -48,6 +49,20 @@ def test_a_database_of_the_operators_own_is_named_and_one_that_is_away_is_told_o
     at = settings(database_url=SECRETS["database_url"])
     assert f"PostgreSQL 17.2, schema {head()} at db.example" in told(at, "17.2")
     assert "db.example: it cannot be reached, so reports go to the spool" in told(at, None)
+
+
+@pytest.mark.parametrize(
+    ("program", "shown"),
+    [
+        (".venv/bin/receiver", ".venv/bin/receiver"),
+        ("/nowhere/of ours/bin/receiver", "'/nowhere/of ours/bin/receiver'"),
+        ("/checkout/receiver/__main__.py", f"{sys.executable} -m receiver"),
+    ],
+)
+def test_the_command_is_named_as_it_can_be_typed(monkeypatch, tmp_path: Path, program: str, shown: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [program])
+    assert typed() == shown
 
 
 def test_no_secret_is_told() -> None:
