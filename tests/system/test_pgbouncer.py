@@ -14,6 +14,8 @@ from support import process as processes
 from support.cluster import APPLICATION, Cluster, free_port
 from support.process import ServiceProcess
 
+from receiver.reading.reader import Limits, Reader
+
 _POOL = 3
 _REQUESTS = 150
 _BATCH = 5
@@ -124,3 +126,36 @@ async def test_everything_is_stored_through_a_transaction_pooler(
     assert counted["processes"] <= _POOL
     for service in (one, other):
         assert not [line for line in service.output if any(event in line for event in _TROUBLE) or "_failed" in line]
+
+
+async def test_people_read_through_a_transaction_pooler(pooled: int, reachable: Cluster) -> None:
+    """More questions than the pooler has server processes, and a stream beside them: no state is left to another."""
+    database = await reachable.new_database()
+    url = reachable.url(database, user=APPLICATION, port=pooled)
+    reader = Reader(url, "RECEIVER_DATABASE_URL", Limits(queries=6, acquire_s=20.0, connect_s=20.0))
+    state = "SELECT current_setting('statement_timeout'), current_setting('transaction_read_only'), $1::int"
+    try:
+        async with reader.stream("SELECT generate_series(1, 5000) AS n") as pages:
+            read = [row["n"] async for rows in pages for row in rows]
+            told = await asyncio.gather(*(reader.fetchrow(state, n) for n in range(100)))
+    finally:
+        await reader.close()
+    assert read == list(range(1, 5001))
+    assert [tuple(row) for row in told if row] == [("5s", "on", n) for n in range(100)]
+    connection = await asyncpg.connect(
+        url, statement_cache_size=0
+    )  # through the pooler, to a server process that somebody has used
+    plain = "SELECT current_setting('statement_timeout') || current_setting('role') || current_setting('jit')"
+    left = {await connection.fetchval(plain) for _ in range(2 * _POOL)}
+    await connection.close()
+    assert left == {await _plainly(reachable, database, plain)}
+
+
+async def _plainly(reachable: Cluster, database: str, query: str) -> str:
+    """What a connection past the pooler says, on which nobody has set anything."""
+    connection = await asyncpg.connect(reachable.socket_url(database))
+    try:
+        said: str = await connection.fetchval(query)
+    finally:
+        await connection.close()
+    return said
