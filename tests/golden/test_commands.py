@@ -13,6 +13,7 @@ from support.golden import check, pretty, shape
 from support.preloaded import Commands
 
 from receiver.cli import main
+from receiver.reading import export as exporting
 
 WRONG = (
     "serv",
@@ -36,8 +37,15 @@ WRONG = (
     "migrate",
     "maintain",
     "rejected list",
+    "status --since yesterday",
+    "status",
+    "message",
+    "message nobody's",
+    "export",
+    "export replies --status failed",
+    "export reports --to nobody",
 )
-"""The last three need a database, and there is none."""
+"""Some need a database, and there is none."""
 
 
 def tree(command: click.Command, path: str, parent: click.Context | None = None) -> Iterator[str]:
@@ -76,6 +84,21 @@ async def test_exit_codes(commands: Commands, nowhere: str) -> None:
     check("commands-exit.txt", "\n".join(told).replace(str(urlsplit(nowhere).port), "PORT"))
 
 
+async def reading(commands: Commands, ours: dict[str, Any]) -> dict[str, object]:
+    """Names alone: the values depend on the traffic that was made up."""
+    told: dict[str, object] = {}
+    status = (await commands.run("status", "--json", **ours)).json
+    told["status --json"] = {name: sorted(value) if isinstance(value, dict) else name for name, value in status.items()}
+    rows: dict[str, Any] = {}
+    for what in exporting.KINDS:
+        lines = (await commands.run("export", what, "--format", "jsonl", **ours)).out.splitlines()
+        rows[what] = [json.loads(line) for line in lines]
+        told[f"export {what} --format jsonl"] = sorted(name for row in rows[what][:1] for name in row)
+    (message,) = (await commands.run("message", rows["messages"][0]["message_id"], "--json", **ours)).json["messages"]
+    told["message <id> --json"] = [*message, {"reports": list(message["reports"][0])}]
+    return told
+
+
 async def test_json(make_settings: Callable[..., Any], commands: Commands) -> None:
     settings = make_settings(database_timeout_s=20.0, answer_deadline_s=30.0)
     told: dict[str, object] = {}
@@ -110,4 +133,5 @@ async def test_json(make_settings: Callable[..., Any], commands: Commands) -> No
             shown = await commands.run(*line.split(), rejected_id, "--json", **ours)
             told[f"{line} <id> --json: {shown.code}"] = shape(shown.json)
         await ask("rejected purge --yes")
+        told |= await reading(commands, ours)
     check("commands-json.txt", pretty(told))
