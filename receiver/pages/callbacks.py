@@ -1,19 +1,40 @@
 """`/callbacks`: the URLs to register at the platforms, how each is protected, and a test send."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from http import HTTPStatus
+from typing import Final, NamedTuple
 
 from aiohttp import web
 
 from receiver.addresses import is_loopback
+from receiver.pages.forms import fields
 from receiver.pages.rendering import render
+from receiver.pages.sending import TOKEN, Sender, TooSoon, can_send
 from receiver.pages.site import SITE, Site
 from receiver.providers import PROVIDERS, url_path
 from receiver.providers.base import Provider
+from receiver.server.protocol import remote_of
 from receiver.settings import Settings, variable
+from receiver.telemetry.logs import get_logger
 from receiver.web import exposure
+from receiver.web.ops_refusals import Refusal
+from receiver.web.ops_session import session_of
 
-PLACEHOLDER = "<token>"
+SENDER: Final = web.AppKey("sender", Sender)
+
+log = get_logger()
+
+_NOT_SHOWN: Final = f"tokens are shown to those who have logged in with {variable('ops_token')}, and to nobody else"
+
+_MEANINGS: Final = {
+    200: "The report was taken: the message is there.",
+    400: "The body was not understood. It is kept as a rejected payload.",
+    401: "The signature does not fit: the platform may sign otherwise, or the public URL is another one.",
+    403: "This machine may not call, only the platform: by its address, or its certificate. So it was set.",
+    404: "There is no such URL: something else may listen on this port.",
+    503: "It could not be kept, or there were too many requests: the spool's page says more.",
+}
+"""By the status of the answer to a test send."""
 
 
 class CallbackUrl(NamedTuple):
@@ -31,11 +52,40 @@ class Platform(NamedTuple):
     title: str
     urls: list[CallbackUrl]
     protections: list[str]
+    can_send: bool
 
 
 async def show(request: web.Request) -> web.Response:
     """The page; the tokens are placeholders."""
-    return page(request, [PLACEHOLDER] if request.app[SITE].settings.callback_tokens else [""])
+    return page(request, _placeholders(request))
+
+
+async def show_tokens(request: web.Request) -> web.Response:
+    """The page with the tokens, for who has logged in and asks for them. Raises Refusal."""
+    settings, session = request.app[SITE].settings, session_of(request)
+    if settings.ops_token is None or session is None or not session.is_signed_in:
+        raise Refusal(_NOT_SHOWN)
+    log.info("callback.tokens_shown", remote=remote_of(request))
+    tokens = [token.get_secret_value() for token in settings.callback_tokens]
+    return page(request, tokens or [""], shows_tokens=True)
+
+
+async def send_test(request: web.Request) -> web.Response:
+    """Send one report of the form's `provider`, and say what came of it. Raises HTTPNotFound."""
+    site, provider = request.app[SITE], fields(request).get("provider", "")
+    if site.callbacks is None or not can_send(provider):
+        raise web.HTTPNotFound(text="there is no such platform to send as")
+    try:
+        sent = await request.app[SENDER].send(site, provider)
+    except TooSoon:
+        answer = page(request, _placeholders(request), problem="A test was just sent: wait two seconds.")
+        answer.set_status(HTTPStatus.TOO_MANY_REQUESTS)
+        return answer
+    return page(request, _placeholders(request), sent=sent, meaning=_MEANINGS.get(sent.status or 0, ""))
+
+
+def _placeholders(request: web.Request) -> list[str]:
+    return [TOKEN] if request.app[SITE].settings.callback_tokens else [""]
 
 
 def page(request: web.Request, tokens: list[str], **more: object) -> web.Response:
@@ -50,7 +100,11 @@ def page(request: web.Request, tokens: list[str], **more: object) -> web.Respons
         "unprotected": exposure.unprotected(settings),
         "has_tokens": bool(settings.callback_tokens),
         "can_show_tokens": settings.ops_token is not None,
+        "shows_tokens": False,
         "advice": exposure.ADVICE,
+        "sent": None,
+        "meaning": "",
+        "problem": None,
         **more,
     }
     return render(request, "callbacks.html", context)
@@ -67,7 +121,9 @@ def _platform(provider: Provider, site: Site, tokens: list[str]) -> Platform:
         takes, where = provider.registrations.get(endpoint.path, ("", ""))
         url = base_url(site) + url_path(endpoint.path)
         urls += [CallbackUrl("/".join(filter(None, (url, token))), takes, where) for token in tokens]
-    return Platform(provider.name, provider.title, urls, list(protections(provider, site.settings)))
+    return Platform(
+        provider.name, provider.title, urls, list(protections(provider, site.settings)), can_send(provider.name)
+    )
 
 
 def protections(provider: Provider, settings: Settings) -> Iterator[str]:

@@ -27,6 +27,7 @@ from receiver.pages.errors import explain_errors
 from receiver.pages.forms import check_forms
 from receiver.pages.headers import set_headers
 from receiver.pages.negotiation import pages_for_browsers
+from receiver.pages.sending import Sender
 from receiver.pages.site import SITE, Site
 from receiver.reading.export import KINDS
 from receiver.web.login_limit import LoginLimit
@@ -77,6 +78,8 @@ ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "/codes", codes.search),
     ("GET", "/codes.csv", codes.as_csv),
     ("GET", "/callbacks", callbacks.show),
+    ("POST", "/callbacks/tokens", callbacks.show_tokens),
+    ("POST", "/callbacks/test", callbacks.send_test),
     ("GET", "/settings", settings_in_force.show),
     ("GET", LOGIN, login.form),
     ("POST", LOGIN, login.log_in),
@@ -92,6 +95,7 @@ def add_pages(app: web.Application, site: Site) -> None:
     app[SITE] = site
     rendering.set_up(app, MENU)
     app[login.LIMIT] = LoginLimit()
+    app[callbacks.SENDER] = Sender()
     app.cleanup_ctx.append(overview.sharing)
     app.middlewares.insert(0, explain_errors)  # what the guards refuse is explained too
     app.middlewares.extend((check_forms, pages_for_browsers(BESIDE)))

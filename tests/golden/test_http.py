@@ -129,7 +129,7 @@ async def test_submissions_and_ops(make_settings: Callable[..., object]) -> None
         await told.ask("POST", f"{path}?correlation={'x' * 257}", "correlation too long", SUBMITTED, ops=True)
         await told.ask("POST", path, "too large", LARGE, ops=True)
         await told.ask("POST", path, "compressed", gzip.compress(SUBMITTED.encode(), mtime=0), ops=True, **GZIP)
-        for path in ("/healthz", "/readyz", "/metrics", "/spool", "/spool/export", "/", "/callback/huawei/report"):
+        for path in ("/healthz", "/readyz", "/metrics", "/spool", "/spool/export", "/other", "/callback/huawei/report"):
             for method in ("GET", "HEAD", "POST"):
                 await told.ask(method, path, ops=True)
         await told.ask("GET", "/spool", "a strange Host", ops=True, Host="rebound.example")

@@ -2,13 +2,16 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable
+from urllib.parse import unquote
 
 import asyncpg
 import pytest
 from support import service as services
 from support.dialects import ENDPOINT_PATHS, good_body
 from support.service import Service
+from support.visitor import Page, Visitor, visiting
 from support.waiting import eventually
 
 from receiver import catalogue
@@ -60,6 +63,62 @@ async def test_tokens_and_public_url_are_in_the_urls_but_no_token_is_told(
     assert "a token at the end of the URL (2 are valid)" in text
     assert "2 set" in settings_page
     assert "token-of-the-callbacks" not in text + settings_page
+
+
+async def test_a_test_send_goes_through_the_callback_url_and_is_a_message_then(
+    make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("receiver.pages.sending._PAUSE_S", 0.0)
+    settings = make_settings(
+        callback_tokens="token-of-the-callbacks",
+        push_keys="huawei:access-key:secret-of-the-signatures",
+        public_url="https://sms.example.com/in",
+    )
+    async with services.running(settings) as service, visiting(service.ops_url) as browser:
+        assert "stores one message" in (await browser.get("/callbacks")).text
+        for provider in PROVIDERS:
+            sent = await send_test(browser, provider.name)
+            assert sent.status == 200
+            assert "Sent and taken" in sent.text
+            (link,) = re.findall(rf'href="/messages/{provider.name}/(test-[^"]+)"', sent.text)
+            (message,) = await service.rows("SELECT status FROM sms.message WHERE message_id = $1", unquote(link))
+            assert message["status"] == "delivered"
+            assert "token-of-the-callbacks" not in sent.text
+            assert "SDK-HMAC" not in sent.text
+
+
+async def send_test(browser: Visitor, provider: str) -> Page:
+    form = await browser.get("/callbacks")
+    return await browser.post("/callbacks/test", {"csrf": form.csrf, "provider": provider})
+
+
+async def test_a_test_send_says_why_it_was_refused_and_goes_nowhere_else(
+    make_settings: Callable[..., Settings],
+) -> None:
+    settings = make_settings(allowed_addresses="tencent=203.0.113.0/24")
+    async with services.running(settings) as service, visiting(service.ops_url) as browser:
+        refused = await send_test(browser, "tencent")
+        assert "answered 403" in refused.text
+        assert "only the platform" in refused.text
+        assert (await send_test(browser, "tencent")).status == 429, "not so soon"
+        for strange in ("", "nobody", "http://192.0.2.1/"):
+            assert (await send_test(browser, strange)).status == 404
+        form = await browser.get("/callbacks")
+        assert (await browser.post("/callbacks/test", {"provider": "huawei"})).status == 403, "without the form's token"
+        assert (await browser.post("/callbacks/tokens", {"csrf": form.csrf})).status == 403, "nobody has logged in"
+        assert await service.rows("SELECT 1 FROM sms.message") == []
+
+
+async def test_tokens_are_shown_to_who_has_logged_in_and_asks(make_settings: Callable[..., Settings]) -> None:
+    settings = make_settings(callback_tokens="token-of-the-callbacks", ops_token="token-of-the-operator")
+    async with services.running(settings) as service, visiting(service.ops_url) as browser:
+        assert (await browser.get("/callbacks")).status == 303
+        await browser.log_in("token-of-the-operator")
+        form = await browser.get("/callbacks")
+        assert "token-of-the-callbacks" not in form.text
+        shown = await browser.post("/callbacks/tokens", {"csrf": form.csrf})
+        assert f'data-copy="{service.url}/callback/huawei/report/token-of-the-callbacks"' in shown.text
+        assert shown.headers["Cache-Control"] == "no-store"
 
 
 async def test_settings_tell_what_was_set_and_no_secret(service: Service) -> None:
