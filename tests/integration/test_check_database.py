@@ -146,3 +146,30 @@ async def test_certificates(check, tmp_path: Path) -> None:
     assert "has not issued" in (await of(own, good.key))("certificates", "error")
     clients = {"tls_client_ca": f"huawei={authority_file(authority, tmp_path, 'ca')}"}
     assert "(ECDSA) is valid for" in (await of(good.certificate, good.key, **clients))("certificates", "ok")
+
+
+async def test_the_database_for_people_is_read_and_no_more(check, cluster: str, database: str) -> None:
+    assert "read database" not in {one["subject"] for one in (await check()).all}, "it is the service's own"
+    async with login(cluster, database, "sms_reader") as url:
+        found = await check(read_database_url=url)
+        assert "its login may read all" in found("read database", "ok")
+        assert "it is no standby" in found("read database", "ok")
+        async with connected(database) as sql:
+            await sql.execute("REVOKE SELECT ON sms.message FROM sms_reader")
+        denied = await check(read_database_url=url)
+        assert "may not read the views → GRANT sms_reader" in denied("read database", "error")
+
+
+@pytest.mark.parametrize(
+    ("url", "encrypted", "level", "told"),
+    [
+        ("postgresql://sms@db.example/sms", False, "warning", "the connection is not encrypted"),
+        ("postgresql://sms@db.example/sms?sslmode=require", True, "warning", "is not checked"),
+        ("postgresql://sms@db.example/sms?sslmode=verify-full", True, "ok", "is encrypted"),
+    ],
+)
+def test_the_way_to_the_server(url: str, *, encrypted: bool, level: str, told: str) -> None:
+    (found,) = database_checks.encryption(url, encrypted=encrypted)
+    assert (found.level, told in found.what) == (level, True)
+    for near in ("postgresql://sms@127.0.0.1/sms", "postgresql://sms@/sms?host=/run/postgresql"):
+        assert list(database_checks.encryption(near, encrypted=False)) == []
