@@ -1,4 +1,4 @@
-"""Where the counts by the hour say that there are messages of a kind."""
+"""Where the counts say that there are messages of a kind: by the day first, for a month of hours is many rows."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
@@ -16,8 +16,14 @@ _STEPS: Final = (6 * HOUR, 48 * HOUR, 31 * 24 * HOUR)
 """How far back the counts are looked at, step by step: most filters have hits in the last hours."""
 
 _HOURS: Final = """
-SELECT hour, sum(messages)::bigint AS messages FROM sms.hourly
-WHERE {where} GROUP BY hour HAVING sum(messages) > 0 ORDER BY hour DESC
+SELECT counted.hour, counted.messages
+FROM (SELECT day FROM {daily} WHERE day > {since} - interval '24 hours' AND day < {until} AND {where}
+      GROUP BY 1 HAVING sum(messages) > 0) AS one
+CROSS JOIN LATERAL (
+    SELECT hour, sum(messages)::bigint AS messages FROM sms.hourly
+    WHERE hour >= greatest(one.day, {since}) AND hour < least(one.day + interval '24 hours', {until}) AND {where}
+    GROUP BY 1 HAVING sum(messages) > 0) AS counted
+ORDER BY 1 DESC
 """
 
 
@@ -31,12 +37,13 @@ async def hours_with(reader: Reader, filters: Filters, period: Period, enough: i
     until = period.until
     for step in chain(_STEPS, repeat(_STEPS[-1])):
         since = hour_of(max(until - step, period.since))
-        where = Where()
-        where.between("hour", since, until)
+        where = Where(since, until)
         where.state(filters)
+        daily = "sms.daily" if filters.code is None else "sms.daily_codes"
+        query = _HOURS.format(daily=daily, since="$1::timestamptz", until="$2::timestamptz", where=where)
         hours: list[datetime] = []
         total = 0
-        for row in await reader.fetch(_HOURS.format(where=where), *where.args):
+        for row in await reader.fetch(query, *where.args):
             hours.append(row["hour"])
             total += row["messages"]
             if total >= enough:

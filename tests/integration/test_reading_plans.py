@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 from bench import reads
 from support.databases import administrate, connected, migrated_copy
-from support.plans import misses
+from support.plans import misses, nodes
 
 from receiver.reading import lists, messages, overview, times
 from receiver.reading.filters import Filters
@@ -27,9 +27,10 @@ class Explaining(Reader):
     def __init__(self, url: str) -> None:
         super().__init__(url, "RECEIVER_DATABASE_URL", Limits(statement_s=60.0))
         self.plans: list[tuple[str, dict]] = []
+        self.how = "ANALYZE false"
 
     async def fetch(self, query: str, *args: object, timeout_s: float | None = None) -> list[asyncpg.Record]:
-        (row,) = await super().fetch(f"EXPLAIN (FORMAT JSON) {query}", *args)
+        (row,) = await super().fetch(f"EXPLAIN ({self.how}, FORMAT JSON) {query}", *args)
         (plan,) = json.loads(row[0])
         self.plans.append((query, plan["Plan"]))
         return await super().fetch(query, *args, timeout_s=timeout_s)
@@ -109,3 +110,17 @@ async def test_everything_else_is_found_by_an_index(reader: Explaining, filled: 
         one = await sql.fetchval("SELECT message_id FROM sms.submission LIMIT 1")
     assert await history(reader, one)
     assert faults(reader) == []
+
+
+async def test_where_a_filter_has_no_hit_the_days_know_it(reader: Explaining) -> None:
+    """A year of hours was read for a list without a row."""
+    reader.how = "ANALYZE"
+    found = await messages.listed(reader, Filters.parse({"since": "365d", "code": "never seen"}), now=datetime.now(UTC))
+    assert found.rows == []
+    scanned = [node for _, plan in reader.plans for node, _ in nodes(plan)]
+    of = {
+        table: [one for one in scanned if one.get("Relation Name") == table]
+        for table in ("message_count", "code_day_count")
+    }
+    assert of["code_day_count"]
+    assert sum(one["Actual Loops"] for one in of["message_count"]) == 0
