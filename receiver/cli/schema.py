@@ -14,6 +14,7 @@ from receiver.store import schema as migrations
 from receiver.store.maintenance import counts, overdue, partitions, rejected_quota
 from receiver.store.maintenance.periodic import connected
 from receiver.store.told import Told
+from receiver.store.watching import Backend, watched
 
 
 @click.command()
@@ -74,7 +75,9 @@ def maintain(*, patience_s: float, recount: bool, as_json: bool) -> None:
             _, too_many = await rejected_quota.make_room(connection, settings.rejected_max_bytes)
             too_old = await rejected_quota.drop_old(connection, rejected_days(settings))
             shown.stage("counts by the hour")
-            wrong = await counts.recount(connection) if recount else None
+            backend = Backend("counts by the hour", connection.get_server_pid())
+            async with watched(lambda: migrations.connect(url), backend, shown):
+                wrong = await counts.recount(connection) if recount else None
             await counts.fold(connection)
         return done, too_many + too_old, wrong
 

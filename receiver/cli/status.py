@@ -17,7 +17,7 @@ from receiver.telemetry.visible import visible, visible_json
 _WELL: Final = "well"
 _UNWELL: Final = "not well"
 _CANNOT_TELL: Final = "cannot tell"
-_CODES: Final = {_WELL: 0, _UNWELL: 1, _CANNOT_TELL: 2}
+_CODES: Final = {_WELL: 0, _UNWELL: 1, _CANNOT_TELL: 3}
 _COLOURS: Final = {_WELL: "green", _UNWELL: "red", _CANNOT_TELL: "yellow"}
 _REASONS: Final = 5
 
@@ -33,7 +33,7 @@ def status(context: click.Context, /, *, no_service: bool, as_json: bool, **give
     Whether the service keeps reports now; rates of the last day (or --since) beside the same hours a day and a week
     before; each platform's last report, the spool, failures, overdue messages.
 
-    Exit code 0: well. 1: not well; the service does not answer, is not ready, or warns. 2: cannot tell; the figures
+    Exit code 0: well. 1: not well; the service does not answer, is not ready, or warns. 3: cannot tell; the figures
     could not be read.
     """
     filters = filters_of(given)

@@ -1,6 +1,7 @@
 """Schema migrations: Alembic orders them, and their contents are plain SQL."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -28,6 +29,10 @@ _LOCK: Final = 0x5E6D_0DE1
 """Key of the advisory lock: one migration at a time on one database."""
 _CONNECT_TIMEOUT_S: Final = 10
 _LOCK_TIMEOUT_S: Final = 300
+_HOLDER: Final = """
+SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND (classid::bigint << 32 | objid::bigint) = $1
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 
 
 class SchemaBehindError(OperatorError):
@@ -171,9 +176,17 @@ async def _lock(url: str, told: Told) -> AsyncIterator["asyncpg.Connection[async
     connection = await connect(url)
     try:
         told.stage("waiting for another migration of this database")
-        async with asyncio.timeout(_LOCK_TIMEOUT_S):
-            while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
-                await asyncio.sleep(0.2)
+        gives_up = time.monotonic() + _LOCK_TIMEOUT_S
+        while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK, timeout=_CONNECT_TIMEOUT_S):
+            holder = await connection.fetchval(_HOLDER, _LOCK, timeout=_CONNECT_TIMEOUT_S)
+            told.note(f"process {holder}")
+            if time.monotonic() > gives_up:
+                raise MigrationError(
+                    f"another migration of this database has gone on for more than {_LOCK_TIMEOUT_S} s: see in "
+                    f"pg_stat_activity what process {holder} does, and run `receiver migrate` again"
+                )
+            await asyncio.sleep(0.2)
+        told.note("")
         yield connection
     finally:
         await connection.close(timeout=_CONNECT_TIMEOUT_S)

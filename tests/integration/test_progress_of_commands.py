@@ -14,7 +14,7 @@ from support.terminal import InTerminal
 from support.waiting import eventually
 
 from receiver.ingest import replay as replaying
-from receiver.store import rejected
+from receiver.store import rejected, schema
 from receiver.store.maintenance import partitions
 from receiver.store.watching import Backend, watched
 
@@ -64,6 +64,19 @@ async def test_migrate_in_a_terminal_says_which_migration_waits_for_what(empty_d
             await other.execute("ROLLBACK")
             assert await migrate.ended() == 0
             assert "\x1b[KThe schema is at " in migrate.output, "the progress is gone"
+
+
+async def test_migrate_names_the_other_migration_that_it_waits_for_and_then_gives_up(
+    empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ended with `TimeoutError: ` and nothing more."""
+    async with connected(empty_database) as other:
+        await other.execute(f"SELECT pg_advisory_lock({schema._LOCK})")
+        async with terminal(tmp_path, "migrate", database_url=empty_database) as migrate:
+            await migrate.told("waiting for another migration of this database", f"process {other.get_server_pid()}")
+        monkeypatch.setattr(schema, "_LOCK_TIMEOUT_S", 0)
+        with pytest.raises(schema.MigrationError, match=f"what process {other.get_server_pid()} does"):
+            await schema.upgrade(empty_database)
 
 
 async def test_simulate_in_a_terminal_shows_how_far_it_is(service: Service, tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ async def test_status_tells_scripts_what_is_wrong(
     assert "does not answer at http://127.0.0.1:1" in no_service.out
     assert "a day before" in no_service.out, "what can be read is shown"
     no_figures = await commands.run("status", **(given | {"read_database_url": AWAY}))
-    assert no_figures.code == 2
+    assert no_figures.code == 3
     assert "cannot tell" in no_figures.out
     assert "RECEIVER_READ_DATABASE_URL: 127.0.0.1:1 refused the connection" in no_figures.out
     assert "takes reports" in no_figures.out
