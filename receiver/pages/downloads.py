@@ -5,6 +5,7 @@ that the file is not whole.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Final, TypeVar
@@ -24,6 +25,9 @@ from receiver.telemetry.logs import get_logger
 
 _LOOK_S: Final = 1.0
 """How often it is looked whether the browser is still there, while PostgreSQL is asked."""
+
+_PAUSE_S: Final = 0.05
+"""Longest pause after some rows: as long as the process was busy meanwhile, so that callbacks come first."""
 
 _RETRY_S: Final = "30"
 _BUSY: Final = "as many downloads are under way as there may be at once: try again when one of them is over"
@@ -99,9 +103,11 @@ async def _stream(
     await response.prepare(request)
     await response.write(BOM + header.data)
     while chunk is not None:
+        began = time.thread_time()
         await response.write(chunk.data)
         progress.rows += chunk.rows
         chunk = await _unless_gone(request, _next(chunks))
+        await asyncio.sleep(min(time.thread_time() - began, _PAUSE_S))
     await response.write_eof()
 
 

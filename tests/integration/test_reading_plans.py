@@ -11,7 +11,7 @@ from bench import reads
 from support.databases import administrate, connected, migrated_copy
 from support.plans import misses, nodes
 
-from receiver.reading import lists, messages, overview, times
+from receiver.reading import lateness, lists, messages, overview, search, times
 from receiver.reading.filters import Filters
 from receiver.reading.history import history
 from receiver.reading.paging import Cursor
@@ -109,6 +109,11 @@ async def test_everything_else_is_found_by_an_index(reader: Explaining, filled: 
     async with connected(filled) as sql:
         one = await sql.fetchval("SELECT message_id FROM sms.submission LIMIT 1")
     assert await history(reader, one)
+    (message,) = (await messages.listed(reader, Filters.parse({"message_id": one}), now=now)).rows
+    await lateness.of_message(reader, message)
+    await lateness.by_age(reader)
+    assert await search.meaning(reader, one, filters, now)
+    assert await search.meaning(reader, "15500000000", filters, now) is None
     assert faults(reader) == []
 
 
