@@ -6,7 +6,7 @@ It connects when it is first asked, so that nothing waits for a PostgreSQL that 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -151,7 +151,8 @@ class Reader:
         try:
             yield connection
         except BaseException:
-            connection.terminate()  # a ROLLBACK would wait for a server that does not answer
+            with suppress(asyncpg.InterfaceError):  # the server has ended it, and the pool has it back
+                connection.terminate()  # a ROLLBACK would wait for a server that does not answer
             raise
         finally:
             if self._pool is not None:

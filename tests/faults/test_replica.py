@@ -1,0 +1,113 @@
+"""People read from a standby: it follows, it may end a query, and it may go away. The service notices none of it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from support.cluster import Cluster
+from support.databases import connected
+from support.reports import job, report
+from support.standby import standby_of
+from support.waiting import eventually
+
+from receiver.reading.errors import ReadUnavailable
+from receiver.reading.reader import Limits, Reader, opened
+from receiver.settings import Settings
+from receiver.store import postgres
+
+PURGE = "DELETE FROM sms_data.report; VACUUM sms_data.report"
+
+
+@pytest.fixture(scope="module")
+async def standby(fragile: Cluster, open_folder: Path) -> AsyncIterator[Cluster]:
+    async with standby_of(fragile, open_folder / "standby") as standby:
+        yield standby
+
+
+@pytest.fixture
+async def database(fragile: Cluster, standby: Cluster) -> str:
+    """Some thousand reports on the primary, that the standby has as well."""
+    name = await fragile.new_database()
+    async with connected(fragile.url(name)) as sql:
+        await postgres.create_partitions(postgres.Session(sql), [job()])
+        for at in range(0, 5_000, 1_000):
+            rows = [report("DELIVRD", message_id=f"{at + n}", detail="x" * 200) for n in range(1_000)]
+            await postgres.write(postgres.Session(sql), [job(*rows)], 20.0)
+    await eventually(lambda: _follows(standby, name))
+    return name
+
+
+async def _follows(standby: Cluster, name: str) -> bool:
+    try:
+        async with connected(standby.url(name)) as sql:
+            return await sql.fetchval("SELECT count(*) = 5000 FROM sms.delivery_report")
+    except (asyncpg.PostgresError, OSError):
+        return False
+
+
+async def purge(fragile: Cluster, name: str) -> None:
+    for statement in PURGE.split("; "):
+        await fragile.administrate(statement, database=name)
+
+
+def settings_for(standby: Cluster, name: str) -> Settings:
+    return Settings(_env_file=None, read_database_url=standby.url(name))
+
+
+async def test_a_standby_is_read_as_a_reader(standby: Cluster, database: str) -> None:
+    async with opened(settings_for(standby, database), "postgresql://elsewhere/sms") as reader:
+        said = await reader.fetchrow(
+            "SELECT pg_is_in_recovery(), current_user::text, count(*) FROM sms.delivery_report"
+        )
+        assert said is not None
+        assert tuple(said) == (True, "sms_reader", 5_000)
+
+
+@pytest.mark.parametrize("way", ["a question", "a stream that waits", "a stream"])
+async def test_a_query_that_the_standby_ends_is_explained_and_the_next_one_is_answered(
+    fragile: Cluster, standby: Cluster, database: str, way: str
+) -> None:
+    async with opened(settings_for(standby, database), "", Limits(statement_s=20.0)) as reader:
+        with pytest.raises(ReadUnavailable, match=r"standby has ended this query|went away") as ended:
+            await asyncio.wait_for(_interrupted(reader, fragile, database, way), 20)
+        if way == "a question":
+            assert "max_standby_streaming_delay" in str(ended.value)
+        await eventually(lambda: _answers(reader))
+
+
+async def _interrupted(reader: Reader, fragile: Cluster, name: str, way: str) -> None:
+    if way == "a question":
+        slow = "SELECT count(*) FROM (SELECT *, pg_sleep(0.01) FROM sms.delivery_report) AS slow"
+        asked = asyncio.create_task(reader.fetch(slow))
+        await asyncio.sleep(0.3)
+        await purge(fragile, name)
+        await asked
+        return
+    async with reader.stream("SELECT * FROM sms.delivery_report", page=10) as pages:
+        read = 0
+        async for rows in pages:
+            if not read:
+                await purge(fragile, name)
+                await asyncio.sleep(1 if way == "a stream that waits" else 0)
+            read += len(rows)
+            await asyncio.sleep(0.002)
+
+
+async def _answers(reader: Reader) -> bool:
+    try:
+        return bool(await reader.fetchval("SELECT true"))
+    except ReadUnavailable:
+        return False
+
+
+async def test_a_standby_that_is_away_is_said_and_found_again(standby: Cluster, database: str) -> None:
+    async with opened(settings_for(standby, database), "", Limits(pause_s=0.1)) as reader:
+        assert await reader.fetchval("SELECT 1") == 1
+        standby.kill()
+        for _ in range(2):
+            with pytest.raises(ReadUnavailable, match="RECEIVER_READ_DATABASE_URL"):
+                await reader.fetchval("SELECT 1")
+        await standby.start()
+        await eventually(lambda: _answers(reader))
