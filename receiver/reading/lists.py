@@ -9,7 +9,7 @@ import asyncpg
 
 from receiver.reading import periods
 from receiver.reading.filters import Filters
-from receiver.reading.paging import LIMIT, Cursor, Page, limited, page_of
+from receiver.reading.paging import LIMIT, Cursor, Page, latest_of, limited, page_of
 from receiver.reading.reader import Reader
 from receiver.reading.rows import OVERDUE, REJECTED, REPLY, REPORT_LISTED, Overdue, Rejected, Reply, Report
 from receiver.reading.where import Where
@@ -181,8 +181,8 @@ async def _page(
     if older is not None:
         where.add(f"{time} <= {{}}", older.at)
     skip, most = where.arg(older.skip if older else 0), where.arg(limit + 1)
-    query = f"SELECT {wanted.columns} FROM {wanted.view} WHERE {where} ORDER BY {time} DESC, {', '.join(ties)}"  # noqa: S608
-    rows = await reader.fetch(f"{query} OFFSET {skip} LIMIT {most}", *where.args)
+    query = f"SELECT {wanted.columns} FROM {wanted.view} WHERE {where}"  # noqa: S608
+    rows = await reader.fetch(latest_of(query, time, ties, skip, most), *where.args)
     return page_of([make(row) for row in rows], [row[time] for row in rows], limit, older)
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from receiver.reading import counted
 from receiver.reading.filters import Filters
-from receiver.reading.paging import LIMIT, Cursor, Page, limited, page_of
+from receiver.reading.paging import LIMIT, Cursor, Page, latest_of, limited, page_of
 from receiver.reading.periods import Period
 from receiver.reading.reader import Reader
 from receiver.reading.rows import MESSAGE, Message, message
@@ -19,11 +19,10 @@ from receiver.reading.where import Where
 
 _TICK: Final = timedelta(microseconds=1)
 
-_ORDER: Final = "first_received_at DESC, provider, message_id, recipient"
+_TIME: Final = "first_received_at"
+_TIES: Final = ("provider", "message_id", "recipient")
+_ORDER: Final = ", ".join((f"{_TIME} DESC", *_TIES))
 
-_LISTED: Final = f"""
-SELECT {MESSAGE} FROM {{source}} WHERE {{where}} ORDER BY {_ORDER} OFFSET {{skip}} LIMIT {{limit}}
-"""  # noqa: S608 - put together from our own texts, as the others here
 _BY_HOURS: Final = f"""
 SELECT {MESSAGE}
 FROM unnest({{since}}::timestamptz[], {{until}}::timestamptz[]) AS span (since, until)
@@ -88,8 +87,10 @@ async def _directly(
     reader: Reader, filters: Filters, period: Period, older: Cursor | None, limit: int
 ) -> Page[Message]:
     where = Where()
-    query = _LISTED.replace("{source}", chosen(where, filters, period))
-    rows = await _found(reader, query, where, older, limit + 1)
+    source = chosen(where, filters, period)
+    at, skip, most = _place(where, older, limit + 1)
+    query = latest_of(f"SELECT {MESSAGE} FROM {source} WHERE {at}", _TIME, _TIES, skip, most)  # noqa: S608
+    rows = [message(row) for row in await reader.fetch(query, *where.args)]
     return page_of(rows, [row.first_received_at for row in rows], limit, older)
 
 
@@ -98,17 +99,19 @@ async def _by_hours(
 ) -> Page[Message]:
     """As far back as one statement may take; the page says how far that was."""
     until = min(period.until, older.at + _TICK) if older else period.until
-    began, skip = time.monotonic(), older.skip if older else 0
+    began = time.monotonic()
+    enough = limit + 1 + (older.skip if older else 0)
     rows: list[Message] = []
-    async for hours in counted.hours_with(reader, filters, Period(period.since, until), limit + 1 + skip):
+    async for hours in counted.hours_with(reader, filters, Period(period.since, until), enough):
         where = Where()
         since = where.arg([max(hour, period.since) for hour in hours])
         ends = where.arg([min(hour + counted.HOUR, until) for hour in hours])
         where.state(filters)
         where.sender(filters)
-        query = _BY_HOURS.replace("{since}", since).replace("{until}", ends)
-        at = older if older and hours and hours[0] <= older.at < hours[0] + counted.HOUR else None
-        rows += await _found(reader, query, where, at, limit + 1 - len(rows))
+        place = older if older and hours[0] <= older.at < hours[0] + counted.HOUR else None
+        at, skip, most = _place(where, place, limit + 1 - len(rows))
+        query = _BY_HOURS.format(since=since, until=ends, where=at, skip=skip, limit=most)
+        rows += [message(row) for row in await reader.fetch(query, *where.args)]
         if len(rows) > limit:
             break
         if time.monotonic() - began > reader.limits.statement_s and hours[-1] > period.since:
@@ -116,9 +119,8 @@ async def _by_hours(
     return page_of(rows, [row.first_received_at for row in rows], limit, older)
 
 
-async def _found(reader: Reader, query: str, where: Where, older: Cursor | None, limit: int) -> list[Message]:
+def _place(where: Where, older: Cursor | None, limit: int) -> tuple[str, str, str]:
+    """The conditions up to the cursor, and the places of the arguments for OFFSET and LIMIT."""
     if older is not None:
-        where.add("first_received_at <= {}", older.at)
-    skip, most = where.arg(older.skip if older else 0), where.arg(limit)
-    filled = query.replace("{where}", str(where)).replace("{skip}", skip).replace("{limit}", most)
-    return [message(row) for row in await reader.fetch(filled, *where.args)]
+        where.add(f"{_TIME} <= {{}}", older.at)
+    return str(where), where.arg(older.skip if older else 0), where.arg(limit)

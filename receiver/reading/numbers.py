@@ -12,6 +12,9 @@ _MAX: Final = 64
 _GAPS: Final = re.compile(r"[\s\-\u2010-\u2015./()\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+")
 """Also the invisible marks that come along when one copies a number from a contact."""
 
+_E164: Final = range(5, 16)
+"""Digits of a number that is taken as it is."""
+
 _BETWEEN: Final = re.compile(r"[,;\n]")
 
 _REGIONS: Final = ("CN", "HK", "MO", "TW", "SG", "MY", "TH", "ID", "PH", "VN", "JP", "KR", "IN", "US", "GB", "AU")
@@ -48,9 +51,10 @@ def _candidates(text: str) -> tuple[str, ...]:
 
 
 def _international(digits: str) -> str | None:
-    """The number as one with a country code: after `+`, after `00`, or bare."""
+    """The number as one with a country code: after `+`, after `00`, or bare. With `+` it may be one that cannot be."""
     bare = digits.removeprefix("+") if digits.startswith("+") else digits.removeprefix("00")
-    return e164(f"+{bare}")[0]
+    found = e164(f"+{bare}")[0]
+    return digits if found is None and digits.startswith("+") and len(bare) in _E164 else found
 
 
 def _national(digits: str, region: str) -> str | None:

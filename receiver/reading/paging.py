@@ -1,6 +1,7 @@
 """Pages of a list in order of time: a cursor in the URL says where the next one begins."""
 
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -54,6 +55,17 @@ class Page(Generic[T]):
     rows: list[T]
     older: Cursor | None
     searched_since: datetime | None = None
+
+
+def latest_of(query: str, time: str, ties: Iterable[str], skip: str, most: str) -> str:
+    """The query's latest rows in a settled order; `skip` and `most` are the places of their arguments.
+
+    They are taken in the order of the time's index, with all of the last one's moment, before they are sorted: from a
+    wrong estimate PostgreSQL would sort everything.
+    """
+    latest = f"{query} ORDER BY {time} DESC FETCH FIRST ({skip}::bigint + {most}::bigint) ROWS WITH TIES"
+    order = ", ".join((f"{time} DESC", *ties))
+    return f"SELECT * FROM ({latest}) AS latest ORDER BY {order} OFFSET {skip} LIMIT {most}"  # noqa: S608 - our own
 
 
 def limited(limit: int) -> int:

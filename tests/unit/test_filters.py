@@ -127,6 +127,10 @@ def test_a_look_up_goes_back_a_month_and_a_list_a_day():
     assert NOW - Filters.parse({"status": "failed"}).period(NOW).since == timedelta(days=1)
 
 
+def test_a_number_that_is_shown_can_be_asked_for_whatever_a_library_thinks_of_it():
+    assert Filters.parse({"number": "+85260090098412"}).numbers == ("+85260090098412",)
+
+
 def test_a_number_without_a_country_loads_a_bounded_number_of_countries():
     assert len(numbers.candidates("155 1234 5678")) <= 17
 
