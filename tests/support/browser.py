@@ -67,6 +67,19 @@ class Visitor:
         """Open a page of the origin."""
         await self.page.goto(self.origin + path)
 
+    async def overflow_px(self) -> int:
+        """By how much the page is wider than the window."""
+        width: int = await self.page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        return width
+
+    def expect(self, beginning: str) -> None:
+        """Take note of a fault that belongs to the test. AssertionError where it is not there."""
+        expected = [fault for fault in self.faults if fault.startswith(beginning)]
+        assert expected, self.faults
+        self.faults = [fault for fault in self.faults if fault not in expected]
+
     async def accessibility_faults(self) -> list[str]:
         """What axe-core finds on the page as it is now."""
         found: dict[str, Any] = (await Axe().run(self.page, options=_RULES)).response

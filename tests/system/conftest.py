@@ -1,14 +1,20 @@
 """Tests beside other people's programs: what cannot be had here is skipped, with the reason."""
 
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser
 from support import browser as browsers
 from support import cluster as clusters
-from support import debian
+from support import debian, week
+from support import service as services
 from support.cluster import Cluster
+from support.databases import connected
+from support.service import Service
+
+from receiver.settings import Settings
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +44,15 @@ async def reachable(open_folder: Path) -> AsyncIterator[Cluster]:
     """A PostgreSQL that takes connections by TCP, so that any account can be its client."""
     async with clusters.running(open_folder / "reachable") as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="module")
+async def stand(shared_database: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
+    """A receiver with eight days of traffic behind it."""
+    settings = Settings(
+        database_url=shared_database, data_dir=tmp_path_factory.mktemp("data"), host="127.0.0.1", port=0, ops_port=0
+    )
+    async with connected(shared_database) as connection:
+        await week.fill(connection, datetime.now(UTC).replace(microsecond=0))
+    async with services.running(settings) as service:
+        yield service
