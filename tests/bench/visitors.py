@@ -18,6 +18,7 @@ import aiohttp
 import click
 
 from bench.processes import started
+from receiver.pages.routes import MENU
 
 _EVERY_S: Final = 2.0
 """A person who looks at pages looks at each for so long."""
@@ -36,9 +37,7 @@ class Visitors(NamedTuple):
 VISITORS: Final = {
     "ten watch": Visitors(10),
     "ten watch with a filter": Visitors(10, "status=delivered&status=rejected"),
-    "ten watch, and load a page every 2 s": Visitors(
-        10, pages=("/messages", "/codes", "/messages?status=undeliverable", "/live", "/callbacks", "/settings")
-    ),
+    "ten watch, and load a page every 2 s": Visitors(10, pages=tuple(entry.path for entry in MENU)),
 }
 """By what they do, as the table says it."""
 
