@@ -49,7 +49,7 @@ async def search(request: web.Request) -> web.Response:
         "query": asked.query,
         "provider": asked.provider,
         "providers": catalogue.providers(),
-        "csv": f"/codes.csv?{request.query_string}".removesuffix("?"),
+        "csv": f"/codes.csv?{request.rel_url.raw_query_string}".removesuffix("?"),
     }
     return render(request, "codes.html", context)
 

@@ -13,11 +13,13 @@ from markupsafe import Markup
 
 from receiver.pages.site import SITE
 from receiver.providers.base import HTTP_STATUS
+from receiver.server.protocol import remote_of
+from receiver.telemetry.logs import get_logger
 from receiver.web.answers import HEADERS, HttpRefusal
 from receiver.web.body import SMALL_BYTES, BodyLimits, is_encoded, read_body
 from receiver.web.ops_refusals import Refusal
 from receiver.web.ops_session import SESSIONS, form_token, session_of
-from receiver.web.ops_token import SUBMISSIONS
+from receiver.web.ops_token import LOGIN, SUBMISSIONS
 
 _SAFE: Final = frozenset((hdrs.METH_GET, hdrs.METH_HEAD))
 _FIELD: Final = "csrf"
@@ -29,6 +31,8 @@ _NOT_OURS: Final = (
 )
 
 _FIELDS: Final = web.RequestKey("fields", Mapping)
+
+log = get_logger()
 
 
 def fields(request: web.Request) -> Mapping[str, str]:
@@ -52,7 +56,16 @@ async def check_forms(request: web.Request, handler: Handler) -> web.StreamRespo
     if session is None or not request.app[SESSIONS].is_form_token(session, given.pop(_FIELD, "")):
         raise Refusal(_NOT_OURS)
     request[_FIELDS] = given
-    return await handler(request)
+    response = await handler(request)
+    if request.path != LOGIN:  # that has events of its own
+        log.info("ops.changed", path=_route(request), status=response.status, remote=remote_of(request))
+    return response
+
+
+def _route(request: web.Request) -> str | None:
+    """As it is registered: what stands in its place may be a number."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource else None
 
 
 async def _read(request: web.Request) -> dict[str, str]:

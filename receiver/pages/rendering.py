@@ -1,4 +1,7 @@
-"""Templates: the environment, its filters, and the answer of a page. Every value is escaped (autoescape)."""
+"""Templates: the environment, its filters, and the answer of a page.
+
+Every value is escaped (autoescape), and its control characters and reversed text are made visible.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -29,6 +32,7 @@ def set_up(app: web.Application, menu: Sequence[tuple[str, str]]) -> None:
         loader=jinja2.PackageLoader("receiver.pages"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_harmless,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -99,6 +103,12 @@ def segment(text: str) -> str:
 def shown(value: object) -> str:
     """A stranger's text with control characters and reversed text made visible; None → `–`."""
     return "–" if value is None else visible(str(value))
+
+
+def _harmless(value: object) -> object:
+    """Whatever a template prints has nothing in it that reverses or hides text; what is markup was made here."""
+    is_text = isinstance(value, str) and not hasattr(value, "__html__")
+    return visible(str(value), keep="\n") if is_text else value
 
 
 FILTERS: Final = {

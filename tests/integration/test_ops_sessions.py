@@ -198,7 +198,10 @@ async def test_nothing_changes_without_the_token_of_the_own_form(
                 typed = {"Content-Type": content_type}
                 assert (await visitor.ask("POST", "/change", typed, data=f"csrf={csrf}".encode())).status == 415
             assert done == []
-            assert (await visitor.post("/change", {"csrf": csrf})).text == "done"
+            with captured_log() as log:
+                assert (await visitor.post("/change", {"csrf": csrf})).text == "done"
+            told = [(line["path"], line["status"], line["remote"]) for line in log.events("ops.changed")]
+            assert told == [("/change", 200, "127.0.0.1")]
             done.clear()
 
 
