@@ -26,6 +26,7 @@ MOST_OF_A_ROUTE = 50
 """Pages of one route that are looked at: filters and periods can be put together without end."""
 
 SILENT = {"/codes", "/codes.csv", "/callbacks", "/settings", "/login", "/spool", "/rejected/replay", "/rejected/purge"}
+SILENT |= {"/overdue.csv", "/downloads/{download}"}
 """Pages that tell of nothing that a stranger has sent."""
 
 
