@@ -132,6 +132,10 @@ async def test_submissions_and_ops(make_settings: Callable[..., object]) -> None
         for path in ("/healthz", "/readyz", "/metrics", "/spool", "/spool/export", "/other", "/callback/huawei/report"):
             for method in ("GET", "HEAD", "POST"):
                 await told.ask(method, path, ops=True)
+        for query in ("colour=red", "status=lost", "country=China", "last=201"):
+            await told.ask("GET", f"/live/events?{query}", "no filter of the stream", ops=True)
+        for method in ("HEAD", "POST"):
+            await told.ask(method, "/live/events", ops=True)
         await told.ask("GET", "/spool", "a strange Host", ops=True, Host="rebound.example")
         await told.ask("GET", "/spool", "a page of another site", ops=True, Origin="https://elsewhere.example")
         await told.ask("GET", "/readyz", "a strange Host", ops=True, Host="rebound.example")
