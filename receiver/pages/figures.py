@@ -17,8 +17,8 @@ from receiver.reading.times import DeliveryTimes, Recent
 T = TypeVar("T")
 V_co = TypeVar("V_co", covariant=True)
 
-_AT_ONCE: Final = 3
-"""Questions of one overview at a time: the reader has four connections, and other pages want one too."""
+AT_ONCE: Final = 3
+"""Questions of all overviews at a time: the reader has four connections, and other pages want one too."""
 
 _LONGEST_COMPARED: Final = timedelta(days=93)
 """What lies before a longer period may be dropped, and takes as long to count again."""
@@ -73,17 +73,21 @@ class Figures:
         return counts is not None and recent is not None and not (counts.totals.messages or recent.last)
 
 
-async def figures(reader: Reader, filters: Filters, now: datetime) -> Figures:
-    """All parts, asked side by side."""
-    places = asyncio.Semaphore(_AT_ONCE)
+async def figures(
+    reader: Reader, filters: Filters, now: datetime, places: asyncio.Semaphore, deadline_s: float
+) -> Figures:
+    """All parts, asked side by side in these places; what is not answered in time has that for its problem."""
+    ends_at = asyncio.get_running_loop().time() + deadline_s
     of_the_period = filters.changed(since=filters.since or DAY)  # the list of rejected payloads has a longer one
 
     async def answer(ask: Callable[[], Awaitable[T]]) -> Answer[T]:
-        async with places:
-            try:
+        try:
+            async with asyncio.timeout_at(ends_at), places:
                 return Answer(await ask())
-            except ReadError as error:
-                return Answer(None, str(error))
+        except ReadError as error:
+            return Answer(None, str(error))
+        except TimeoutError:
+            return Answer(None, f"PostgreSQL has not told everything within {deadline_s:g} seconds")
 
     async with asyncio.TaskGroup() as asking:
         counts = asking.create_task(answer(partial(overview.counts, reader, filters, now=now)))

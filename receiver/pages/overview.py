@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from aiohttp import web
 
 from receiver.pages import health
-from receiver.pages.figures import Figures, figures
+from receiver.pages.figures import AT_ONCE, Figures, figures
 from receiver.pages.overview_charts import Charts, drawn
 from receiver.pages.rendering import render
 from receiver.pages.sharing import Shared
@@ -28,6 +28,13 @@ PERIODS: Final = (
     ("365d", "a year"),
 )
 """For a click; any other is typed in."""
+
+_DEADLINE_S: Final = 20.0
+_AWAY_DEADLINE_S: Final = 3.0
+"""For the figures, if PostgreSQL does not take reports: it may not answer at all."""
+
+_FRESH_S: Final = ((timedelta(days=1), 5.0), (timedelta(days=8), 30.0), (timedelta(days=800), 60.0))
+"""For how long figures of periods up to this length are shown again."""
 
 _USED: Final = ("since", "until", "provider", "country")
 _MOST_GROUPS: Final = 12
@@ -51,11 +58,12 @@ class Comparison(NamedTuple):
 
 
 SHARED: Final[web.AppKey[Shared[Seen]]] = web.AppKey("overview", Shared[Seen])
+_PLACES: Final = web.AppKey("overview_places", asyncio.Semaphore)
 
 
 async def sharing(app: web.Application) -> AsyncIterator[None]:
     """Cleanup context: the answers that viewers share."""
-    app[SHARED] = Shared()
+    app[SHARED], app[_PLACES] = Shared(), asyncio.Semaphore(AT_ONCE)
     yield
     await app[SHARED].close()
 
@@ -67,17 +75,23 @@ async def show(request: web.Request) -> web.Response:
         filters = Filters.parse({name: request.query.get(name, "") for name in _USED})
     except FilterError as error:
         filters, wrong = Filters(), error.problems
-    seen, state = await asyncio.gather(_seen(request.app, filters), health.state(site))
+    state = await health.state(site)
+    is_away = not (state.health.database or state.reads_elsewhere)
+    seen = await _seen(request.app, filters, _AWAY_DEADLINE_S if is_away else _DEADLINE_S)
     context = _context(site, filters, seen, wrong)
     return render(request, "overview.html", context | {"state": state, "last": _last_reports(state, seen.figures)})
 
 
-async def _seen(app: web.Application, filters: Filters) -> Seen:
+async def _seen(app: web.Application, filters: Filters, deadline_s: float) -> Seen:
+    now = datetime.now(UTC)
+
     async def ask() -> Seen:
-        found = await figures(app[SITE].reader, filters, datetime.now(UTC))
+        found = await figures(app[SITE].reader, filters, now, app[_PLACES], deadline_s)
         return Seen(found, await asyncio.to_thread(drawn, found, filters))
 
-    return await app[SHARED].get(filters, ask)
+    period = filters.period(now)
+    fresh_s = next(fresh_s for most, fresh_s in _FRESH_S if period.until - period.since <= most)
+    return await app[SHARED].get(filters, ask, fresh_s)
 
 
 def _context(site: Site, filters: Filters, seen: Seen, wrong: Mapping[str, str]) -> dict[str, object]:

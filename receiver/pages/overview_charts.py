@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from markupsafe import Markup
 
-from receiver.pages.charts import MAX_POINTS, Chart, Series
+from receiver.pages.charts import Chart, Series
 from receiver.pages.figures import Figures
 from receiver.pages.rendering import duration, grouped, percent
 from receiver.reading.filters import FAILED, UNDER_WAY, Filters
@@ -15,9 +15,12 @@ from receiver.reading.overview import DAY, Counts, Step, Totals
 from receiver.reading.times import Recent, Times
 
 _HOUR: Final = timedelta(hours=1)
-_STEPS: Final = (*(hours * _HOUR for hours in (1, 2, 3, 6, 12)), *(days * DAY for days in (1, 2, 7, 14, 28)))
+_STEPS: Final = (*(hours * _HOUR for hours in (1, 2, 3, 6, 12)), *(days * DAY for days in (1, 7, 28)))
 _ORIGIN: Final = datetime(2001, 1, 1, tzinfo=UTC)
 """A Monday, and midnight: weeks begin with Monday."""
+
+_MOST: Final = 54
+"""Steps of a course: the weeks of a year, and some for its ends."""
 
 _FEWEST: Final = 4
 """Steps of a course; fewer say nothing that the figures do not."""
@@ -137,7 +140,7 @@ def _binned(times: Times) -> Iterator[tuple[float, int]]:
 def merged(counts: Counts) -> tuple[list[Step], timedelta]:
     """The series in steps of a length that a chart has room for."""
     whole = counts.period.until - counts.period.since
-    length = next((step for step in _STEPS if step >= counts.step and whole / step < MAX_POINTS - 1), _STEPS[-1])
+    length = next((step for step in _STEPS if step >= counts.step and whole / step < _MOST), _STEPS[-1])
 
     def place(step: Step) -> datetime:
         return _ORIGIN + (step.at - _ORIGIN) // length * length

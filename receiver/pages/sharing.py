@@ -11,9 +11,9 @@ T = TypeVar("T")
 _MOST: Final = 64
 """Answers that are kept; the oldest goes first."""
 
-_FRESH_S: Final = (5.0, 120.0)
+_LONGEST_S: Final = 120.0
 _SHARE: Final = 10.0
-"""An answer is fresh for so many times as long as it took, within these bounds: a slow question is asked seldom."""
+"""An answer is fresh for so many times as long as it took, but no longer than that: a slow question is asked seldom."""
 
 
 @dataclass(slots=True)
@@ -30,16 +30,19 @@ class Shared(Generic[T]):
         self._clock = clock
         self._asked: dict[Hashable, _Asked[T]] = {}
 
-    async def get(self, key: Hashable, ask: Callable[[], Awaitable[T]]) -> T:
-        """The answer for this key, by `ask` if none is fresh; who stops waiting does not end it for others."""
+    async def get(self, key: Hashable, ask: Callable[[], Awaitable[T]], fresh_s: float) -> T:
+        """The answer for this key, by `ask` if none is fresh; who stops waiting does not end it for others.
+
+        It stays fresh for `fresh_s` at least.
+        """
         found = self._asked.get(key)
         if found is None or found.fresh_until < self._clock():
             self._asked.pop(key, None)
-            found = self._asked[key] = self._ask(key, ask)
+            found = self._asked[key] = self._ask(key, ask, fresh_s)
             self._forget_old()
         return await asyncio.shield(found.task)
 
-    def _ask(self, key: Hashable, ask: Callable[[], Awaitable[T]]) -> _Asked[T]:
+    def _ask(self, key: Hashable, ask: Callable[[], Awaitable[T]], fresh_s: float) -> _Asked[T]:
         began = self._clock()
 
         async def answer() -> T:
@@ -51,9 +54,8 @@ class Shared(Generic[T]):
             failed = task.cancelled() or task.exception() is not None
             if failed and self._asked.get(key) is asked:
                 del self._asked[key]
-            least, most = _FRESH_S
             now = self._clock()
-            asked.fresh_until = now + min(most, max(least, _SHARE * (now - began)))
+            asked.fresh_until = now + min(_LONGEST_S, max(fresh_s, _SHARE * (now - began)))
 
         asked.task.add_done_callback(done)
         return asked

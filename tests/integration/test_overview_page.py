@@ -5,7 +5,8 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from html import unescape
-from urllib.parse import parse_qs
+from typing import Any
+from urllib.parse import parse_qs, urlencode
 
 import asyncpg
 import pytest
@@ -17,6 +18,7 @@ from support.service import Service
 from receiver.pages import figures
 from receiver.pages.figures import Figures
 from receiver.reading.filters import Filters
+from receiver.reading.reader import Reader
 from receiver.settings import Settings
 
 BROWSER = {"Accept": "text/html"}
@@ -62,7 +64,7 @@ async def test_figures_lead_to_the_lists_behind_them_and_keep_the_period(service
     assert [bar for bar in bars if bar.keys() == {"since", "until", "provider", "status"}]
     assert [link for link in found if re.fullmatch(r"/codes\?q=[^&]+&provider=huawei", link)]
     assert "against the week before" in text
-    assert 'aria-label="Messages in 3 hours"' in text
+    assert 'aria-label="Messages in 6 hours"' in text
 
 
 @pytest.mark.parametrize("since", ["1h", "24h", "7d", "30d", "90d", "365d", "2026-11-01"])
@@ -97,14 +99,39 @@ async def test_without_postgresql_it_says_so_and_shows_what_is_known(
     assert "Nothing has come in yet" not in text
 
 
+async def test_what_postgresql_does_not_answer_in_time_is_left_out() -> None:
+    class Silent:
+        async def fetch(self, *_: object, **__: object) -> None:
+            await asyncio.Event().wait()
+
+        fetchrow = fetchval = fetch
+
+    places = asyncio.Semaphore(figures.AT_ONCE)
+    found = await figures.figures(Silent(), Filters(), datetime.now(UTC), places, 0.05)
+    assert found.problems == ["PostgreSQL has not told everything within 0.05 seconds"]
+    assert not found.is_first_visit
+
+
+async def test_a_strangers_code_is_a_text_and_nothing_else(service: Service) -> None:
+    code = "<img src=x onerror=alert(1)>\u202e\x1b[2J\"&'"
+    await service.post("/callback/huawei/report", urlencode({"smsMsgId": "one", "status": code}))
+    await service.sql.execute("UPDATE sms_data.message_delta SET status = 'undeliverable', reason = 'blocked'")
+    text = await page(service)
+    assert "<img" not in text
+    assert "\u202e" not in text
+    assert "\x1b" not in text
+    (link,) = re.findall(r'href="(/codes[^"]*)"[^>]*>&lt;img', text)
+    assert "No platform" in await page(service, unescape(link))
+
+
 async def test_ten_browsers_that_look_at_the_same_ask_postgresql_once(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Filters] = []
 
-    async def counted(reader: object, filters: Filters, now: datetime) -> Figures:
+    async def counted(reader: Reader, filters: Filters, *more: Any) -> Figures:
         asked.append(filters)
-        return await figures.figures(reader, filters, now)
+        return await figures.figures(reader, filters, *more)
 
     monkeypatch.setattr("receiver.pages.overview.figures", counted)
     await asyncio.gather(*(page(service) for _ in range(10)))
