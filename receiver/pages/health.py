@@ -12,14 +12,16 @@ from receiver.web.view import Health
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """`last_report_ages` are seconds by platform, since this service started; `spool_share` is from 0 to 1."""
+    """`last_report_ages` are seconds by platform; these and the numbers are of the time since this service started."""
 
     phase: Phase
     ready: bool
     warnings: Sequence[str]
     health: Health
     last_report_ages: Mapping[str, float]
-    spool_share: float
+    answered: int
+    stored: int
+    spooled: int
     partitions_overdue: int
     reads_elsewhere: bool
 
@@ -27,7 +29,6 @@ class State:
 async def state(site: Site) -> State:
     """As it is now."""
     health, found = await asyncio.gather(site.ops.view.health(), samples.samples(site.ops.view))
-    most = samples.total(found, samples.MAX_BYTES)
     ready, report = readiness(health, site.ops.phase)
     warnings = report["warnings"]
     return State(
@@ -36,7 +37,9 @@ async def state(site: Site) -> State:
         warnings=warnings if isinstance(warnings, list) else [],
         health=health,
         last_report_ages=found.get(samples.LAST_REPORT, {}),
-        spool_share=health.depth.file_bytes / most if most else 0.0,
+        answered=int(samples.total(found, samples.REQUESTS)),
+        stored=int(samples.total(found, samples.REPORTS)),
+        spooled=int(samples.total(found, samples.SPOOLED)),
         partitions_overdue=int(samples.total(found, samples.PARTITIONS_OVERDUE)),
         reads_elsewhere=site.settings.read_database_url is not None,
     )

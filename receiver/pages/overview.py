@@ -118,6 +118,7 @@ def _context(site: Site, filters: Filters, seen: Seen, wrong: Mapping[str, str])
         "reasons": counts.reasons[:_MOST_GROUPS] if counts else [],
         "codes": found.codes.value or [],
         "times": delivery,
+        "knows_last": found.recent.value is not None,
         "overdue": sum(one.messages for one in overdue) if overdue is not None else None,
         "oldest_overdue": min((one.oldest for one in overdue or ()), default=None),
         "rejected": found.rejected.value,

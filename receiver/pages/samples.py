@@ -7,6 +7,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from receiver.web.view import View
 
+REQUESTS: Final = "receiver_http_requests_total"
+REPORTS: Final = "receiver_reports_total"
 LAST_REPORT: Final = "receiver_last_report_age_seconds"
 DRAINED: Final = "receiver_spool_drained_total"
 SPOOLED: Final = "receiver_spool_writes_total"
@@ -16,11 +18,22 @@ QUEUE: Final = "receiver_queue_reports"
 PARTITIONS_OVERDUE: Final = "receiver_partitions_overdue"
 
 _READ: Final = tuple(
-    line.encode() for line in (LAST_REPORT, DRAINED, SPOOLED, MAX_BYTES, QUARANTINED, QUEUE, PARTITIONS_OVERDUE)
+    name.encode()
+    for name in (
+        REQUESTS,
+        REPORTS,
+        LAST_REPORT,
+        DRAINED,
+        SPOOLED,
+        MAX_BYTES,
+        QUARANTINED,
+        QUEUE,
+        PARTITIONS_OVERDUE,
+    )
 )
 
 Samples = Mapping[str, Mapping[str, float]]
-"""Values by metric and by platform; the platform is empty for metrics without one."""
+"""Values by metric and by platform, summed over other labels; the platform is empty for metrics without one."""
 
 
 async def samples(view: View) -> Samples:
@@ -29,7 +42,8 @@ async def samples(view: View) -> Samples:
     found: dict[str, dict[str, float]] = {}
     for family in text_string_to_metric_families(b"\n".join(lines).decode() + "\n"):
         for sample in family.samples:
-            found.setdefault(sample.name, {})[sample.labels.get("provider", "")] = sample.value
+            values, provider = found.setdefault(sample.name, {}), sample.labels.get("provider", "")
+            values[provider] = values.get(provider, 0.0) + sample.value
     return found
 
 

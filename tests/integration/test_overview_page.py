@@ -94,6 +94,8 @@ async def test_without_postgresql_it_says_so_and_shows_what_is_known(
         text = await page(service)
     assert "PostgreSQL does not take reports: they go to the spool" in text
     assert "1 waiting" in text
+    assert "not known" in text
+    assert "Callbacks answered" in text
     assert text.count("RECEIVER_DATABASE_URL") == 1
     assert "cannot be reached" in text or "Connect call failed" in text or "refused" in text
     assert "Nothing has come in yet" not in text
