@@ -20,7 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _OPTIONS: Final = {
     "since": ("--since", "TIME", "From then on: 24h, 7d, 2026-11-01, 2026-11-01T12:30 (UTC)."),
     "until": ("--until", "TIME", "Before then; a day is meant with all its hours. Default: now."),
-    "number": ("--to", "NUMBER", "To this phone number, in any way of writing it; can be repeated."),
+    "number": ("--to", "NUMBER", "To (of replies: from) this phone number, in any way of writing it; can be repeated."),
     "provider": ("--provider", "NAME", "Of this platform."),
     "country": ("--country", "XX", "Of this country, in two letters; - is an unknown one."),
     "status": ("--status", "STATUS", "In this state; also: failed, under_way."),

@@ -18,7 +18,7 @@ from receiver.errors import OperatorError
 from receiver.reading import export as exporting
 from receiver.reading.filters import FilterError, Filters
 from receiver.reading.formats import FORMATS, Format
-from receiver.reading.reader import Reader
+from receiver.reading.reader import PAGE, Reader
 from receiver.telemetry.visible import visible
 
 _SUFFIXES: Final[dict[str, Format]] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"}
@@ -65,7 +65,7 @@ async def _write(reader: Reader, file: IO[bytes], what: str, filters: Filters, w
         if shown.shown:
             shown.stage(what, await exporting.expected(reader, what, filters, now=now))
         rows = 0
-        async with exporting.exporting(reader, what, filters, wanted, now=now, masked=masked) as chunks:
+        async with exporting.exporting(reader, what, filters, wanted, now=now, masked=masked, page=PAGE) as chunks:
             async for chunk in chunks:
                 file.write(visible(chunk.data.decode(), keep="\r\n").encode() if escape else chunk.data)
                 rows += chunk.rows
