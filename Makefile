@@ -44,7 +44,7 @@ test-matrix: dev ## run the tests on every Python from 3.11 to 3.13 that is foun
 golden: dev ## write the golden files of tests/golden anew, for a wanted change of what the world sees
 	UPDATE_GOLDEN=1 $(PYTEST) tests/golden $(ARGS)
 
-man: dev ## write share/, the pages for man and the shells' scripts, anew, and the table for completion
+man: dev ## write deploy/share/, the pages for man and the shells' scripts, anew, and the table for completion
 	UPDATE_GOLDEN=1 $(PYTEST) tests/golden/test_manual.py $(ARGS)
 
 schema: dev ## write migrations/schema.sql anew: the tables, functions, views and rights as the migrations leave them
@@ -119,8 +119,8 @@ $(VENV)/.requirements: deploy/requirements.txt | $(VENV)/bin/python
 	@$(PIP) install --require-hashes --requirement deploy/requirements.txt
 	@touch $@
 
-# Beside the program, for man and for shells, stand copies of what is in share/.
-$(VENV)/.installed: $(VENV)/.requirements pyproject.toml $(shell find share -type f 2>/dev/null)
+# Beside the program, for man and for shells, stand copies of what is in deploy/share/.
+$(VENV)/.installed: $(VENV)/.requirements pyproject.toml $(shell find deploy/share -type f 2>/dev/null)
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 	@echo "Installed. 'make run' starts the service, '$(BIN)/receiver --help' lists the commands, 'make clean' undoes it."

@@ -11,7 +11,7 @@ CHECKOUT = Path(__file__).parents[2]
 
 def test_each_file_is_what_the_commands_make_of_it() -> None:
     wanted = files()
-    there = {str(path.relative_to(CHECKOUT)) for path in (CHECKOUT / "share").rglob("*") if path.is_file()}
+    there = {str(path.relative_to(CHECKOUT)) for path in (CHECKOUT / "deploy" / "share").rglob("*") if path.is_file()}
     if os.environ.get(UPDATE):
         for name in there - set(wanted):
             (CHECKOUT / name).unlink()

@@ -73,7 +73,9 @@ def test_the_wheel_holds_what_the_service_reads(wheel: Path):
     tops = {top for top in tops if not top.endswith((".dist-info", ".data"))}
     assert tops == {"receiver"}, "nothing else gets installed"
     beside = {name.partition(".data/data/")[2] for name in names if ".data/" in name}
-    assert beside == {str(file.relative_to(CHECKOUT)) for file in (CHECKOUT / "share").rglob("*") if file.is_file()}
+    assert beside == {
+        str(file.relative_to(CHECKOUT / "deploy")) for file in (CHECKOUT / "deploy/share").rglob("*") if file.is_file()
+    }
     assert [name for name in names if "__pycache__" in name or name.endswith(".pyc")] == []
 
 

@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 NAME: Final = "receiver"
 TABLE: Final = "receiver/cli/commands.json"
 _SCRIPTS: Final = {
-    "bash": "share/bash-completion/completions/receiver",
-    "fish": "share/fish/vendor_completions.d/receiver.fish",
-    "zsh": "share/zsh/site-functions/_receiver",
+    "bash": "deploy/share/bash-completion/completions/receiver",
+    "fish": "deploy/share/fish/vendor_completions.d/receiver.fish",
+    "zsh": "deploy/share/zsh/site-functions/_receiver",
 }
 _LONG: Final = 200
 
 
 def files() -> dict[str, str]:
     """Every file, by its path in the checkout."""
-    pages = {f"share/man/man1/{name}.1": page(path) for path in commands() for name in [_page_name(path)]}
+    pages = {f"deploy/share/man/man1/{name}.1": page(path) for path in commands() for name in [_page_name(path)]}
     scripts = {path: CliRunner().invoke(main, ["completion", shell]).output for shell, path in _SCRIPTS.items()}
     table = json.dumps(_table(main), indent=1, ensure_ascii=False) + "\n"
     return pages | scripts | {TABLE: table}

@@ -10,7 +10,7 @@ from support.completing import CASES, FILE, environ, flat
 
 FISH = """
 function __fish_complete_path; echo a-file; end
-source share/fish/vendor_completions.d/receiver.fish
+source deploy/share/fish/vendor_completions.d/receiver.fish
 complete -C "$argv"
 """
 ZSH = """
@@ -18,7 +18,7 @@ compdef() { registered=$1 }
 _describe() { print -l -- ${(P)3%%:*} }
 compadd() { print -l -- ${(P)@[-1]} }
 _path_files() { print a-file }
-source share/zsh/site-functions/_receiver
+source deploy/share/zsh/site-functions/_receiver
 words=("$@"); CURRENT=$#; $registered
 """
 

@@ -8,7 +8,7 @@ from support.command import CHECKOUT
 from support.completing import CASES, environ, flat
 
 TRY = """
-source share/bash-completion/completions/receiver
+source deploy/share/bash-completion/completions/receiver
 compopt() { COMPREPLY=("$2"); }
 COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
 complete -p receiver >/dev/null && _receiver_completion "$1" && echo "${COMPREPLY[@]}"

@@ -12,8 +12,11 @@ from receiver.pull import wiring
 from receiver.settings import PREFIX, Settings, SettingsError, load, variable
 
 FOLDER = CHECKOUT / "deploy"
+GENERATED = FOLDER / "share"
 FILES = [
-    str(file.relative_to(FOLDER)) for file in sorted(FOLDER.rglob("*")) if file.is_file() and file.suffix != ".txt"
+    str(file.relative_to(FOLDER))
+    for file in sorted(FOLDER.rglob("*"))
+    if file.is_file() and file.suffix != ".txt" and GENERATED not in file.parents
 ]
 SECRET = re.compile(r"(?:URL|TOKENS?|PASSWORD|PUSH_KEYS|SECRET_KEY)$")
 NAME = re.compile(r"\bRECEIVER_[A-Z][A-Z_]*[A-Z]\b(?!_?\*)")

@@ -44,6 +44,8 @@ SAY_SO = {"Makefile", str(Path(__file__).relative_to(ROOT))}
 
 
 LEFT_OUT = {".venv", ".matrix"}
+FOLDERS = {"receiver", "migrations", "tests", "deploy", "docs"}
+TOP = FOLDERS | {"pyproject.toml", "Makefile", "LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md"}
 GENERATED = "migrations/schema.sql"
 
 
@@ -68,6 +70,10 @@ def sources(*folders: str) -> dict[str, str]:
 
 def text(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8", errors="replace")
+
+
+def test_nothing_new_stands_at_the_top() -> None:
+    assert {name.split("/")[0] for name in tracked() if not name.startswith(".")} <= TOP
 
 
 def test_every_provider_has_a_file_a_table_of_codes_and_fixtures() -> None:
