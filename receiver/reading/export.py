@@ -12,7 +12,7 @@ from receiver.reading.filters import FilterError, Filters
 from receiver.reading.formats import Format, encoder, header
 from receiver.reading.periods import Period
 from receiver.reading.reader import Reader
-from receiver.reading.rows import Message, Overdue, Rejected, Reply, Report, columns_of
+from receiver.reading.rows import AS, BARE, Message, Overdue, Rejected, Reply, Report, columns_of
 from receiver.reading.where import Where
 from receiver.telemetry.masking import mask_msisdn
 
@@ -71,13 +71,13 @@ KINDS: Final = tuple(_KINDS)
 """The lists that can be exported."""
 
 _HIDDEN: Final[Mapping[str, Mapping[str, Callable[[Any], object]]]] = {
-    "reports": {"recipient": mask_msisdn, "context": lambda _: None},
+    "reports": {"recipient": mask_msisdn},
     "messages": {"recipient": mask_msisdn},
     "replies": {"sender": mask_msisdn},
     "rejected": {},
     "overdue": {"recipient": mask_msisdn},
 }
-"""What a file without phone numbers has in these columns; the sender's own data may repeat one."""
+"""What a file without phone numbers has in these columns. The sender's own data, which may repeat one, is left out."""
 
 
 def check(kind: str, filters: Filters) -> None:
@@ -95,7 +95,7 @@ async def exporting(
     `masked`: with phone numbers masked. `page`: rows at a time.
     """
     check(kind, filters)
-    query, args = _query(kind, filters, now)
+    query, args = _query(kind, filters, now, BARE if masked else AS)
     async with reader.stream(query, *args, page=page) as pages:
         yield _chunks(pages, _KINDS[kind].names, wanted, _HIDDEN[kind] if masked else {})
 
@@ -114,7 +114,7 @@ async def about(reader: Reader, kind: str, filters: Filters, *, now: datetime) -
     counted = await expected(reader, kind, filters, now=now)
     if counted is not None or filters.is_look_up:
         return counted
-    query, args = _query(kind, filters, now)
+    query, args = _query(kind, filters, now, BARE)
     (plan,) = json.loads(await reader.fetchval(f"EXPLAIN (FORMAT JSON) {query}", *args))
     return int(plan["Plan"]["Plan Rows"])
 
@@ -125,10 +125,10 @@ def period_of(kind: str, filters: Filters, now: datetime) -> Period:
     return periods.period(since, filters.until, now)
 
 
-def _query(name: str, filters: Filters, now: datetime) -> tuple[str, Sequence[object]]:
+def _query(name: str, filters: Filters, now: datetime, spelled: Mapping[str, str]) -> tuple[str, Sequence[object]]:
     kind, where = _KINDS[name], Where()
     source = kind.source(where, filters, period_of(name, filters, now))
-    return f"SELECT {columns_of(kind.names)} FROM {source} WHERE {where} ORDER BY {kind.time}", where.args  # noqa: S608
+    return f"SELECT {columns_of(kind.names, spelled)} FROM {source} WHERE {where} ORDER BY {kind.time}", where.args  # noqa: S608
 
 
 async def _chunks(

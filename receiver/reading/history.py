@@ -11,7 +11,22 @@ MAX_MESSAGES: Final = 100
 MAX_SUBMISSIONS: Final = 100
 MAX_REPORTS: Final = 1_000
 
+MAX_JSON: Final = 16_384
+"""Bytes of a row's `raw`, and of its `context`. Strangers may send hundreds of reports of a megabyte."""
+
 _MARGIN: Final = timedelta(minutes=1)
+
+
+def _bounded(row: type[NamedTuple]) -> str:
+    """The columns, for a SELECT from such rows, with too long a JSON replaced by one that says so."""
+    bounded = (
+        f"CASE WHEN octet_length({name}::text) <= {MAX_JSON} THEN {name}::text WHEN {name} IS NOT NULL THEN"
+        f" jsonb_build_object('(left out)', octet_length({name}::text) || ' bytes')::text END AS {name}"
+        for name in ("raw", "context")
+    )
+    spelled = dict(zip(("raw", "context"), bounded, strict=True))
+    return ", ".join(spelled.get(name, name) for name in row._fields)
+
 
 _MESSAGES: Final = f"""
 SELECT {MESSAGE} FROM sms.message
@@ -19,15 +34,20 @@ WHERE message_id = $1 AND ($2::text IS NULL OR provider = $2) AND ($3::text IS N
 ORDER BY provider, recipient LIMIT {MAX_MESSAGES}
 """  # noqa: S608 - put together from our own texts, as the others here
 _REPORTS: Final = f"""
-SELECT {REPORT} FROM sms.delivery_report
-WHERE message_id = $1 AND provider = ANY($2::text[]) AND ($3::text IS NULL OR recipient = $3)
-      AND received_at >= $4 AND received_at <= $5
-ORDER BY received_at, segment, report_id LIMIT {MAX_REPORTS}
+SELECT {_bounded(Report)}
+FROM (SELECT {REPORT} FROM sms.delivery_report
+      WHERE message_id = $1 AND provider = ANY($2::text[]) AND ($3::text IS NULL OR recipient = $3)
+            AND received_at >= $4 AND received_at <= $5
+      ORDER BY received_at, segment, report_id LIMIT {MAX_REPORTS}) AS told
+ORDER BY received_at, segment, report_id
 """  # noqa: S608
 _SUBMISSIONS: Final = f"""
-SELECT {SUBMISSION} FROM sms.submission
-WHERE message_id = $1 AND provider = ANY($2::text[]) AND ($3::text IS NULL OR recipient = $3) AND received_at >= $4
-ORDER BY received_at, submission_id LIMIT {MAX_SUBMISSIONS}
+SELECT {_bounded(Submission)}
+FROM (SELECT {SUBMISSION} FROM sms.submission
+      WHERE message_id = $1 AND provider = ANY($2::text[]) AND ($3::text IS NULL OR recipient = $3)
+            AND received_at >= $4
+      ORDER BY received_at, submission_id LIMIT {MAX_SUBMISSIONS}) AS handed
+ORDER BY received_at, submission_id
 """  # noqa: S608
 
 

@@ -161,18 +161,19 @@ class Overdue(NamedTuple):
         return self._replace(recipient=mask_msisdn(self.recipient))
 
 
-_AS: Final = {"remote_addr": "host(remote_addr) AS remote_addr", "size": "octet_length(body) AS size"}
-_BARE: Final = _AS | {"context": "NULL::text AS context", "raw": "'{}' AS raw"}
+AS: Final = {"remote_addr": "host(remote_addr) AS remote_addr", "size": "octet_length(body) AS size"}
+BARE: Final = AS | {"context": "NULL::text AS context", "raw": "'{}' AS raw"}
+"""How columns are spelled, and without the JSON that a stranger may have made as large as a body."""
 
 
-def columns_of(names: Iterable[str], spelled: Mapping[str, str] = _AS) -> str:
+def columns_of(names: Iterable[str], spelled: Mapping[str, str] = AS) -> str:
     """The columns of these names, as they stand behind SELECT."""
     return ", ".join(spelled.get(name, name) for name in names)
 
 
 MESSAGE: Final = columns_of(Message._fields)
 REPORT: Final = columns_of(Report._fields)
-REPORT_LISTED: Final = columns_of(Report._fields, _BARE)
+REPORT_LISTED: Final = columns_of(Report._fields, BARE)
 SUBMISSION: Final = columns_of(Submission._fields)
 REPLY: Final = columns_of(Reply._fields)
 REJECTED: Final = columns_of(Rejected._fields)

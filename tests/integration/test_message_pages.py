@@ -88,6 +88,15 @@ async def test_nothing_that_a_stranger_sends_is_markup_or_obeyed(service: Servic
         assert r"<script>alert(1)</script>\x1b[31m\u202e" in page.text or "q=" in path
 
 
+async def test_a_stranger_cannot_make_a_page_of_hundreds_of_megabytes(service: Service) -> None:
+    """Each of the five hundred reports about a message may bring a megabyte in a field that nobody knows."""
+    for number in range(3):
+        await report(service, "large", "ACCEPTD", number, padding="x" * 200_000)
+    page = await visit(service, "/messages/huawei/large")
+    assert page.text.count("(left out)") == 3
+    assert len(page.source) < 50_000
+
+
 async def test_an_id_of_several_recipients_asks_for_one(service: Service) -> None:
     several = case("cloudsms/customer-body-for-every-recipient")
     assert (await service.post(several.path, several.body))[0] == 200
