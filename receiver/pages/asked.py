@@ -16,7 +16,7 @@ from receiver.reading.filters import REASONS, STATUSES, FilterError, Filters
 from receiver.reading.paging import Cursor, Page
 from receiver.reading.reader import Reader
 
-_PERIODS: Final = (("1h", "hour"), ("24h", "day"), ("3d", "3 days"), ("7d", "week"), ("30d", "30 days"))
+_PERIODS: Final = (("1h", "1 hour"), ("24h", "24 hours"), ("3d", "3 days"), ("7d", "7 days"), ("30d", "30 days"))
 """Periods that are one click away."""
 
 _CONTROL: Final = dict.fromkeys(range(32), " ")
@@ -65,11 +65,9 @@ class Asked:
         """What is wrong with the place in the list, which has no field."""
         return [f"{name} {said}" for name, said in self.problems.items() if name == "older"]
 
-    def periods(self) -> list["PeriodLink"]:
-        """The links to other periods."""
-        if self.problems:
-            return []
-        chosen = self.filters.since if not self.filters.until else None
+    def periods(self, default: str) -> list["PeriodLink"]:
+        """The links to other periods; `default` is the list's where none is named."""
+        chosen = None if self.filters.until else self.filters.since or default
         return [
             PeriodLink(label, self.filters.link(self.path, since=text, until=None), text == chosen)
             for text, label in _PERIODS
