@@ -4,6 +4,8 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
+from receiver.web.ops_token import STATIC
+
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -19,11 +21,10 @@ _HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
-_STATIC: Final = "/static/"
-
 
 async def set_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Signal handler for `on_response_prepare`: answers by exception and streams have the headers too."""
     response.headers.update(_HEADERS)
-    caching = "no-cache" if request.path.startswith(_STATIC) else "no-store"
+    is_file = request.path.startswith(STATIC) and response.status < web.HTTPBadRequest.status_code
+    caching = "no-cache" if is_file else "no-store"
     response.headers.setdefault(hdrs.CACHE_CONTROL, caching)

@@ -1,7 +1,6 @@
 """The pages of the ops listener: their routes and their menu."""
 
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from aiohttp import web
@@ -22,6 +21,7 @@ from receiver.pages import (
     rendering,
     settings_in_force,
     spool,
+    static_files,
 )
 from receiver.pages.errors import explain_errors
 from receiver.pages.forms import check_forms
@@ -31,9 +31,7 @@ from receiver.pages.sending import Sender
 from receiver.pages.site import SITE, Site
 from receiver.reading.export import KINDS
 from receiver.web.login_limit import LoginLimit
-from receiver.web.ops_token import LOGIN
-
-_STATIC: Final = Path(__file__).parent / "static"
+from receiver.web.ops_token import LOGIN, STATIC
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -101,7 +99,7 @@ def add_pages(app: web.Application, site: Site) -> None:
     app.middlewares.extend((check_forms, pages_for_browsers(BESIDE)))
     app.on_response_prepare.append(set_headers)
     app.on_shutdown.append(_end_downloads)
-    app.router.add_static("/static", _STATIC)
+    app.router.add_get(f"{STATIC}{{name}}", static_files.send)
     for method, path, handler in ROUTES:
         app.router.add_route(method, path, handler)
 

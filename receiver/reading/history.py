@@ -71,6 +71,8 @@ async def history(
     reader: Reader, message_id: str, *, provider: str | None = None, recipient: str | None = None
 ) -> History | None:
     """None where no message has the id. `recipient` is E.164, for an id that spans several. Raises ReadError."""
+    if "\0" in f"{message_id}{provider}":  # PostgreSQL has no such text, and takes none
+        return None
     rows = await reader.fetch(_MESSAGES, message_id, provider, recipient)
     if not rows:
         return None

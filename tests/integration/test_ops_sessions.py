@@ -1,6 +1,7 @@
 """Pages with a log-in: who gets in, what a form of theirs changes, and when it is over."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 
 import aiohttp
@@ -134,30 +135,14 @@ async def test_after_the_logout_a_copy_of_the_cookie_is_worth_nothing(service: S
         assert (await thief.get("/codes", Cookie=cookie.partition(";")[0])).status == 303
 
 
-async def test_a_stream_does_not_outlive_its_session(
-    make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As `/live/events` is one."""
-
-    async def endless(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        await response.write(b"begun")
-        await asyncio.Event().wait()
-        return response
-
-    monkeypatch.setattr(routes, "ROUTES", (*routes.ROUTES, ("GET", "/endless", endless)))
-    async with (
-        services.running(make_settings(ops_token=TOKEN)) as service,
-        visiting(service.ops_url) as visitor,
-    ):
-        await visitor.log_in(TOKEN)
-        async with visitor.client.get(f"{service.ops_url}/endless") as stream:
-            assert await stream.content.readany() == b"begun"
-            await visitor.post("/logout", {"csrf": (await visitor.get("/codes")).csrf})
-            async with asyncio.timeout(10):
-                with pytest.raises(aiohttp.ClientError):
-                    await stream.content.read()
+async def test_a_stream_does_not_outlive_its_session(visitor: Visitor) -> None:
+    await visitor.log_in(TOKEN)
+    async with visitor.client.get(f"{visitor.url}/live/events") as stream:
+        assert (await stream.content.readline()).startswith(b"retry")
+        await visitor.post("/logout", {"csrf": (await visitor.get("/codes")).csrf})
+        async with asyncio.timeout(5):  # less than the heartbeat
+            with pytest.raises(aiohttp.ClientError):
+                await stream.content.read()
 
 
 async def test_nothing_changes_without_the_token_of_the_own_form(
@@ -296,3 +281,30 @@ async def test_a_page_that_fails_tells_nothing_of_why(
     assert "frame-ancestors 'none'" in page.headers["Content-Security-Policy"]
     (line,) = log.events("ops.page_failed")
     assert line["path"] == "/fail/{number}"
+
+
+NO_FILES = ["..", "../routes.py", "..%2froutes.py", "%2e%2e%2froutes.py", "%00", "style.css%00", "a" * 4_000, "", "%5c"]
+
+
+async def test_static_files_are_those_alone_and_no_path_is_tried(visitor: Visitor) -> None:
+    """They are open before the log-in; a name too long for the disk must not be an error of ours."""
+    for name in NO_FILES:
+        page = await visitor.get(f"/static/{name}")
+        assert page.status in {303, 404}, name
+        assert page.headers["Cache-Control"] == "no-store"
+    for name in ("style.css", "pages.js", "icon.svg"):
+        page = await visitor.get(f"/static/{name}")
+        assert (page.status, page.headers["Cache-Control"]) == (200, "no-cache")
+        again = await visitor.get(f"/static/{name}", If_None_Match=page.headers["Etag"])
+        assert again.status == 304
+
+
+async def test_no_odd_text_in_a_url_is_an_error_of_ours(visitor: Visitor) -> None:
+    await visitor.log_in(TOKEN)
+    for odd in ("%00", "86138%00", "%FF", "%ED%A0%80", "9" * 30, "0001-01-01T00:00:00%2B14:00", "%C2%B2", "%25", "[]"):
+        for method, path, _ in routes.ROUTES:
+            if method != "GET":
+                continue
+            fields = "&".join(f"{name}={odd}" for name in ("q", "number", "since", "until", "older", "provider", "at"))
+            page = await visitor.get(f"{re.sub(r'{[^}]+}', odd, path)}?{fields}")
+            assert page.status < 500, (path, odd, page.text)
