@@ -14,6 +14,7 @@ from receiver.reading.filters import FAILED, UNDER_WAY, Filters
 from receiver.reading.overview import DAY, Counts, Step, Totals
 from receiver.reading.times import Recent, Times
 
+_MINUTE: Final = timedelta(minutes=1)
 _HOUR: Final = timedelta(hours=1)
 _STEPS: Final = (*(hours * _HOUR for hours in (1, 2, 3, 6, 12)), *(days * DAY for days in (1, 7, 28)))
 _ORIGIN: Final = datetime(2001, 1, 1, tzinfo=UTC)
@@ -70,7 +71,7 @@ def messages(counts: Counts, filters: Filters) -> Chart:
     steps, length = merged(counts)
 
     def series(name: str, kind: str, status: str, values: Iterable[int]) -> Series:
-        links = [_link("/messages", filters, step, length, status=status) for step in steps]
+        links = [_link("/messages", filters, step.at, length, status=status) for step in steps]
         return Series(name, kind, list(values), links)
 
     return Chart(
@@ -90,7 +91,7 @@ def messages(counts: Counts, filters: Filters) -> Chart:
 def rate(counts: Counts, filters: Filters) -> Chart:
     """The share of the delivered among the messages with an end."""
     steps, length = merged(counts)
-    links = [_link("/messages", filters, step, length, status=FAILED) for step in steps]
+    links = [_link("/messages", filters, step.at, length, status=FAILED) for step in steps]
     return Chart(
         title="Delivery rate",
         labels=[_label(step.at, length) for step in steps],
@@ -106,11 +107,12 @@ def rate(counts: Counts, filters: Filters) -> Chart:
 def minutes(recent: Recent) -> Chart:
     """The reports of the last hour; the minute that is not over yet is left out."""
     whole = recent.minutes[:-1][-60:]
+    links = [_link("/reports", Filters(), one.at, _MINUTE) for one in whole]
     return Chart(
         title="Reports a minute, the last hour",
         labels=[f"{one.at:%H:%M}" for one in whole],
         ticks=[f"{one.at:%H:%M}" for one in whole],
-        series=[Series("reports", "flow", [one.reports for one in whole])],
+        series=[Series("reports", "flow", [one.reports for one in whole], links)],
         shown=grouped,
     )
 
@@ -149,9 +151,8 @@ def merged(counts: Counts) -> tuple[list[Step], timedelta]:
     return [Step(at, Totals(*map(sum, zip(*totals, strict=True)))) for at, totals in groups], length
 
 
-def _link(path: str, filters: Filters, step: Step, length: timedelta, **more: str) -> str:
-    since, until = step.at, step.at + length
-    return filters.link(path, since=f"{since:{_URL_TIME}}", until=f"{until:{_URL_TIME}}", **more)
+def _link(path: str, filters: Filters, since: datetime, length: timedelta, **more: str) -> str:
+    return filters.link(path, since=f"{since:{_URL_TIME}}", until=f"{since + length:{_URL_TIME}}", **more)
 
 
 def _label(at: datetime, length: timedelta) -> str:

@@ -4,7 +4,8 @@
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("button[data-copy]");
   if (!button) return;
-  await navigator.clipboard.writeText(button.dataset.copy);
+  // Browsers have a clipboard for HTTPS and for this machine alone.
+  await (navigator.clipboard?.writeText(button.dataset.copy) ?? prompt("Copy this:", button.dataset.copy));
   button.textContent = "Copied";
 });
 
@@ -14,7 +15,6 @@ function nameCountries() {
     one.textContent = `${countries.of(one.dataset.country)} (${one.dataset.country})`;
 }
 nameCountries();
-
 // Parts that a page marks so are renewed while somebody looks at them, but for those who read a chart's numbers.
 if (document.querySelector("[data-refresh]")) setInterval(async () => {
   if (document.hidden || document.querySelector("[data-refresh] :is(details[open], :focus)")) return;
