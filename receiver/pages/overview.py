@@ -15,6 +15,7 @@ from receiver.pages.sharing import Shared
 from receiver.pages.site import SITE, Site
 from receiver.providers import PROVIDERS
 from receiver.reading.filters import FilterError, Filters
+from receiver.reading.lists import OverdueCount
 from receiver.reading.overview import Totals
 from receiver.reading.periods import DAY, Period
 from receiver.welcome import example_call
@@ -96,7 +97,7 @@ async def _seen(app: web.Application, filters: Filters, deadline_s: float) -> Se
 
 def _context(site: Site, filters: Filters, seen: Seen, wrong: Mapping[str, str]) -> dict[str, object]:
     found = seen.figures
-    counts, delivery, overdue = found.counts.value, found.times.value, found.overdue.value
+    counts, delivery, overdue = found.counts.value, found.times.value, _overdue(found, filters)
     chosen = filters.since or DAY
     before = _compared(counts.totals, found) if counts else []
     return {
@@ -126,6 +127,13 @@ def _context(site: Site, filters: Filters, seen: Seen, wrong: Mapping[str, str])
         "first_visit": found.is_first_visit,
         "example": example_call(site.settings, site.callbacks) if site.callbacks else [],
     }
+
+
+def _overdue(found: Figures, filters: Filters) -> list[OverdueCount] | None:
+    """Of the platform that is asked for; now, whatever the period."""
+    if found.overdue.value is None:
+        return None
+    return [one for one in found.overdue.value if filters.provider in (None, one.provider)]
 
 
 def _whole_hours(period: Period) -> Period:
