@@ -11,6 +11,10 @@ _CONFLICT: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 """A standby ends queries whose rows its primary has cleared away (PostgreSQL: Handling Query Conflicts)."""
 
 
+_SAID: Final = "conflict with recovery"
+"""Of a connection that was ended, the driver has PostgreSQL's words alone."""
+
+
 class ReadError(OperatorError):
     """The question cannot be answered; the text says why and what to do."""
 
@@ -46,7 +50,7 @@ def as_read_error(error: Exception, url: str, setting: str, timeout_s: float) ->
     """The driver's or the network's error; one of a statement that was given `timeout_s`."""
     if isinstance(error, asyncpg.QueryCanceledError):
         return too_slow(timeout_s)
-    if isinstance(error, _CONFLICT):
+    if isinstance(error, _CONFLICT) or isinstance(error.__cause__, _CONFLICT) or _SAID in str(error):
         return ReadUnavailable(
             f"{setting}: the standby has ended this query, as the primary is clearing away its rows: ask again, "
             "or raise max_standby_streaming_delay there"

@@ -21,6 +21,8 @@ _NO_SCHEMA: Final = (
     asyncpg.UndefinedFunctionError,
 )
 
+_GONE: Final = "{place} cannot be reached, or went away ({said}): see whether PostgreSQL runs there, and its log"
+
 _ADVICE: Final[tuple[tuple[tuple[type[Exception], ...], str], ...]] = (
     ((asyncpg.exceptions.ClientConfigurationError,), "cannot be used ({said}): correct it"),
     ((socket.gaierror,), "no address is known for {host}: correct the host, or mend the machine's name service"),
@@ -46,9 +48,10 @@ _ADVICE: Final[tuple[tuple[tuple[type[Exception], ...], str], ...]] = (
     ((asyncpg.TooManyConnectionsError,), "PostgreSQL on {place} has no connection to spare ({said}): see its limits"),
     ((asyncpg.CannotConnectNowError,), "PostgreSQL on {place} is not ready ({said}): run this again in a moment"),
     ((asyncpg.ReadOnlySQLTransactionError,), "PostgreSQL on {place} is a standby, or read-only: name the primary"),
+    ((asyncpg.PostgresConnectionError,), _GONE),
     ((asyncpg.PostgresError,), "PostgreSQL on {place} refuses this ({said}): see its own log"),
     ((FileNotFoundError,), "there is no socket in {place}, or a file that the URL names is missing: correct the path"),
-    ((Exception,), "{place} cannot be reached, or went away ({said}): see whether PostgreSQL runs there, and its log"),
+    ((Exception,), _GONE),
 )
 """By exception type, the first match counts."""
 

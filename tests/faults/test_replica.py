@@ -102,6 +102,26 @@ async def _answers(reader: Reader) -> bool:
         return False
 
 
+async def test_a_standby_that_hangs_is_waited_for_no_longer_than_a_question_may_take(
+    standby: Cluster, database: str
+) -> None:
+    limits = Limits(statement_s=0.3, connect_s=0.3, stream_statement_s=0.3, pause_s=0.1)
+    async with opened(settings_for(standby, database), "", limits) as reader:
+        try:
+            async with reader.stream("SELECT * FROM sms.delivery_report", page=10) as pages:
+                await anext(pages)
+                assert await reader.fetchval("SELECT 1") == 1
+                standby.pause()
+                for ask in (reader.fetchval("SELECT 1"), reader.fetchval("SELECT 1"), anext(pages)):
+                    with pytest.raises(ReadUnavailable, match="does not answer in time"):
+                        await asyncio.wait_for(ask, 10)
+        finally:
+            standby.resume()
+        await eventually(lambda: _answers(reader))
+        standby.pause()
+    standby.resume()  # it was closed all the same
+
+
 async def test_a_standby_that_is_away_is_said_and_found_again(standby: Cluster, database: str) -> None:
     async with opened(settings_for(standby, database), "", Limits(pause_s=0.1)) as reader:
         assert await reader.fetchval("SELECT 1") == 1

@@ -133,8 +133,21 @@ async def test_a_database_that_is_away_is_said_without_its_password_and_asked_ag
     await reader.close()
 
 
-def test_a_standby_that_ends_a_query_is_no_fault_of_the_question() -> None:
-    conflict = asyncpg.SerializationError("canceling statement due to conflict with recovery")
+@pytest.mark.parametrize(
+    "conflict",
+    [
+        asyncpg.SerializationError("canceling statement due to conflict with recovery"),
+        asyncpg.ConnectionDoesNotExistError(
+            "connection was closed in the middle of operation: terminating connection due to conflict with recovery"
+        ),
+    ],
+)
+def test_a_standby_that_ends_a_query_is_no_fault_of_the_question(conflict: asyncpg.PostgresError) -> None:
     error = as_read_error(conflict, "postgresql://replica/sms", SETTING, 5)
     assert isinstance(error, ReadUnavailable)
     assert "standby" in str(error)
+
+
+def test_a_connection_that_is_lost_is_no_refusal() -> None:
+    lost = asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
+    assert "cannot be reached, or went away" in str(as_read_error(lost, "postgresql://replica/sms", SETTING, 5))
