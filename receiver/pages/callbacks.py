@@ -61,7 +61,7 @@ async def show(request: web.Request) -> web.Response:
 
 
 async def show_tokens(request: web.Request) -> web.Response:
-    """The page with the tokens, for who has logged in and asks for them. Raises Refusal."""
+    """The page with the tokens, for a session that has logged in. Raises Refusal."""
     settings, session = request.app[SITE].settings, session_of(request)
     if settings.ops_token is None or session is None or not session.is_signed_in:
         raise Refusal(_NOT_SHOWN)
@@ -71,7 +71,7 @@ async def show_tokens(request: web.Request) -> web.Response:
 
 
 async def send_test(request: web.Request) -> web.Response:
-    """Send one report of the form's `provider`, and say what came of it. Raises HTTPNotFound."""
+    """Send one report of the form's `provider`, and show the answer. Raises HTTPNotFound."""
     site, provider = request.app[SITE], fields(request).get("provider", "")
     if site.callbacks is None or not can_send(provider):
         raise web.HTTPNotFound(text="there is no such platform to send as")
@@ -127,7 +127,7 @@ def _platform(provider: Provider, site: Site, tokens: list[str]) -> Platform:
 
 
 def protections(provider: Provider, settings: Settings) -> Iterator[str]:
-    """What a stranger would have to get past to send reports in this platform's name."""
+    """The obstacles for a stranger that sends reports in this platform's name."""
     if number := len(settings.callback_tokens):
         yield f"a token at the end of the URL ({number} {'is' if number == 1 else 'are'} valid)"
     if settings.secrets_by_access(provider.name):

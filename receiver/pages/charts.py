@@ -1,4 +1,4 @@
-"""Charts over time: what they show. `drawing` makes them SVG."""
+"""Charts over time as data. `drawing` makes them SVG."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

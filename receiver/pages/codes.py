@@ -1,4 +1,4 @@
-"""`/codes`: what the platforms' status codes mean, searched in the catalogue; no database is asked."""
+"""`/codes`: the meanings of the platforms' status codes, searched in the catalogue; no database is asked."""
 
 import csv
 import io

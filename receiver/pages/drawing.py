@@ -92,7 +92,7 @@ def drawn(chart: Chart) -> str:
 
 
 def _scale(chart: Chart) -> list[float]:
-    """Marks of the scale: three or four, at round values. One with an end begins such that what differs is seen."""
+    """Marks of the scale: three or four, at round values. A scale with an end begins near the least value."""
     values = [value for series in chart.series for value in series.values if value is not None]
     if not chart.lines:
         columns = [series.values for series in chart.series]
@@ -118,7 +118,7 @@ def _point(series: Series, number: int) -> dict[str, object] | float | None:
 
 
 def _cleaned(root: Element, chart: Chart) -> Element:
-    """Without what the policy of the pages forbids or a page without pygal's script has no use for."""
+    """Remove everything that the pages' policy forbids, and everything that only pygal's script uses."""
     _strip(root, dict(zip(chart.labels, chart.ticks, strict=True)))
     root.set("class", "chart")
     root.set("role", "group")

@@ -1,4 +1,4 @@
-"""What the overview asks PostgreSQL: every part by itself, so that the others are shown where one takes too long."""
+"""The questions of the overview to PostgreSQL, each by itself: one that takes too long does not hide the others."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -21,7 +21,7 @@ AT_ONCE: Final = 3
 """Questions of all overviews at a time: the reader has four connections, and other pages want one too."""
 
 _LONGEST_COMPARED: Final = timedelta(days=93)
-"""What lies before a longer period may be dropped, and takes as long to count again."""
+"""The time before a longer period may be dropped already, and takes as long to count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Figures:
 async def figures(
     reader: Reader, filters: Filters, now: datetime, places: asyncio.Semaphore, deadline_s: float
 ) -> Figures:
-    """All parts, asked side by side in these places; what is not answered in time has that for its problem."""
+    """All parts, asked side by side within these places. A part without an answer in time has a problem."""
     ends_at = asyncio.get_running_loop().time() + deadline_s
     of_the_period = filters.changed(since=filters.since or DAY)  # the list of rejected payloads has a longer one
 

@@ -1,4 +1,4 @@
-"""Pages at URLs that programs ask for JSON: a browser gets the page, and a program what it always got."""
+"""Pages at URLs that programs ask for JSON: a browser gets the page, a program the JSON."""
 
 from collections.abc import Mapping
 from typing import Final

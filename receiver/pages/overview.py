@@ -44,7 +44,7 @@ _FALL: Final = 0.02
 
 
 class Seen(NamedTuple):
-    """What all who ask the same get."""
+    """One answer, shared by all viewers of the same filters."""
 
     figures: Figures
     charts: Charts
@@ -70,7 +70,7 @@ async def sharing(app: web.Application) -> AsyncIterator[None]:
 
 
 async def show(request: web.Request) -> web.Response:
-    """Without PostgreSQL it shows what is known without it."""
+    """Without PostgreSQL the page has its health part and the service's own counts."""
     site, wrong = request.app[SITE], {}
     try:
         filters = Filters.parse({name: request.query.get(name, "") for name in _USED})
@@ -130,7 +130,7 @@ def _context(site: Site, filters: Filters, seen: Seen, wrong: Mapping[str, str])
 
 
 def _overdue(found: Figures, filters: Filters) -> list[OverdueCount] | None:
-    """Of the platform that is asked for; now, whatever the period."""
+    """The present overdue messages of the filters' platform; the period does not count."""
     if found.overdue.value is None:
         return None
     return [one for one in found.overdue.value if filters.provider in (None, one.provider)]
@@ -151,7 +151,7 @@ def _difference(now: float | None, then: float | None) -> float | None:
 
 
 def _last_reports(state: health.State, found: Figures) -> list[tuple[str, datetime | None]]:
-    """By platform, the later of what this service has seen itself and of what PostgreSQL knows."""
+    """By platform, the later of the last report that this service has stored and the last one in PostgreSQL."""
     seen = {name: found.at - timedelta(seconds=age) for name, age in state.last_report_ages.items()}
     for one in found.recent.value.last if found.recent.value else ():
         seen[one.provider] = max(one.at, seen.get(one.provider, one.at))

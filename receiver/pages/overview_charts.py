@@ -29,7 +29,7 @@ _FEWEST: Final = 4
 _URL_TIME: Final = "%Y-%m-%dT%H:%MZ"
 
 _BINS_S: Final = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_800, 3_600, 14_400, 43_200, 86_400, 259_200)
-"""Upper ends, in seconds, of what a chart of delivery times tells apart."""
+"""Upper ends, in seconds, of the bars of delivery times."""
 
 
 class Drawn(NamedTuple):
@@ -67,7 +67,7 @@ def _drawn(chart: Chart) -> Drawn:
 
 
 def messages(counts: Counts, filters: Filters) -> Chart:
-    """What became of the messages, by the hour of their first report or submission."""
+    """Messages by state, by the hour of their first report or submission."""
     steps, length = merged(counts)
 
     def series(name: str, kind: str, status: str, values: Iterable[int]) -> Series:

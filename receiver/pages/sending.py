@@ -30,7 +30,7 @@ class TooSoon(Exception):
 
 
 class Sent(NamedTuple):
-    """What went out and what came back; `status` is None and `problem` says why where nothing did.
+    """The request and its answer; without an answer `status` is None and `problem` gives the reason.
 
     Token and signature are left out of the target and the headers.
     """

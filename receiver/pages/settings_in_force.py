@@ -16,7 +16,7 @@ _URLS: Final = frozenset(("database_url", "read_database_url"))
 
 
 class Setting(NamedTuple):
-    """`value` as text, without a secret in it; `given`: it was set, to whatever value."""
+    """`value` as text, without a secret in it; `given`: it was set, perhaps to its default."""
 
     variable: str
     value: str
@@ -57,7 +57,7 @@ def _shown(name: str, value: object) -> str:
     return _plain(value)
 
 
-def _plain(value: Any) -> str:  # noqa: ANN401 - a setting's value of whatever type
+def _plain(value: Any) -> str:  # noqa: ANN401 - a setting's value of any type
     if isinstance(value, ByteSize):
         return f"{int(value)} ({value.human_readable()})"
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""Answers that everybody who asks the same within some seconds shares: ten open browsers ask PostgreSQL once."""
+"""Answers that are shared for some seconds: ten browsers with the same page ask PostgreSQL once."""
 
 import asyncio
 import time
@@ -24,14 +24,14 @@ class _Asked(Generic[T]):
 
 
 class Shared(Generic[T]):
-    """Answers by key. An error is nobody's but of those who waited for it."""
+    """Answers by key. An error is raised to all that wait for the answer, and not kept."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._asked: dict[Hashable, _Asked[T]] = {}
 
     async def get(self, key: Hashable, ask: Callable[[], Awaitable[T]], fresh_s: float) -> T:
-        """The answer for this key, by `ask` if none is fresh; who stops waiting does not end it for others.
+        """The answer for this key, by `ask` if none is fresh; cancelling one wait does not end it for others.
 
         It stays fresh for `fresh_s` at least.
         """
@@ -67,7 +67,7 @@ class Shared(Generic[T]):
             del self._asked[key]
 
     async def close(self) -> None:
-        """End what is still being asked."""
+        """Cancel the questions under way."""
         tasks = [asked.task for asked in self._asked.values()]
         for task in tasks:
             task.cancel()

@@ -1,4 +1,4 @@
-"""`/spool` for a browser: what waits on the disk for PostgreSQL, and how fast it gets there."""
+"""`/spool` for a browser: the callbacks that wait on the disk for PostgreSQL, and the pace at which they get there."""
 
 import asyncio
 from typing import Final, NamedTuple

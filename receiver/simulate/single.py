@@ -1,4 +1,4 @@
-"""One believable report, for a person who wants to see that reports come in."""
+"""One believable report, to see that reports come in."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
