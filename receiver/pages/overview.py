@@ -125,6 +125,7 @@ def _context(site: Site, filters: Filters, seen: Seen, wrong: Mapping[str, str])
         "rejected": found.rejected.value,
         "charts": seen.charts,
         "first_visit": found.is_first_visit,
+        "listens": site.callbacks is not None,
         "example": example_call(site.settings, site.callbacks) if site.callbacks else [],
     }
 

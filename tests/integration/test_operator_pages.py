@@ -1,20 +1,25 @@
 """The pages for the operator: codes, callback URLs, the spool and the settings in force, over HTTP."""
 
+import asyncio
 import csv
 import io
 import re
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import unquote
 
 import asyncpg
 import pytest
+import trustme
 from support import service as services
+from support.certificates import authority_file, issue
 from support.dialects import ENDPOINT_PATHS, good_body
 from support.service import Service
 from support.visitor import Page, Visitor, visiting
 from support.waiting import eventually
 
 from receiver import catalogue
+from receiver import service as lifecycle
 from receiver.providers import PROVIDERS
 from receiver.settings import Settings
 
@@ -107,6 +112,35 @@ async def test_a_test_send_says_why_it_was_refused_and_goes_nowhere_else(
         assert (await browser.post("/callbacks/test", {"provider": "huawei"})).status == 403, "without the form's token"
         assert (await browser.post("/callbacks/tokens", {"csrf": form.csrf})).status == 403, "nobody has logged in"
         assert await service.rows("SELECT 1 FROM sms.message") == []
+
+
+async def test_a_test_send_speaks_tls_where_the_callback_listener_does(
+    make_settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    authority = trustme.CA()
+    pair = issue(authority, tmp_path, "server")
+    settings = make_settings(
+        tls_certificate=str(pair.certificate),
+        tls_key=str(pair.key),
+        tls_client_ca=f"cloudsms={authority_file(authority, tmp_path, 'cloudsms')}",
+    )
+    async with services.running(settings) as service, visiting(service.ops_url) as browser:
+        assert "https://" in (await browser.get("/callbacks")).text
+        assert "Sent and taken" in (await send_test(browser, "huawei")).text
+    async with services.running(settings) as service, visiting(service.ops_url) as browser:
+        refused = await send_test(browser, "cloudsms")
+        assert "Sent and taken" not in refused.text
+        assert "a client certificate" in refused.text
+
+
+async def test_a_service_that_only_pulls_has_no_urls(make_settings: Callable[..., Settings]) -> None:
+    serving = lifecycle.running(make_settings(), asyncio.Event(), listen=False)
+    async with serving as running, visiting(running.ops.url) as browser:
+        assert "This service only pulls" in (await browser.get("/callbacks")).text
+        first = (await browser.get("/")).text
+        assert "asks the platforms" in first
+        assert "curl" not in first
+        assert (await send_test(browser, "huawei")).status == 403, "there is no form"
 
 
 async def test_tokens_are_shown_to_who_has_logged_in_and_asks(make_settings: Callable[..., Settings]) -> None:
