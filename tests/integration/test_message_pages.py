@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.cases import case
+from support.databases import connected
 from support.service import Service, running
 from support.shared import shared_service
 from support.submissions import hand_over, huawei
@@ -164,3 +165,21 @@ async def test_without_postgresql_the_page_says_so_and_keeps_the_form(make_setti
             assert page.status == 503
             assert "RECEIVER_READ_DATABASE_URL: 127.0.0.1:1 refused the connection" in page.text
         assert (await visit(service, "/messages?q=17&country=CN")).value("q") == "17"
+
+
+@pytest.mark.parametrize(
+    "segment",
+    ["%00", "a%00b", "%ED%A0%80", "%FF", "%2E%2E", "..%2F..%2Fetc", "%0D%0ASet-Cookie:x", "x" * 4_000, "%F0%9F%98%80"],
+)
+async def test_no_path_is_an_error_of_ours(service: Service, segment: str) -> None:
+    for path in (f"/messages/huawei/{segment}", f"/messages/{segment}/m-1", f"/rejected/{segment}"):
+        page = await visit(service, path)
+        assert page.status == 404, path
+
+
+async def test_what_takes_too_long_says_to_ask_for_less(service: Service) -> None:
+    async with connected(service.settings.database_url.get_secret_value()) as other, other.transaction():
+        await other.execute("LOCK TABLE sms_data.message IN ACCESS EXCLUSIVE MODE")
+        page = await visit(service, "/messages?country=CN")
+    assert (page.status, page.value("country")) == (503, "CN")
+    assert "ask for a shorter period, or for less" in page.text
