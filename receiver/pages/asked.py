@@ -12,6 +12,7 @@ from receiver.catalogue import providers
 from receiver.pages.rendering import render
 from receiver.pages.site import SITE
 from receiver.reading.errors import ReadError
+from receiver.reading.export import check, known_filters
 from receiver.reading.filters import REASONS, STATUSES, FilterError, Filters
 from receiver.reading.paging import Cursor, Page
 from receiver.reading.reader import Reader
@@ -25,7 +26,7 @@ _CONTROL: Final = dict.fromkeys(range(32), " ")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """The query of a URL. `problems` has a sentence for each filter that is wrong; then nothing is read."""
+    """The query of a list's URL. `problems` has a sentence for each filter that is wrong; then nothing is read."""
 
     path: str
     given: Mapping[str, str]
@@ -42,6 +43,7 @@ class Asked:
         filters, older = Filters(), None
         try:
             filters = Filters.parse(given)
+            check(request.path.removeprefix("/"), filters)
         except FilterError as error:
             problems |= error.problems
         try:
@@ -62,8 +64,9 @@ class Asked:
 
     @property
     def others(self) -> list[str]:
-        """What is wrong with the place in the list, which has no field."""
-        return [f"{name} {said}" for name, said in self.problems.items() if name == "older"]
+        """What is wrong with the place in the list, and filters that it does not have: these have no field."""
+        known = known_filters(self.path.removeprefix("/"))
+        return [f"{name}: {said}" for name, said in self.problems.items() if name not in known]
 
     def periods(self, default: str) -> list["PeriodLink"]:
         """The links to other periods; `default` is the list's where none is named."""

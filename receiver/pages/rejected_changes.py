@@ -17,6 +17,7 @@ from receiver.ingest.replay import Replayed, replay
 from receiver.pages.changes import changing
 from receiver.pages.forms import fields
 from receiver.pages.rendering import render
+from receiver.reading.export import check
 from receiver.reading.filters import FilterError, Filters
 from receiver.reading.lists import of_a_month
 from receiver.store import rejected as store
@@ -46,7 +47,9 @@ class Target:
         try:
             if text := given.get("rejected_id"):
                 return cls(chosen=store.Filter(rejected_id=UUID(text), replayed_too=True), given={"rejected_id": text})
-            return cls._listed(Filters.parse(given))
+            filters = Filters.parse(given)
+            check("rejected", filters)
+            return cls._listed(filters)
         except (ValueError, FilterError) as error:
             raise web.HTTPBadRequest(text=f"this names no payloads: {error}") from error
 

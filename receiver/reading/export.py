@@ -82,8 +82,13 @@ _HIDDEN: Final[Mapping[str, Mapping[str, Callable[[Any], object]]]] = {
 
 def check(kind: str, filters: Filters) -> None:
     """Raise FilterError for a filter that this list does not know: the file would have more than was asked for."""
-    if strange := sorted(filters.given.keys() - _KINDS[kind].known):
+    if strange := sorted(filters.given.keys() - known_filters(kind)):
         raise FilterError(dict.fromkeys(strange, f"{kind} cannot be chosen by this"))
+
+
+def known_filters(kind: str) -> frozenset[str]:
+    """The names of the filters that a list has."""
+    return _KINDS[kind].known
 
 
 @asynccontextmanager

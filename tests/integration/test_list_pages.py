@@ -84,6 +84,13 @@ async def test_a_wrong_filter_is_told_at_its_field(service: Service, path: str) 
     assert "is no time: write 24h, 7d" in page.text
 
 
+async def test_a_filter_that_a_list_does_not_have_is_not_passed_over(service: Service) -> None:
+    """The list would show more than its address says, and its file would be refused."""
+    page = await visit(service, "/replies?country=CN")
+    assert page.status == 400
+    assert "country: replies cannot be chosen by this" in page.text
+
+
 async def test_without_postgresql_each_page_says_so(make_settings, database: str) -> None:
     async with running(make_settings(read_database_url=NOWHERE), sql_url=database) as service:
         for path in (*LISTS, "/rejected/00000001-0000-0000-0000-000000000000"):

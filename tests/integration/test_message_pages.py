@@ -116,7 +116,7 @@ async def test_a_wrong_filter_is_told_at_its_field_and_the_form_stays(service: S
     assert page.status == 400
     assert (page.value("since"), page.value("country")) == ("yesterday-ish", "CN")
     assert "is no time: write 24h, 7d" in page.text
-    assert "older is no place in this list" in page.text
+    assert "older: is no place in this list" in page.text
     assert (await visit(service, "/messages?number=12ab")).status == 400
 
 

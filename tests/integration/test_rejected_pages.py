@@ -144,7 +144,7 @@ async def test_a_purge_asks_first_and_takes_no_more_than_it_said(sql: asyncpg.Co
     assert await count(sql) == 1
 
 
-@pytest.mark.parametrize("query", ["rejected_id=nothing", "since=nonsense", "rejected_id=%00"])
+@pytest.mark.parametrize("query", ["rejected_id=nothing", "since=nonsense", "rejected_id=%00", "country=CN"])
 async def test_what_names_no_payloads_is_refused(browser: Visitor, query: str) -> None:
     for path in ("/rejected/purge", "/rejected/replay"):
         assert (await browser.get(f"{path}?{query}")).status == 400
