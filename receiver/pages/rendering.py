@@ -14,6 +14,7 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
+from receiver.pages.compiling import COMPILING, Compiled, Compiling
 from receiver.pages.forms import csrf_field
 from receiver.telemetry.masking import mask_msisdn
 from receiver.telemetry.visible import visible
@@ -21,6 +22,7 @@ from receiver.web.ops_session import session_of
 
 _DISTRIBUTION: Final = "delivery-report-receiver"
 
+_CODE: Final = Compiled()
 _SIZES: Final = ((1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"), (1, "B"))
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
@@ -35,7 +37,10 @@ def set_up(app: web.Application, menu: Sequence[tuple[str, str]]) -> None:
         finalize=_harmless,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,
+        bytecode_cache=_CODE,
     )
+    app[COMPILING] = Compiling(env)
     env.filters.update(FILTERS)
     env.globals.update(menu=menu, version=version(_DISTRIBUTION))
 

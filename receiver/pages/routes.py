@@ -23,6 +23,7 @@ from receiver.pages import (
     spool,
     static_files,
 )
+from receiver.pages.compiling import compile_templates
 from receiver.pages.errors import explain_errors
 from receiver.pages.forms import check_forms
 from receiver.pages.headers import set_headers
@@ -95,7 +96,7 @@ def add_pages(app: web.Application, site: Site) -> None:
     app[login.LIMIT] = LoginLimit()
     app[callbacks.SENDER] = Sender()
     app.cleanup_ctx.append(overview.sharing)
-    app.middlewares.insert(0, explain_errors)  # what the guards refuse is explained too
+    app.middlewares[:0] = (compile_templates, explain_errors)  # what the guards refuse is explained too
     app.middlewares.extend((check_forms, pages_for_browsers(BESIDE)))
     app.on_response_prepare.append(set_headers)
     app.on_shutdown.append(_end_downloads)

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from html import unescape
@@ -9,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode
 
 import asyncpg
+import jinja2
 import pytest
 from support import service as services
 from support import week
@@ -16,6 +18,7 @@ from support.cluster import free_port
 from support.service import Service
 
 from receiver.pages import figures
+from receiver.pages.compiling import Compiled
 from receiver.pages.figures import Figures
 from receiver.reading.filters import Filters
 from receiver.reading.reader import Reader
@@ -99,6 +102,24 @@ async def test_without_postgresql_it_says_so_and_shows_what_is_known(
     assert text.count("RECEIVER_DATABASE_URL") == 1
     assert "cannot be reached" in text or "Connect call failed" in text or "refused" in text
     assert "Nothing has come in yet" not in text
+
+
+async def test_no_template_is_compiled_where_callbacks_wait_for_it(
+    make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+
+    def compiled(env: jinja2.Environment, *arguments: Any, **more: Any) -> Any:
+        threads.append(threading.current_thread())
+        return compile_(env, *arguments, **more)
+
+    compile_ = jinja2.Environment.compile
+    monkeypatch.setattr(jinja2.Environment, "compile", compiled)
+    monkeypatch.setattr("receiver.pages.rendering._CODE", Compiled())
+    async with services.running(make_settings()) as service:
+        await asyncio.gather(page(service), page(service, "/settings"))
+    assert threads
+    assert threading.current_thread() not in threads
 
 
 async def test_what_postgresql_does_not_answer_in_time_is_left_out() -> None:
