@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest
 SHARED := $(PYTEST) --numprocesses auto --maxprocesses 4
 
 .DEFAULT_GOAL := help
-.PHONY: help run install dev wheel test test-unit test-integration test-faults test-matrix golden man schema test-system soak fuzz bench lint format lock clean uninstall
+.PHONY: help run install dev wheel test test-unit test-integration test-faults test-matrix golden man schema test-system screenshots soak fuzz bench lint format lock clean uninstall
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ schema: dev ## write migrations/schema.sql anew: the tables, functions, views an
 
 test-system: dev ## run the tests beside nginx, PgBouncer and other programs, which are fetched from Debian's packages
 	$(PYTEST) tests/system $(ARGS)
+
+screenshots: dev ## write docs/images/ anew: the pages, as a browser shows them
+	UPDATE_SCREENSHOTS=1 $(PYTEST) tests/system/test_screenshots.py $(ARGS)
 
 soak: dev ## break everything at random for SECONDS, from SEED, with WORKERS, and print the ledger
 	$(BIN)/python tests/faults/soak.py --seconds $(or $(SECONDS),300) $(if $(SEED),--seed $(SEED)) $(if $(WORKERS),--workers $(WORKERS))

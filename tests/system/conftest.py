@@ -11,8 +11,9 @@ from support import cluster as clusters
 from support import debian, week
 from support import service as services
 from support.cluster import Cluster
-from support.databases import connected
+from support.databases import connected, migrated_copy
 from support.service import Service
+from support.waiting import eventually
 
 from receiver.settings import Settings
 
@@ -46,13 +47,19 @@ async def reachable(open_folder: Path) -> AsyncIterator[Cluster]:
         yield cluster
 
 
-@pytest.fixture(scope="module")
-async def stand(shared_database: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
-    """A receiver with eight days of traffic behind it."""
-    settings = Settings(
-        database_url=shared_database, data_dir=tmp_path_factory.mktemp("data"), host="127.0.0.1", port=0, ops_port=0
-    )
-    async with connected(shared_database) as connection:
-        await week.fill(connection, datetime.now(UTC).replace(microsecond=0))
-    async with services.running(settings) as service:
-        yield service
+@pytest.fixture(scope="session")
+async def stand(cluster: str, template: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
+    """A receiver with eight days of traffic behind it, for tests that only look, or add something."""
+    async with migrated_copy(cluster, template) as database:
+        async with connected(database) as connection:
+            await week.fill(connection, datetime.now(UTC).replace(microsecond=0))
+        data_dir = tmp_path_factory.mktemp("stand")
+        settings = Settings(database_url=database, data_dir=data_dir, host="127.0.0.1", port=0, ops_port=0)
+        async with services.running(settings) as service:
+            await eventually(lambda: _knows_its_partitions(service))
+            yield service
+
+
+async def _knows_its_partitions(service: Service) -> bool:
+    async with service.client.get(f"{service.ops_url}/readyz") as response:
+        return (await response.json())["partition_days_left"] is not None
