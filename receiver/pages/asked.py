@@ -1,4 +1,4 @@
-"""What the query of a list's URL asks for, and the page of a list."""
+"""The query of a list's URL, parsed, and the page of a list."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _PERIODS: Final = (("1h", "1 hour"), ("24h", "24 hours"), ("3d", "3 days"), ("7d
 """Periods that are one click away."""
 
 _CONTROL: Final = dict.fromkeys(range(32), " ")
-"""What a field of a form never has, and a page cannot show."""
+"""Control characters: no field of a form has them, and no page can show them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +59,12 @@ class Asked:
         return self.given.get(name, "")
 
     def problem(self, name: str) -> str | None:
-        """What is wrong with it."""
+        """The sentence for a filter that is wrong."""
         return self.problems.get(name)
 
     @property
     def others(self) -> list[str]:
-        """What is wrong with the place in the list, and filters that it does not have: these have no field."""
+        """Problems without a field in the form: of the cursor, and of filters that the list does not have."""
         known = known_filters(self.path.removeprefix("/"))
         return [f"{name}: {said}" for name, said in self.problems.items() if name not in known]
 
@@ -95,7 +95,7 @@ class PeriodLink(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What a list's page shows: its rows, or why there are none."""
+    """The contents of a list's page: its rows, or why there are none."""
 
     page: Page[Any] | None
     problem: str | None
@@ -127,7 +127,7 @@ async def seen(request: web.Request, asked: Asked, read: List) -> Seen:
 
 
 async def show_list(request: web.Request, template: str, read: List, **more: object) -> web.Response:
-    """The page of a list. The form stays as it was filled in, whatever is wrong."""
+    """The page of a list. The form stays as it was filled in, also after an error."""
     asked = Asked.of(request)
     found = await seen(request, asked, read)
     return show(request, template, asked, found, **more)

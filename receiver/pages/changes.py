@@ -1,4 +1,4 @@
-"""What pages change: by a connection of their own to the service's database, one change at a time."""
+"""Changes by pages: on a connection of their own to the service's database, one at a time."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ _TURN_S: Final = 2.0
 
 
 class ChangeUnderWay(OperatorError):
-    """Somebody else's change takes longer than one may wait."""
+    """Another change holds the lock for longer than a page waits."""
 
 
 @asynccontextmanager

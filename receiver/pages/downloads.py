@@ -1,7 +1,7 @@
 """`/messages.csv` and the others: a list as a file, read from PostgreSQL row by row while the browser takes it.
 
-What goes wrong before the first rows is told on a page. After that only a connection that breaks off tells a browser
-that the file is not whole.
+An error before the first rows becomes a page. After them the connection is aborted, as a proper end would make half a
+file look whole.
 """
 
 import asyncio
@@ -126,7 +126,7 @@ async def _next(chunks: AsyncIterator[Chunk]) -> Chunk | None:
 
 
 async def _unless_gone(request: web.Request, asked: Awaitable[T]) -> T:
-    """What PostgreSQL answers, as long as anybody waits for it. Raises Gone."""
+    """The result, unless the browser disconnects first. Raises Gone."""
     task = asyncio.ensure_future(asked)
     try:
         while not (await asyncio.wait([task], timeout=_LOOK_S))[0]:

@@ -27,5 +27,5 @@ def _line(octets: bytes, at: int) -> Line:
 
 
 def text(piece: bytes) -> str:
-    """As UTF-8, with escapes for what is none and for what would not be seen."""
+    """As UTF-8, with escapes for invalid bytes and invisible characters."""
     return visible(piece.decode(errors="backslashreplace"), keep="\n\t")

@@ -10,17 +10,17 @@ from receiver.reading.rows import Rejected, Reply, Report
 
 
 async def reports(request: web.Request) -> web.Response:
-    """`/reports`: what came in, report by report."""
+    """`/reports`: reports, one by one."""
     return await show_list(request, "reports.html", _reports)
 
 
 async def replies(request: web.Request) -> web.Response:
-    """`/replies`: what subscribers wrote."""
+    """`/replies`: messages of subscribers."""
     return await show_list(request, "replies.html", _replies)
 
 
 async def rejected(request: web.Request) -> web.Response:
-    """`/rejected`: what was not understood; with the filters of `receiver rejected list`."""
+    """`/rejected`: rejected payloads, with the filters of `receiver rejected list`."""
     return await show_list(request, "rejected.html", _rejected)
 
 

@@ -1,4 +1,4 @@
-"""`/messages/{provider}/{message_id}`: what became of one message, and when."""
+"""`/messages/{provider}/{message_id}`: the history of one message."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -17,7 +17,7 @@ _TEMPLATE = "messages.html"
 
 
 async def listing(request: web.Request) -> web.StreamResponse:
-    """`q` is what somebody searches for; the answer leads to the list or the message that it means."""
+    """`q` is the text of a search; the answer redirects to the list or the message that it means."""
     asked = Asked.of(request)
     text = asked.value("q")
     if text and not asked.problems:
@@ -52,5 +52,5 @@ async def _only_one(reader: Reader, meant: Filters, asked: Asked) -> Message | N
 
 
 def _searched(asked: Asked) -> str:
-    """What stands in the field of the search."""
+    """The text in the field of the search."""
     return next((text for name in ("q", "number", "message_id", "correlation") if (text := asked.value(name))), "")

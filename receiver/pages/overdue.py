@@ -28,7 +28,7 @@ class Count(NamedTuple):
 
 
 async def overdue(request: web.Request) -> web.Response:
-    """The counts by platform and age stand above the list, whatever its filters are."""
+    """The counts by platform and age stand above the list, independent of its filters."""
     asked = Asked.of(request)
     found = await seen(request, asked, _read)
     try:

@@ -26,7 +26,7 @@ class Progress:
 
 
 class Downloads:
-    """The downloads of a service. An id is made up by the page that starts one; without one nobody asks."""
+    """The downloads of a service. The page that starts one makes up its id, if it wants to ask for the progress."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[str, Progress] = OrderedDict()
@@ -50,7 +50,7 @@ class Downloads:
                 progress.state = "failed"
 
     def of(self, name: str) -> Progress | None:
-        """None for an id that nobody has used, or not of late."""
+        """None for an id that is unknown, or no longer remembered."""
         return self._known.get(name)
 
     def abort(self) -> None:

@@ -62,7 +62,7 @@ def _id(request: web.Request) -> UUID:
 
 
 def _at(request: web.Request) -> int:
-    """Rounded to the lines of the dump; what is no number is the beginning."""
+    """The offset, rounded down to a line of the dump; 0 if it is no number."""
     text = request.query.get("at", "")
     at = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(_LAST)) else 0
     return min(at - at % 16, _LAST)

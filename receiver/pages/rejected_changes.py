@@ -1,6 +1,6 @@
-"""Replay and purge of rejected payloads: what would happen is shown first, and then done when the form is sent.
+"""Replay and purge of rejected payloads: a page shows the outcome first, its form does it.
 
-What the commands `receiver rejected replay` and `purge` do, and by the same functions.
+By the functions of the commands `receiver rejected replay` and `purge`.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -55,7 +55,7 @@ class Target:
 
     @classmethod
     def _listed(cls, filters: Filters) -> "Target":
-        """The period is fixed here: what arrives between the question and the answer is not meant."""
+        """The period is fixed here, so that payloads which arrive before the form is sent are not included."""
         since, until = of_a_month(filters, datetime.now(UTC))
         chosen = store.Filter(
             provider=filters.provider,
@@ -73,22 +73,22 @@ class Target:
 
 
 async def ask_replay(request: web.Request) -> web.Response:
-    """What a replay would understand now."""
+    """A page with the outcome that a replay would have."""
     return await _answer(request, Target.of(request.query), _tried, "replay.html", done=False)
 
 
 async def do_replay(request: web.Request) -> web.Response:
-    """Replay, and say what came of it."""
+    """Replay; a page with the outcome."""
     return await _answer(request, Target.of(fields(request)), _replayed, "replay.html", done=True)
 
 
 async def ask_purge(request: web.Request) -> web.Response:
-    """How many payloads a purge would delete."""
+    """A page with the number of payloads that a purge would delete."""
     return await _answer(request, Target.of(request.query), _counted, "purge.html", done=False)
 
 
 async def do_purge(request: web.Request) -> web.Response:
-    """Delete, and say how many."""
+    """Delete; a page with their number."""
     return await _answer(request, Target.of(fields(request)), _purged, "purge.html", done=True)
 
 

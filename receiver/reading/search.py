@@ -1,4 +1,4 @@
-"""One field for a number, an id or a correlation: what somebody may have meant by a text."""
+"""One search field for numbers, ids and correlations: the meaning of its text."""
 
 from datetime import datetime
 from typing import Final
@@ -24,7 +24,7 @@ async def meaning(reader: Reader, text: str, filters: Filters, now: datetime) ->
 
 
 def meanings(text: str, filters: Filters) -> list[Filters]:
-    """What the text can mean: not every one is a number."""
+    """The filters that the text fits; not every text is a number."""
     others: dict[str, str | None] = dict.fromkeys(_MEANINGS)
     found = []
     for name in _MEANINGS:
