@@ -48,9 +48,10 @@ def export(what: str, *, wanted: Format | None, out: Path | None, masked: bool, 
         raise refused(error) from None
     chosen = wanted or _SUFFIXES.get(out.suffix.lower() if out else "", "csv")
     settings = quiet_settings()
+    stream = _stream(out)
 
     async def work(reader: Reader) -> int:
-        with _output(out) as file:
+        with _output(out, stream) as file:
             return await _write(reader, file, what, filters, chosen, masked=masked)
 
     rows = run(with_reader(settings, work))
@@ -74,24 +75,49 @@ async def _write(reader: Reader, file: IO[bytes], what: str, filters: Filters, w
         return rows
 
 
-@contextmanager
-def _output(out: Path | None) -> Iterator[IO[bytes]]:
-    """The file, which takes its name when the block ends well; or the standard output, a pipe or a device."""
+def _stream(out: Path | None) -> IO[bytes] | None:
+    """What is written to as it comes: the standard output, a pipe or a device; None for a file.
+
+    A pipe with a name waits for its reader here, before there is a loop: within one, Ctrl-C would not end it.
+    """
     if out is None or str(out) == "-":
+        return sys.stdout.buffer
+    with _named(out):
+        return out.open("wb") if out.exists() and not out.is_file() else None
+
+
+@contextmanager
+def _output(out: Path | None, stream: IO[bytes] | None) -> Iterator[IO[bytes]]:
+    """The stream, or a file that takes its name when the block ends well."""
+    if out is None or stream is sys.stdout.buffer:
         yield sys.stdout.buffer
         return
-    if out.exists() and not out.is_file():
-        with out.open("wb") as file:
-            yield file
-        return
+    with _named(out), stream or _file(out) as file:
+        yield file
+
+
+@contextmanager
+def _file(out: Path) -> Iterator[IO[bytes]]:
     if not out.parent.is_dir():
         raise OperatorError(f"--out: there is no folder {out.parent}")
-    with tempfile.NamedTemporaryFile(dir=out.parent, prefix=f".{out.name}.", delete=False) as file:
+    place = Path(os.path.realpath(out))  # a link stays one; /dev/stdout is one
+    with tempfile.NamedTemporaryFile(dir=place.parent, prefix=".receiver-export-", delete=False) as file:
         try:
             yield file
             file.flush()
             os.fsync(file.fileno())
-            Path(file.name).replace(out)
+            Path(file.name).replace(place)
         finally:
             with suppress(FileNotFoundError):
                 Path(file.name).unlink()
+
+
+@contextmanager
+def _named(out: Path) -> Iterator[None]:
+    """Errors of the file with its name; that nobody reads a pipe any more is none."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OperatorError(f"--out: {out} cannot be written: {error.strerror or error}") from error

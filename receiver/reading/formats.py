@@ -2,7 +2,8 @@
 
 CSV is as RFC 4180 has it, in UTF-8. A spreadsheet takes a cell for a formula that begins with `=`, `+`, `-`, `@`, a
 tab or a line end, and these texts are strangers': such a cell gets an apostrophe before it. Plain numbers,
-`+8615512345678` and `-3`, and masked ones stay as they are: there is nothing in them to be run.
+`+8615512345678` and `-3`, and masked ones stay as they are: there is nothing in them to be run. Control characters,
+which RFC 4180 does not allow and a terminal obeys, are written as `\\x1b`; tabs and line ends stay.
 """
 
 import csv
@@ -15,7 +16,7 @@ from uuid import UUID
 
 import orjson
 
-from receiver.telemetry.visible import visible_json_line
+from receiver.telemetry.visible import visible, visible_json_line
 
 Format = Literal["csv", "jsonl"]
 Row = Sequence[object]
@@ -28,6 +29,7 @@ BOM: Final = b"\xef\xbb\xbf"
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _NUMBER: Final = re.compile(r"[+-]\d{1,32}(\.\d{1,32})?|\+\d{1,15}\*{4}\d{0,15}", re.ASCII)
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _JSON: Final = frozenset(("context", "raw"))
 """Columns that hold JSON as text."""
 
@@ -47,7 +49,7 @@ def encoder(names: Sequence[str], wanted: Format) -> Callable[[Iterable[Row]], b
 def _csv(rows: Iterable[Sequence[str]]) -> bytes:
     text = io.StringIO()
     csv.writer(text).writerows(rows)
-    return text.getvalue().encode("utf-8", "replace")
+    return _CONTROL.sub(lambda found: visible(found[0]), text.getvalue()).encode("utf-8", "replace")
 
 
 def _cell(value: object) -> str:

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import os
+import signal
 import tracemalloc
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -10,9 +12,12 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from support.command import ended as how_it_ended
+from support.command import started
 from support.databases import emptied
 from support.preloaded import Commands
 from support.reports import callback, job, report, submission
+from support.waiting import eventually
 
 from receiver.reading.export import KINDS, exporting
 from receiver.reading.filters import FilterError, Filters
@@ -137,6 +142,7 @@ async def test_a_file_has_what_is_asked_for(
         (["reports", "--to", "nobody"], 2, "--to: is no phone number"),
         (["reports", "--since", "yesterday"], 2, "--since: is no time"),
         (["reports", "--out", "missing/file.csv"], 1, "there is no folder missing"),
+        (["reports", "--out", "/dev/full"], 1, "--out: /dev/full cannot be written: No space left on device"),
         (["sms"], 2, "'sms' is not one of"),
     ],
 )
@@ -155,6 +161,24 @@ async def test_a_file_is_whole_or_not_there(commands: Commands, tmp_path: Path) 
     assert (ended.code, ended.complaint != "") == (1, True)
     assert out.read_text() == "of yesterday"
     assert names(tmp_path) == ["reports.csv"]
+
+
+async def test_a_link_stays_one(shared_database: str, commands: Commands, tmp_path: Path) -> None:
+    """/dev/stdout is a link: in its place there was a file, where root had called."""
+    (tmp_path / "link.csv").symlink_to("reports.csv")
+    (tmp_path / "reports.csv").write_text("of yesterday")
+    ended = await commands.run("export", "reports", "--out", str(tmp_path / "link.csv"), database_url=shared_database)
+    assert ended.code == 0
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "reports.csv").read_text().startswith("report_id,")
+
+
+async def test_ctrl_c_ends_the_wait_for_the_reader_of_a_pipe(shared_database: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    running = await started("export", "reports", "--out", "pipe", folder=tmp_path, database_url=shared_database)
+    await eventually(lambda: Path(f"/proc/{running.pid}/wchan").read_text() == "wait_for_partner")
+    running.send_signal(signal.SIGINT)
+    assert (await how_it_ended(running)).code == -signal.SIGINT
 
 
 async def test_the_memory_that_a_file_takes_does_not_grow_with_it(sql: asyncpg.Connection, reader: Reader) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from receiver.reading.formats import encoder, header
 
 NAMES = ("code", "detail")
-text = st.text(st.characters(min_codepoint=1, exclude_categories=["Cs"]), max_size=30)
+text = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("\t\r\n"), max_size=30)
 
 
 def cells(data: bytes) -> list[list[str]]:
@@ -68,3 +68,9 @@ def test_a_line_of_json_moves_no_cursor():
     line = encoder(NAMES, "jsonl")([("\x9b2J", "\u202e<b>")])
     assert line.isascii()
     assert json.loads(line)["detail"] == "\u202e<b>"
+
+
+def test_a_table_moves_no_cursor_either():
+    """`receiver export reports | head` let a stranger's message id speak to the terminal."""
+    data = encoder(NAMES, "csv")([("\x1b[2J\x9b31m\x00", "two\nlines\tand \U0001f468\u200d\U0001f469")])
+    assert cells(data) == [["\\x1b[2J\\x9b31m\\x00", "two\nlines\tand \U0001f468\u200d\U0001f469"]]
