@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 
 
 def main() -> None:
@@ -12,6 +13,7 @@ def main() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # otherwise it is ignored, as under nohup
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _open_closed_streams()
     # ruff: noqa: PLC0415 - see above
     if instruction := os.environ.get("_RECEIVER_COMPLETE"):
         from receiver.cli.completing import complete
@@ -20,6 +22,16 @@ def main() -> None:
     from receiver.cli import main as command
 
     command(prog_name="receiver")
+
+
+def _open_closed_streams() -> None:
+    """/dev/null in place of standard streams that are closed (`>&-`): else the next socket would take their numbers."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import click
 
 from receiver.cli.error_group import ErrorGroup
 from receiver.cli.lazy import Deferred
+from receiver.cli.terminal import write_any_text
+from receiver.telemetry.colours import has_colours
 
 _COMMANDS: Final = (
     ("check", "check", "Look for what is wrong, and say what to do about it."),
@@ -33,8 +35,12 @@ _COMMANDS: Final = (
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(package_name="delivery-report-receiver", prog_name="receiver")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Receive SMS delivery reports and keep every one of them.
 
     Settings are environment variables RECEIVER_* or a file .env in the working folder.
     """
+    write_any_text()
+    if not has_colours():
+        context.color = False

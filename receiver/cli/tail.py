@@ -1,7 +1,6 @@
 """`receiver tail`: what a running service keeps, as it keeps it, in the terminal."""
 
 import json
-import os
 import select
 import shutil
 import sys
@@ -13,6 +12,7 @@ import click
 
 from receiver.cli.common import base_url, quiet_settings, run
 from receiver.cli.live_stream import HEARTBEAT, ROW, SAMPLED, LiveStream, Told
+from receiver.telemetry.colours import has_colours
 from receiver.telemetry.short_line import short_line
 from receiver.web.live_filter import CHOICES, MOST_LAST
 
@@ -74,7 +74,7 @@ def _print_line(told: Told) -> None:
     if told.kind == ROW:
         width = shutil.get_terminal_size().columns if terminal else None
         row = {**told.data, "timestamp": told.data["time"], "reason": told.data.get("error") or told.data.get("reason")}
-        click.echo(short_line(row, width=width, colours=terminal and "NO_COLOR" not in os.environ))
+        click.echo(short_line(row, width=width, colours=terminal and has_colours()))
     elif told.kind == SAMPLED:
         shown, of, unseen = (told.data[name] for name in ("shown", "of", "unseen"))
         click.echo(f"{shown} of {of} are shown" + (f", {unseen} passed unseen" if unseen else ""), err=True)

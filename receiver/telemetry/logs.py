@@ -7,7 +7,6 @@ logs: a full disk under the log must not cost a report.
 
 import atexit
 import logging
-import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import BinaryIO, Final, Literal, Protocol
 import orjson
 import structlog
 
+from receiver.telemetry.colours import has_colours
 from receiver.telemetry.console import Console
 from receiver.telemetry.event_line import indented
 from receiver.telemetry.log_output import ATOMIC_BYTES, Output
@@ -203,7 +203,7 @@ def configure(
         if number <= logging.INFO:
             report_line.write_to(output, redact.scrub_event, worker)
     elif terminal:
-        console = _watched.console = Console(output, redact, colours=_has_colours(), worker=worker)
+        console = _watched.console = Console(output, redact, colours=has_colours(), worker=worker)
         render = console.render
         if number <= logging.INFO:
             report_line.show_by(console.report)
@@ -226,10 +226,6 @@ def configure(
     for name, least in (LIBRARY_LEVELS | (_ON_A_TERMINAL if terminal and chosen == "console" else {})).items():
         logging.getLogger(name).setLevel(max(least, number))
     logging.captureWarnings(capture=True)
-
-
-def _has_colours() -> bool:
-    return "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
 
 def tells() -> bool:
