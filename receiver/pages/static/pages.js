@@ -51,7 +51,7 @@ document.addEventListener("click", (event) => {
   const url = new URL(link.href);
   url.searchParams.set("download", id);
   link.href = url;
-  follow(id, link.parentElement.querySelector("[data-progress]"));
+  setTimeout(follow, 500, id, link.parentElement.querySelector("[data-progress]")); // when the id is known over there
 });
 
 async function follow(id, line, asked = 0) {
