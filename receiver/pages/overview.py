@@ -18,7 +18,7 @@ from receiver.reading.filters import FilterError, Filters
 from receiver.reading.lists import OverdueCount
 from receiver.reading.overview import Totals
 from receiver.reading.periods import DAY, Period
-from receiver.welcome import example_call
+from receiver.welcome import example_call, typed
 
 PERIODS: Final = (
     ("1h", "1 hour"),
@@ -107,6 +107,7 @@ def _context(site: Site, filters: Filters, seen: Seen, wrong: Mapping[str, str])
         "chosen": chosen if filters.until is None else None,
         "periods": [(since, label, filters.link("/", since=since, until=None)) for since, label in PERIODS],
         "platforms": [provider.name for provider in PROVIDERS],
+        "command": typed(),
         "period": _whole_hours(filters.period(found.at)),
         "until_now": filters.until is None,
         "counts": counts,
