@@ -1,16 +1,21 @@
 """A message for a terminal: its state, its time line, and what its codes mean."""
 
+import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 import click
 
 from receiver.reading.history import History
 from receiver.reading.lateness import Lateness
 from receiver.reading.rows import Message, Report, Submission
-from receiver.telemetry.short_line import COLOURS, RESET, lateness
+from receiver.telemetry.short_line import COLOURS, MIN_WIDTH, RESET, lateness
 from receiver.telemetry.visible import visible
+
+_CLOCKS_S: Final = 2.0
+"""A platform's clock may be so much ahead of ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +36,8 @@ def line(row: Message) -> str:
     )
 
 
-def story_lines(story: Story) -> Iterable[str]:
-    """A message's state, its time line, and what its codes mean."""
+def story_lines(story: Story, width: int | None = None) -> Iterable[str]:
+    """A message's state, its time line, and what its codes mean, wrapped at the width if there is one."""
     row = story.message
     yield click.style(f"{row.provider} {visible(row.message_id)}", bold=True)
     sender = f", from {visible(row.sender)}" if row.sender else ""
@@ -49,7 +54,7 @@ def story_lines(story: Story) -> Iterable[str]:
         yield f"  took      {lateness(row.delivery_s)}"
     yield ""
     yield from _events(story.known)
-    yield from _meanings(story.known, row)
+    yield from _meanings(story.known, row, width)
 
 
 def _events(known: History) -> Iterable[str]:
@@ -59,7 +64,7 @@ def _events(known: History) -> Iterable[str]:
         if isinstance(one, Report):
             place = f"report {one.segment}/{one.segments or '?'}" if one.segment else "report"
             late_s = (one.received_at - one.happened_at).total_seconds() if one.happened_at else None
-            told = "" if late_s is None else f"told {lateness(late_s)} later"
+            told = _told(late_s)
         else:
             place, told = "submitted", f"correlation {visible(one.correlation)}" if one.correlation else ""
         detail = f"  {visible(one.detail)}" if one.detail else ""
@@ -67,12 +72,18 @@ def _events(known: History) -> Iterable[str]:
         yield f"  {_time(at)}  {place:<12} {_state(one.status, 13)} {code:<16} {told}{detail}".rstrip()
 
 
+def _told(late_s: float | None) -> str:
+    if late_s is None:
+        return ""
+    return f"told {lateness(late_s)} later" if late_s > -_CLOCKS_S else f"dated {lateness(-late_s)} ahead"
+
+
 def _moment(row: Submission | Report) -> datetime:
     at = row.happened_at if isinstance(row, Report) else row.submitted_at
     return at or row.received_at
 
 
-def _meanings(known: History, row: Message) -> Iterable[str]:
+def _meanings(known: History, row: Message, width: int | None) -> Iterable[str]:
     """What each code says, that of the state last: it is what one acts upon."""
     events: list[Submission | Report] = [*known.submissions, *known.reports]
     said = {one.code: one.explained for one in events}
@@ -81,9 +92,15 @@ def _meanings(known: History, row: Message) -> Iterable[str]:
     for code, explained in said.items():
         yield ""
         yield f"  {click.style(visible(code), bold=True)}"
-        yield f"    meaning   {explained.meaning if explained else 'not in the table of this platform'}"
+        yield _wrapped("    meaning   ", explained.meaning if explained else "not in the table of this platform", width)
         if explained:
-            yield f"    advice    {explained.advice}"
+            yield _wrapped("    advice    ", explained.advice, width)
+
+
+def _wrapped(label: str, sentence: str, width: int | None) -> str:
+    if width is None:
+        return f"{label}{sentence}"
+    return textwrap.fill(sentence, max(width, MIN_WIDTH), initial_indent=label, subsequent_indent=" " * len(label))
 
 
 def _state(status: str, width: int = 0) -> str:
@@ -91,4 +108,4 @@ def _state(status: str, width: int = 0) -> str:
 
 
 def _time(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"

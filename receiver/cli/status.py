@@ -73,7 +73,7 @@ def _figure_lines(figures: Figures) -> Iterable[str]:
     rate = figures.per_minute
     yield f"  reports    {'-' if rate is None else f'{rate:,.1f}'} a minute of late"
     yield ""
-    yield _header(f"since {counts.period.since:%Y-%m-%d %H:%M}")
+    yield _header(f"since {counts.period.since:%Y-%m-%d %H:%M}Z")
     for label, totals in (
         ("now", counts.totals),
         ("a day before", before.day_before),
@@ -85,7 +85,7 @@ def _figure_lines(figures: Figures) -> Iterable[str]:
         told = ", ".join(f"{row.reason} {row.messages:,}" for row in counts.reasons[:_REASONS])
         yield f"  failures   {told}{', …' if len(counts.reasons) > _REASONS else ''}"
     for row in figures.overdue:
-        yield f"  overdue    {row.provider}: {row.messages:,} by {row.rule}, since {row.oldest:%Y-%m-%d %H:%M}"
+        yield f"  overdue    {row.provider}: {row.messages:,} by {row.rule}, since {row.oldest:%Y-%m-%d %H:%M}Z"
 
 
 def _header(label: str) -> str:

@@ -68,7 +68,8 @@ async def story(request: web.Request) -> web.StreamResponse:
         "problem": None,
     }
     try:
-        found = await history(request.app[SITE].reader, message_id, provider=provider)
+        reader = request.app[SITE].reader
+        found = await history(reader, message_id, provider=provider, numbers=_numbers(request))
         if found is None:
             return _answer(request, context, HTTPStatus.NOT_FOUND)
         chosen = _chosen(request, found)

@@ -1,6 +1,7 @@
 """Everything that is known about one message: its state for each recipient, its submission, its reports."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -30,13 +31,13 @@ def _bounded(row: type[NamedTuple]) -> str:
 
 _MESSAGES: Final = f"""
 SELECT {MESSAGE} FROM sms.message
-WHERE message_id = $1 AND ($2::text IS NULL OR provider = $2) AND ($3::text IS NULL OR recipient = $3)
+WHERE message_id = $1 AND ($2::text IS NULL OR provider = $2) AND ($3::text[] IS NULL OR recipient = ANY($3))
 ORDER BY provider, recipient LIMIT {MAX_MESSAGES}
 """  # noqa: S608 - put together from our own texts, as the others here
 _REPORTS: Final = f"""
 SELECT {_bounded(Report)}
 FROM (SELECT {REPORT} FROM sms.delivery_report
-      WHERE message_id = $1 AND provider = ANY($2::text[]) AND ($3::text IS NULL OR recipient = $3)
+      WHERE message_id = $1 AND provider = ANY($2::text[]) AND ($3::text[] IS NULL OR recipient = ANY($3))
             AND received_at >= $4 AND received_at <= $5
       ORDER BY received_at, segment, report_id LIMIT {MAX_REPORTS}) AS told
 ORDER BY received_at, segment, report_id
@@ -44,7 +45,7 @@ ORDER BY received_at, segment, report_id
 _SUBMISSIONS: Final = f"""
 SELECT {_bounded(Submission)}
 FROM (SELECT {SUBMISSION} FROM sms.submission
-      WHERE message_id = $1 AND provider = ANY($2::text[]) AND ($3::text IS NULL OR recipient = $3)
+      WHERE message_id = $1 AND provider = ANY($2::text[]) AND ($3::text[] IS NULL OR recipient = ANY($3))
             AND received_at >= $4
       ORDER BY received_at, submission_id LIMIT {MAX_SUBMISSIONS}) AS handed
 ORDER BY received_at, submission_id
@@ -68,12 +69,25 @@ class History(NamedTuple):
 
 
 async def history(
-    reader: Reader, message_id: str, *, provider: str | None = None, recipient: str | None = None
+    reader: Reader, message_id: str, *, provider: str | None = None, numbers: Sequence[str] = ()
 ) -> History | None:
-    """None where no message has the id. `recipient` is E.164, for an id that spans several. Raises ReadError."""
+    """None where no message has the id. Raises ReadError.
+
+    Where the id spans several recipients and `numbers` (E.164) are some of them, it is of these alone: of a large
+    batch not all are read.
+    """
     if "\0" in f"{message_id}{provider}":  # PostgreSQL has no such text, and takes none
         return None
-    rows = await reader.fetch(_MESSAGES, message_id, provider, recipient)
+    whole = await _history(reader, message_id, provider, None)
+    if whole is None or len(whole.messages) == 1 or not numbers:
+        return whole
+    return await _history(reader, message_id, provider, list(numbers)) or whole
+
+
+async def _history(
+    reader: Reader, message_id: str, provider: str | None, recipients: list[str] | None
+) -> History | None:
+    rows = await reader.fetch(_MESSAGES, message_id, provider, recipients)
     if not rows:
         return None
     messages = [message(row) for row in rows]
@@ -81,8 +95,8 @@ async def history(
     first = min(row.first_received_at for row in messages) - _MARGIN
     last = max(row.last_received_at for row in messages) + _MARGIN
     reports, submissions = await asyncio.gather(
-        reader.fetch(_REPORTS, message_id, providers, recipient, first, last),
-        reader.fetch(_SUBMISSIONS, message_id, providers, recipient, first),
+        reader.fetch(_REPORTS, message_id, providers, recipients, first, last),
+        reader.fetch(_SUBMISSIONS, message_id, providers, recipients, first),
     )
     return History(messages, [Submission(*row) for row in submissions], [Report(*row) for row in reports])
 

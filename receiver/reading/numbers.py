@@ -9,8 +9,11 @@ import phonenumbers
 from receiver.providers.fields import e164
 
 _MAX: Final = 64
-_GAPS: Final = re.compile(r"[\s\-\u2010-\u2015./()\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+")
+_GAPS: Final = re.compile(r"[\s\-\u2010-\u2015./()\uff08\uff09\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+")
 """Also the invisible marks that come along when one copies a number from a contact."""
+
+_SCHEME: Final = re.compile(r"^\s*tel:", re.IGNORECASE)
+"""RFC 3966: a number as a link has it."""
 
 _E164: Final = range(5, 16)
 """Digits of a number that is taken as it is."""
@@ -38,7 +41,9 @@ def candidates(text: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=256)
 def _candidates(text: str) -> tuple[str, ...]:
-    digits = "".join(str(int(one)) if one.isdecimal() else one for one in _GAPS.sub("", text.replace("\uff0b", "+")))
+    digits = "".join(
+        str(int(one)) if one.isdecimal() else one for one in _GAPS.sub("", _SCHEME.sub("", text).replace("\uff0b", "+"))
+    )
     if not digits.removeprefix("+").isdecimal():
         raise ValueError("is no phone number: write it with its country code, such as +86 155 1234 5678")
     found = [_international(digits)]

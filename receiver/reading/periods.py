@@ -71,6 +71,8 @@ def resolve(text: str, now: datetime, *, end: bool) -> datetime:
 def period(since: str, until: str | None, now: datetime) -> Period:
     """Raises ValueError with a sentence."""
     found = Period(resolve(since, now, end=False), resolve(until, now, end=True) if until else now)
+    if found.since >= found.until and not until:
+        raise ValueError("is not in the past")
     if found.since >= found.until:
         raise ValueError("the period is over before it begins: exchange the two times")
     if found.until - found.since > MAX_PERIOD + timedelta(days=1):

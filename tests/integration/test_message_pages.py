@@ -1,5 +1,6 @@
 """Somebody with a number, an id or an order number looks for what became of a message."""
 
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlencode
@@ -109,6 +110,17 @@ async def test_an_id_of_several_recipients_asks_for_one(service: Service) -> Non
     assert (one.text.count("Report delivered"), "61234568" in one.source) == (1, False)
     by_number = await visit(service, "/messages?q=%2B85261234567")
     assert "+85261234567" in (await visit(service, by_number.links["5A3B394096E50X49D1FA163E81BFFF"])).text
+
+
+async def test_a_recipient_of_a_large_batch_is_found_by_the_number(service: Service) -> None:
+    """The first hundred by number were looked through for the one that was asked for."""
+    packet = json.loads(case("cloudsms/customer-body-for-every-recipient").body)
+    results = [packet["SMS_RESULT_LIST"][0] | {"DEST_MSISDN": str(61234000 + number)} for number in range(120)]
+    for first in range(0, 120, 40):
+        body = json.dumps(packet | {"SMS_RESULT_LIST": results[first : first + 40]})
+        assert (await service.post("/callback/cloudsms/report", body))[0] == 200
+    found = await visit(service, "/messages?q=%2B85261234119")
+    assert "+85261234119" in (await visit(service, found.links[packet["SMS_UID"]])).text
 
 
 async def test_a_wrong_filter_is_told_at_its_field_and_the_form_stays(service: Service) -> None:

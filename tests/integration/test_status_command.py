@@ -142,7 +142,30 @@ async def test_messages_to_a_number_have_a_line_each(
     assert "advice" in one.out, "one message is told in full"
     none = await commands.run("message", "no such\x1b[2J", database_url=database)
     assert (none.code, none.out) == (1, "")
-    assert "nothing is known of no such\\x1b[2J" in none.err
+    assert "nothing is known of no such\\x1b[2J: no message has this id, and since " in none.err
+    other = await commands.run("message", "138 0013 8000", database_url=database)
+    assert "with this correlation or to +13800138000, +8613800138000: try a longer --since" in other.err
+
+
+async def test_no_message_is_asked_for_by_an_empty_text(
+    stored: None,  # noqa: ARG001
+    database: str,
+    commands: Commands,
+) -> None:
+    """`receiver message "$ID"` without ID told of the latest messages of anybody, and exited with 0."""
+    for text in ("", " "):
+        ended = await commands.run("message", text, database_url=database)
+        assert (ended.code, ended.out) == (2, "")
+        assert "ID|NUMBER: it is empty" in ended.err
+
+
+async def test_a_platform_whose_clock_is_ahead_has_told_nothing_before_it_happened(
+    sql: asyncpg.Connection,  # noqa: ARG001
+    database: str,
+    commands: Commands,
+) -> None:
+    await store(database, job(report(happened_at=NOW + timedelta(days=3)), received_at=NOW))
+    assert "dated 3d ahead" in (await commands.run("message", "m-1", database_url=database)).out
 
 
 async def test_one_of_the_recipients_of_an_id_can_be_chosen(
@@ -156,3 +179,19 @@ async def test_one_of_the_recipients_of_an_id_can_be_chosen(
     one = await commands.run("message", "many", "--to", numbers[1], "--json", database_url=database)
     (message,) = one.json["messages"]
     assert (message["recipient"], [row["recipient"] for row in message["reports"]]) == (numbers[1], [numbers[1]])
+
+
+async def test_of_a_large_batch_each_recipient_is_found(
+    sql: asyncpg.Connection,  # noqa: ARG001
+    database: str,
+    commands: Commands,
+) -> None:
+    """The first hundred by number were looked through for the one that was asked for."""
+    numbers = [f"+85261234{number:03}" for number in range(120)]
+    await store(database, *(job(report(message_id="batch", recipient=n, recipient_key=n)) for n in numbers))
+    one = await commands.run("message", "batch", "--to", numbers[-1], database_url=database)
+    assert f"to        {numbers[-1]}" in one.out
+    some = await commands.run("message", "batch", database_url=database)
+    assert len(some.out.splitlines()) == 20
+    assert "There are more than these 20" in some.err
+    assert "`receiver message ID --to NUMBER` tells more" in some.err

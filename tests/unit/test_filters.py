@@ -73,6 +73,8 @@ def test_whatever_is_asked_is_understood_or_refused_with_a_sentence(wanted):
         "8615512345678",
         " 8615512345678",  # of `+86…` in a URL, where a plus is a blank
         "(+86) 155.1234.5678",
+        "\uff08+86\uff09155 1234 5678",
+        "tel:+86-155-1234-5678",
         "\uff0b\uff18\uff16 155 1234 5678",
         "\u202a+86\u00a0155 1234 5678\u202c",
         "155 1234 5678",
@@ -96,6 +98,7 @@ def test_a_number_is_found_in_any_way_of_writing_it(written):
         ("since", "999999d", "longer than a year"),
         ("since", "2020-01-01", "longer than a year"),
         ("until", "2w", "before it begins"),
+        ("since", "2199-01-01", "is not in the past"),
         ("status", "lost", "is none of unknown, enroute"),
         ("reason", "bad", "is none of invalid_number"),
         ("country", "China", "two letters"),
