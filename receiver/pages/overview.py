@@ -1,19 +1,21 @@
 """`/`: is it well, and how does it go: rates, failures, times of a period, each with a link to the list behind it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final, NamedTuple
 
 from aiohttp import web
 
 from receiver.pages import health
 from receiver.pages.figures import AT_ONCE, Figures, figures
-from receiver.pages.overview_charts import Charts, drawn
+from receiver.pages.overview_charts import URL_TIME, Charts, drawn
 from receiver.pages.rendering import render
 from receiver.pages.sharing import Shared
 from receiver.pages.site import SITE, Site
 from receiver.providers import PROVIDERS
+from receiver.reading.counted import HOUR, hour_of
 from receiver.reading.filters import FilterError, Filters
 from receiver.reading.lists import OverdueCount
 from receiver.reading.overview import Totals
@@ -39,6 +41,7 @@ _FRESH_S: Final = ((timedelta(days=1), 5.0), (timedelta(days=8), 30.0), (timedel
 
 _USED: Final = ("since", "until", "provider", "country")
 _MOST_GROUPS: Final = 12
+_TICK: Final = timedelta(microseconds=1)
 _FALL: Final = 0.02
 """A delivery rate that has fallen by so much is marked."""
 
@@ -100,6 +103,7 @@ def _context(site: Site, filters: Filters, seen: Seen, wrong: Mapping[str, str])
     counts, delivery, overdue = found.counts.value, found.times.value, _overdue(found, filters)
     chosen = filters.since or DAY
     before = _compared(counts.totals, found) if counts else []
+    period = _whole_hours(filters, found.at)
     return {
         "filters": filters,
         "wrong": wrong,
@@ -108,7 +112,8 @@ def _context(site: Site, filters: Filters, seen: Seen, wrong: Mapping[str, str])
         "periods": [(since, label, filters.link("/", since=since, until=None)) for since, label in PERIODS],
         "platforms": [provider.name for provider in PROVIDERS],
         "command": typed(),
-        "period": _whole_hours(filters.period(found.at)),
+        "period": period,
+        "behind": _list_behind(filters, period),
         "until_now": filters.until is None,
         "counts": counts,
         "totals": counts.totals if counts else None,
@@ -138,9 +143,16 @@ def _overdue(found: Figures, filters: Filters) -> list[OverdueCount] | None:
     return [one for one in found.overdue.value if filters.provider in (None, one.provider)]
 
 
-def _whole_hours(period: Period) -> Period:
-    """As it is counted."""
-    return Period(period.since.replace(minute=0, second=0, microsecond=0), period.until)
+def _whole_hours(filters: Filters, now: datetime) -> Period:
+    """The period as it is counted: the hour in which it ends is in it."""
+    since, until = filters.period(now)
+    return Period(hour_of(since), hour_of(until - _TICK) + HOUR if filters.until else until)
+
+
+def _list_behind(filters: Filters, period: Period) -> Callable[..., str]:
+    """Makes the URLs of lists of messages with exactly those that are counted; takes further filters."""
+    until = f"{period.until:{URL_TIME}}" if filters.until else None
+    return partial(filters.link, "/messages", since=f"{period.since:{URL_TIME}}", until=until)
 
 
 def _compared(now: Totals, found: Figures) -> list[Comparison]:

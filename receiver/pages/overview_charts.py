@@ -26,7 +26,7 @@ _MOST: Final = 54
 _FEWEST: Final = 4
 """Steps of a course; fewer say nothing that the figures do not."""
 
-_URL_TIME: Final = "%Y-%m-%dT%H:%MZ"
+URL_TIME: Final = "%Y-%m-%dT%H:%MZ"
 
 _BINS_S: Final = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_800, 3_600, 14_400, 43_200, 86_400, 259_200)
 """Upper ends, in seconds, of the bars of delivery times."""
@@ -152,7 +152,7 @@ def merged(counts: Counts) -> tuple[list[Step], timedelta]:
 
 
 def _link(path: str, filters: Filters, since: datetime, length: timedelta, **more: str) -> str:
-    return filters.link(path, since=f"{since:{_URL_TIME}}", until=f"{since + length:{_URL_TIME}}", **more)
+    return filters.link(path, since=f"{since:{URL_TIME}}", until=f"{since + length:{URL_TIME}}", **more)
 
 
 def _label(at: datetime, length: timedelta) -> str:
