@@ -1,5 +1,6 @@
 """`/messages/{provider}/{message_id}`: the history of one message."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -75,9 +76,16 @@ async def story(request: web.Request) -> web.StreamResponse:
         chosen = _chosen(request, found)
         if chosen is None:
             return _answer(request, context | {"choice": _choice(found)})
-        return _answer(request, context | {"story": await _story(request, found, chosen)})
+        late = None if chosen.final else await lateness.of_message(request.app[SITE].reader, chosen)
     except ReadError as error:
         return _answer(request, context | {"problem": str(error)}, HTTPStatus.SERVICE_UNAVAILABLE)
+
+    def told() -> web.Response:
+        return _answer(request, context | {"story": _story(request, found, chosen, late)})
+
+    # A thousand reports take a second. One page at a time, or several threads keep the event loop from its turn.
+    async with request.app[SITE].telling:
+        return await asyncio.to_thread(told)
 
 
 def _answer(request: web.Request, context: Mapping[str, object], status: HTTPStatus = HTTPStatus.OK) -> web.Response:
@@ -112,15 +120,13 @@ def _choice(found: History) -> list[tuple[str, Message]]:
     return [(f"{path}?of={place}", message.masked()) for place, message in enumerate(found.messages)]
 
 
-async def _story(request: web.Request, found: History, message: Message) -> Story:
-    site = request.app[SITE]
+def _story(request: web.Request, found: History, message: Message, late: Lateness | None) -> Story:
     number = message.recipient
     full = number is not None and number in _numbers(request)
     alone = len(found.messages) == 1
     reports = [row for row in found.reports if alone or row.recipient == number]
     submissions = [row for row in found.submissions if alone or row.recipient == number]
-    late = None if message.final else await lateness.of_message(site.reader, message)
-    window_h = _windows_h(site.settings).get(message.provider)
+    window_h = _windows_h(request.app[SITE].settings).get(message.provider)
     waits_since = message.submitted_at if not message.final else None
     return Story(
         message=message,

@@ -17,7 +17,8 @@ class Site:
     """The running service.
 
     `callbacks` is the URL of the callback listener's `/`; None for a service without one. Pages ask the `reader`; those
-    that change something do so in the service's own database, that of `database_url`, and hold `changing`.
+    that change something do so in the service's own database, that of `database_url`, and hold `changing`; what takes
+    long to make is made in a thread, and holds `telling`.
     """
 
     settings: Settings
@@ -26,6 +27,7 @@ class Site:
     reader: Reader
     database_url: str
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    telling: asyncio.Lock = field(default_factory=asyncio.Lock)
     downloads: Downloads = field(default_factory=Downloads)
 
 

@@ -12,7 +12,7 @@ from receiver.reading.filters import FilterError, Filters
 from receiver.reading.formats import Format, encoder, header
 from receiver.reading.periods import Period
 from receiver.reading.reader import Reader
-from receiver.reading.rows import AS, BARE, Message, Overdue, Rejected, Reply, Report, columns_of
+from receiver.reading.rows import BARE, FILE, Message, Overdue, Rejected, Reply, Report, columns_of
 from receiver.reading.where import Where
 from receiver.telemetry.masking import mask_msisdn
 
@@ -100,7 +100,7 @@ async def exporting(
     `masked`: with phone numbers masked. `page`: rows at a time.
     """
     check(kind, filters)
-    query, args = _query(kind, filters, now, BARE if masked else AS)
+    query, args = _query(kind, filters, now, BARE if masked else FILE)
     async with reader.stream(query, *args, page=page) as pages:
         yield _chunks(pages, _KINDS[kind].names, wanted, _HIDDEN[kind] if masked else {})
 

@@ -15,17 +15,23 @@ MAX_REPORTS: Final = 1_000
 MAX_JSON: Final = 16_384
 """Bytes of a row's `raw`, and of its `context`. Strangers may send hundreds of reports of a megabyte."""
 
+MAX_JSON_IN_ALL: Final = 512 * 1_024
+"""Bytes of all rows' `raw`, and of their `context`: the reports of a message of 255 segments, three of each."""
+
 _MARGIN: Final = timedelta(minutes=1)
+_JSON: Final = ("raw", "context")
 
 
 def _bounded(row: type[NamedTuple]) -> str:
-    """The columns, for a SELECT from such rows, with too long a JSON replaced by one that says so."""
-    bounded = (
-        f"CASE WHEN octet_length({name}::text) <= {MAX_JSON} THEN {name}::text WHEN {name} IS NOT NULL THEN"
-        f" jsonb_build_object('(left out)', octet_length({name}::text) || ' bytes')::text END AS {name}"
-        for name in ("raw", "context")
-    )
-    spelled = dict(zip(("raw", "context"), bounded, strict=True))
+    """The columns, for a SELECT from such rows with a WINDOW `told`; for too long a JSON one that says so."""
+    spelled = {}
+    for name in _JSON:
+        size = f"octet_length({name}::text)"
+        so_far = f"sum({size}) FILTER (WHERE {size} <= {MAX_JSON}) OVER told"
+        spelled[name] = (
+            f"CASE WHEN {size} <= {MAX_JSON} AND {so_far} <= {MAX_JSON_IN_ALL} THEN {name}::text"
+            f" WHEN {name} IS NOT NULL THEN jsonb_build_object('(left out)', {size} || ' bytes')::text END AS {name}"
+        )
     return ", ".join(spelled.get(name, name) for name in row._fields)
 
 
@@ -39,7 +45,8 @@ SELECT {_bounded(Report)}
 FROM (SELECT {REPORT} FROM sms.delivery_report
       WHERE message_id = $1 AND provider = ANY($2::text[]) AND ($3::text[] IS NULL OR recipient = ANY($3))
             AND received_at >= $4 AND received_at <= $5
-      ORDER BY received_at, segment, report_id LIMIT {MAX_REPORTS}) AS told
+      ORDER BY received_at, segment, report_id LIMIT {MAX_REPORTS}) AS reports
+WINDOW told AS (ORDER BY received_at, segment, report_id)
 ORDER BY received_at, segment, report_id
 """  # noqa: S608
 _SUBMISSIONS: Final = f"""
@@ -48,6 +55,7 @@ FROM (SELECT {SUBMISSION} FROM sms.submission
       WHERE message_id = $1 AND provider = ANY($2::text[]) AND ($3::text[] IS NULL OR recipient = ANY($3))
             AND received_at >= $4
       ORDER BY received_at, submission_id LIMIT {MAX_SUBMISSIONS}) AS handed
+WINDOW told AS (ORDER BY received_at, submission_id)
 ORDER BY received_at, submission_id
 """  # noqa: S608
 

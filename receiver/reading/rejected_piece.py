@@ -4,13 +4,14 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from receiver.reading.reader import Reader
-from receiver.reading.rows import REJECTED, Rejected
+from receiver.reading.rows import FILE, Rejected, columns_of
 
 PIECE: Final = 4_096
 """Bytes of a body that are shown at once."""
 
 _ONE: Final = f"""
-SELECT {REJECTED}, substring(body FROM $2 + 1 FOR $3) AS piece FROM sms.rejected_payload WHERE rejected_id = $1 LIMIT 1
+SELECT {columns_of(Rejected._fields, FILE)}, substring(body FROM $2 + 1 FOR $3) AS piece
+FROM sms.rejected_payload WHERE rejected_id = $1 LIMIT 1
 """  # noqa: S608 - put together from our own texts
 
 

@@ -161,9 +161,32 @@ class Overdue(NamedTuple):
         return self._replace(recipient=mask_msisdn(self.recipient))
 
 
-AS: Final = {"remote_addr": "host(remote_addr) AS remote_addr", "size": "octet_length(body) AS size"}
-BARE: Final = AS | {"context": "NULL::text AS context", "raw": "'{}' AS raw"}
-"""How columns are spelled, and without the JSON that a stranger may have made as large as a body."""
+LISTED: Final = 1_000
+"""Characters of such a text on a page. Platforms' are far shorter; a stranger may make one as long as a body."""
+
+EXPORTED: Final = 40_000
+"""Characters of such a text in a file: no message is longer, with 255 segments of 153 characters."""
+
+_TEXTS: Final = ("detail", "operator_code", "reported_by", "body", "sign", "extend", "error")
+
+
+def cut(most: int, names: Iterable[str] = _TEXTS) -> dict[str, str]:
+    """How columns of text are spelled, with an ellipsis where they are longer than so many characters."""
+    return {
+        name: f"CASE WHEN length({name}) > {most} THEN left({name}, {most}) || '…' ELSE {name} END AS {name}"
+        for name in names
+    }
+
+
+_SPELLED: Final = {"remote_addr": "host(remote_addr) AS remote_addr", "size": "octet_length(body) AS size"}
+_BARE: Final = {"context": "NULL::text AS context", "raw": "'{}' AS raw"}
+_CHANNEL: Final = ("recipient",)
+"""Of a reply: the number that was written to, verbatim."""
+
+AS: Final = _SPELLED | cut(LISTED)
+FILE: Final = _SPELLED | cut(EXPORTED, (*_TEXTS, *_CHANNEL))
+BARE: Final = FILE | _BARE
+"""How columns are spelled on a page and in a file, and in one without the JSON, which may be as large as a body."""
 
 
 def columns_of(names: Iterable[str], spelled: Mapping[str, str] = AS) -> str:
@@ -173,9 +196,9 @@ def columns_of(names: Iterable[str], spelled: Mapping[str, str] = AS) -> str:
 
 MESSAGE: Final = columns_of(Message._fields)
 REPORT: Final = columns_of(Report._fields)
-REPORT_LISTED: Final = columns_of(Report._fields, BARE)
+REPORT_LISTED: Final = columns_of(Report._fields, AS | _BARE)
 SUBMISSION: Final = columns_of(Submission._fields)
-REPLY: Final = columns_of(Reply._fields)
+REPLY: Final = columns_of(Reply._fields, AS | cut(LISTED, _CHANNEL))
 REJECTED: Final = columns_of(Rejected._fields)
 OVERDUE: Final = columns_of(Overdue._fields)
 """A list of reports leaves their JSON out."""

@@ -1,10 +1,13 @@
 """Somebody with a number, an id or an order number looks for what became of a message."""
 
 import json
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import quote, urlencode
 
+import aiohttp_jinja2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -97,6 +100,30 @@ async def test_a_stranger_cannot_make_a_page_of_hundreds_of_megabytes(service: S
     page = await visit(service, "/messages/huawei/large")
     assert page.text.count("(left out)") == 3
     assert len(page.source) < 50_000
+
+
+async def test_nor_by_many_reports_each_of_which_may_be_shown(service: Service) -> None:
+    for number in range(60):
+        await report(service, "wide", "ACCEPTD", number, one="x" * 3_900, two="x" * 3_900, three="x" * 3_900)
+    page = await visit(service, "/messages/huawei/wide")
+    assert page.text.count("Report accepted") == 60
+    assert page.text.count("(left out)") > 10
+    assert len(page.source) < 700_000
+
+
+async def test_a_long_history_is_told_beside_the_event_loop(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand reports take a second, in which callbacks are answered."""
+    threads = []
+
+    def noted(*arguments: Any, **more: Any) -> Any:
+        threads.append(threading.current_thread())
+        return render(*arguments, **more)
+
+    render = aiohttp_jinja2.render_template
+    monkeypatch.setattr(aiohttp_jinja2, "render_template", noted)
+    assert (await visit(service, "/messages/huawei/long%2F1")).status == 200
+    assert len(threads) == 1
+    assert threading.main_thread() not in threads
 
 
 async def test_an_id_of_several_recipients_asks_for_one(service: Service) -> None:
