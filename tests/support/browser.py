@@ -29,7 +29,7 @@ def program() -> tuple[str, dict[str, str]]:
     """Path of Chromium, the machine's own or Debian's, and its environment. Raises NotAvailableError."""
     if installed := shutil.which("chromium"):
         return installed, dict(os.environ)
-    folder = debian.unpacked("chromium", debian.missing_packages(*_PACKAGES))
+    folder = debian.fetched("chromium") or debian.unpacked("chromium", debian.missing_packages(*_PACKAGES))
     fonts = folder / "fonts.conf"
     fonts.write_text(_FONTS.format(folder=folder))
     environment = {"LD_LIBRARY_PATH": debian.library_path(folder), "FONTCONFIG_FILE": str(fonts)}

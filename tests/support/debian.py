@@ -53,11 +53,17 @@ def missing_packages(*packages: str) -> tuple[str, ...]:
     raise NotAvailableError(f"not to be had here: install {' '.join(packages)}")
 
 
+def fetched(program: str) -> Path | None:
+    """The folder with what is in the program's packages, if they were unpacked before."""
+    folder = _FETCHED / program
+    return folder if folder.is_dir() else None
+
+
 def unpacked(program: str, packages: tuple[str, ...]) -> Path:
     """The folder with what is in the packages. Raises NotAvailableError."""
+    if before := fetched(program):
+        return before
     folder = _FETCHED / program
-    if folder.is_dir():
-        return folder
     if not shutil.which("apt-get") or not shutil.which("dpkg"):
         raise NotAvailableError(f"{program} is needed: install {' '.join(packages)}")
     fresh = _FETCHED / f"{program}.{os.getpid()}"
