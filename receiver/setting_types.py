@@ -4,7 +4,7 @@ import re
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Final, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr
 from pydantic_settings import NoDecode
@@ -106,12 +106,16 @@ def _check_public_url(url: str | None) -> str | None:
 
 
 def _has_hosts(url: str) -> bool:
-    """Whether the URL's authority is one or several hosts, comma-separated, each with a port or without."""
+    """Whether the URL's authority is one or several hosts, comma-separated, each with a port or without; with a socket,
+    `port` is in its query.
+    """
     try:
-        hosts = urlsplit(url).netloc.rpartition("@")[2]
+        parts = urlsplit(url)
     except ValueError:
         return False
-    return all(_HOST.fullmatch(host) for host in hosts.split(","))
+    hosts = parts.netloc.rpartition("@")[2].split(",")
+    ports = ",".join(parse_qs(parts.query).get("port", [])).split(",")
+    return all(map(_HOST.fullmatch, hosts)) and all(not port or (port.isascii() and port.isdecimal()) for port in ports)
 
 
 def _lower(value: object) -> object:

@@ -128,6 +128,7 @@ async def test_the_embedded_database_is_started_for_a_command_that_needs_it(
     [
         ("database_url", f"mysql://sms:{SECRET}@db/sms"),
         ("database_url", f"postgresql://sms:{SECRET}@[::1/sms"),
+        ("database_url", f"postgresql://sms:{SECRET}@/sms?host=/tmp&port=5432X"),
         ("database_url", f"postgresql://sms:{SECRET}@db:port/sms"),
         ("database_url", f"postgresql://sms:{SECRET}/slash@db/sms"),
         ("callback_tokens", f"short,{SECRET}"),
