@@ -128,8 +128,8 @@ def _as_json(signs: Signs, verdict: str) -> dict[str, object]:
 def _figures_json(figures: Figures) -> dict[str, object]:
     counts, before = figures.counts, figures.compared
     return {
-        "since": counts.period.since.isoformat(),
-        "until": counts.period.until.isoformat(),
+        "since": figures.counted.since.isoformat(),
+        "until": figures.counted.until.isoformat(),
         "reports_per_minute": figures.per_minute,
         "now": _totals_json(counts.totals),
         "day_before": before.day_before and _totals_json(before.day_before),

@@ -15,10 +15,12 @@ from receiver.cli.running_service import NoAnswer, ops_response
 from receiver.cli.spool import open_files
 from receiver.errors import OperatorError
 from receiver.reading import lists, overview, times
+from receiver.reading.counted import whole_hours
 from receiver.reading.errors import ReadError
 from receiver.reading.filters import Filters
 from receiver.reading.lists import OverdueCount
 from receiver.reading.overview import Compared, Counts
+from receiver.reading.periods import Period
 from receiver.reading.reader import Reader
 from receiver.reading.times import LastReport, Recent
 from receiver.settings import Settings, variable
@@ -51,6 +53,12 @@ class Figures:
     compared: Compared
     recent: Recent
     overdue: list[OverdueCount]
+
+    @property
+    def counted(self) -> Period:
+        """The period as it was counted, by whole hours and until now."""
+        whole = whole_hours(self.counts.period)
+        return whole._replace(until=min(whole.until, max(self.counts.period.until, datetime.now(UTC))))
 
     @property
     def per_minute(self) -> float | None:

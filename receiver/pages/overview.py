@@ -15,7 +15,7 @@ from receiver.pages.rendering import render
 from receiver.pages.sharing import Shared
 from receiver.pages.site import SITE, Site
 from receiver.providers import PROVIDERS
-from receiver.reading.counted import HOUR, hour_of
+from receiver.reading.counted import whole_hours
 from receiver.reading.filters import FilterError, Filters
 from receiver.reading.lists import OverdueCount
 from receiver.reading.overview import Totals
@@ -41,7 +41,6 @@ _FRESH_S: Final = ((timedelta(days=1), 5.0), (timedelta(days=8), 30.0), (timedel
 
 _USED: Final = ("since", "until", "provider", "country")
 _MOST_GROUPS: Final = 12
-_TICK: Final = timedelta(microseconds=1)
 _FALL: Final = 0.02
 """A delivery rate that has fallen by so much is marked."""
 
@@ -144,9 +143,10 @@ def _overdue(found: Figures, filters: Filters) -> list[OverdueCount] | None:
 
 
 def _whole_hours(filters: Filters, now: datetime) -> Period:
-    """The period as it is counted: the hour in which it ends is in it."""
-    since, until = filters.period(now)
-    return Period(hour_of(since), hour_of(until - _TICK) + HOUR if filters.until else until)
+    """The period as it is counted, until now where no end is named."""
+    period = filters.period(now)
+    whole = whole_hours(period)
+    return whole if filters.until else Period(whole.since, period.until)
 
 
 def _list_behind(filters: Filters, period: Period) -> Callable[..., str]:
@@ -166,7 +166,8 @@ def _difference(now: float | None, then: float | None) -> float | None:
 
 def _last_reports(state: health.State, found: Figures) -> list[tuple[str, datetime | None]]:
     """By platform, the later of the last report that this service has stored and the last one in PostgreSQL."""
-    seen = {name: found.at - timedelta(seconds=age) for name, age in state.last_report_ages.items()}
+    now = datetime.now(UTC)  # the figures may be minutes old
+    seen = {name: now - timedelta(seconds=age) for name, age in state.last_report_ages.items()}
     for one in found.recent.value.last if found.recent.value else ():
         seen[one.provider] = max(one.at, seen.get(one.provider, one.at))
     return [(provider.name, seen.get(provider.name)) for provider in PROVIDERS]

@@ -10,8 +10,10 @@ from markupsafe import Markup
 from receiver.pages.charts import Chart, Series
 from receiver.pages.figures import Figures
 from receiver.pages.rendering import duration, grouped, percent
+from receiver.reading.counted import whole_hours
 from receiver.reading.filters import FAILED, UNDER_WAY, Filters
 from receiver.reading.overview import DAY, Counts, Step, Totals
+from receiver.reading.periods import Period
 from receiver.reading.times import Recent, Times
 
 _MINUTE: Final = timedelta(minutes=1)
@@ -69,9 +71,10 @@ def _drawn(chart: Chart) -> Drawn:
 def messages(counts: Counts, filters: Filters) -> Chart:
     """Messages by state, by the hour of their first report or submission."""
     steps, length = merged(counts)
+    spans = _spans(counts, steps, length)
 
     def series(name: str, kind: str, status: str, values: Iterable[int]) -> Series:
-        links = [_link("/messages", filters, step.at, length, status=status) for step in steps]
+        links = [_link("/messages", filters, span, status=status) for span in spans]
         return Series(name, kind, list(values), links)
 
     return Chart(
@@ -91,7 +94,7 @@ def messages(counts: Counts, filters: Filters) -> Chart:
 def rate(counts: Counts, filters: Filters) -> Chart:
     """The share of the delivered among the messages with an end."""
     steps, length = merged(counts)
-    links = [_link("/messages", filters, step.at, length, status=FAILED) for step in steps]
+    links = [_link("/messages", filters, span, status=FAILED) for span in _spans(counts, steps, length)]
     return Chart(
         title="Delivery rate",
         labels=[_label(step.at, length) for step in steps],
@@ -107,7 +110,7 @@ def rate(counts: Counts, filters: Filters) -> Chart:
 def minutes(recent: Recent) -> Chart:
     """The reports of the last hour; the minute that is not over yet is left out."""
     whole = recent.minutes[:-1][-60:]
-    links = [_link("/reports", Filters(), one.at, _MINUTE) for one in whole]
+    links = [_link("/reports", Filters(), Period(one.at, one.at + _MINUTE)) for one in whole]
     return Chart(
         title="Reports a minute, the last hour",
         labels=[f"{one.at:%H:%M}" for one in whole],
@@ -151,8 +154,14 @@ def merged(counts: Counts) -> tuple[list[Step], timedelta]:
     return [Step(at, Totals(*map(sum, zip(*totals, strict=True)))) for at, totals in groups], length
 
 
-def _link(path: str, filters: Filters, since: datetime, length: timedelta, **more: str) -> str:
-    return filters.link(path, since=f"{since:{URL_TIME}}", until=f"{since + length:{URL_TIME}}", **more)
+def _spans(counts: Counts, steps: Iterable[Step], length: timedelta) -> list[Period]:
+    """The times that are counted in each step: the first and the last may be cut off by the period."""
+    since, until = whole_hours(counts.period)
+    return [Period(max(step.at, since), min(step.at + length, until)) for step in steps]
+
+
+def _link(path: str, filters: Filters, span: Period, **more: str) -> str:
+    return filters.link(path, since=f"{span.since:{URL_TIME}}", until=f"{span.until:{URL_TIME}}", **more)
 
 
 def _label(at: datetime, length: timedelta) -> str:

@@ -11,6 +11,7 @@ from receiver.reading.reader import Reader
 from receiver.reading.where import COUNTED, Where
 
 HOUR: Final = timedelta(hours=1)
+_TICK: Final = timedelta(microseconds=1)
 
 _STEPS: Final = (6 * HOUR, 48 * HOUR, 31 * 24 * HOUR)
 """How far back the counts are looked at, step by step: most filters have hits in the last hours."""
@@ -59,3 +60,8 @@ async def hours_with(reader: Reader, filters: Filters, period: Period, enough: i
 def hour_of(moment: datetime) -> datetime:
     """The hour (UTC) that the time is in."""
     return moment.replace(minute=0, second=0, microsecond=0)
+
+
+def whole_hours(period: Period) -> Period:
+    """The period as it is counted: the hours in which it begins and ends are in it."""
+    return Period(hour_of(period.since), hour_of(period.until - _TICK) + HOUR)

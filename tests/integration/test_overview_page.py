@@ -4,7 +4,8 @@ import asyncio
 import re
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlencode
@@ -164,3 +165,16 @@ async def test_ten_browsers_that_look_at_the_same_ask_postgresql_once(
     assert len(asked) == 1
     await page(service, "/?provider=huawei")
     assert [filters.provider for filters in asked] == [None, "huawei"]
+
+
+async def test_the_last_report_is_not_as_old_as_the_figures(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are kept for up to two minutes, and what this service has stored is known to the second."""
+
+    async def old(*arguments: Any) -> Figures:
+        found = await figures.figures(*arguments)
+        return replace(found, at=found.at - timedelta(days=3), recent=replace(found.recent, value=None))
+
+    monkeypatch.setattr("receiver.pages.overview.figures", old)
+    await service.post("/callback/huawei/report", "smsMsgId=one&status=DELIVRD")
+    (ago,) = re.findall(r"<dt>Last from huawei</dt>\s*<dd>(?:<a[^>]*>)?([^<]*) ago", await page(service))
+    assert not ago.endswith(" d")

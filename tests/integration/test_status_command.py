@@ -84,6 +84,7 @@ async def test_status_is_one_screen_about_a_service_that_is_well(
     told = (await commands.run("status", "--json", **running[1])).json
     assert (told["status"], told["unwell"], told["unknown"]) == ("well", [], [])
     assert told["figures"]["now"]["failed"] == 1
+    assert told["figures"]["since"].endswith(":00:00+00:00"), "as it is counted, by whole hours"
     assert told["last_reports"][0]["provider"] == "huawei"
 
 
