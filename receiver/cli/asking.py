@@ -7,12 +7,14 @@ from typing import Any, Final, TypeVar
 import click
 
 from receiver import embedded
+from receiver.catalogue import providers
 from receiver.cli.common import url_in_use
 from receiver.cli.completing import platforms
 from receiver.reading import reader as reading
 from receiver.reading.filters import REASONS, STATUSES, FilterError, Filters
 from receiver.reading.reader import Limits, Reader
 from receiver.settings import Settings
+from receiver.telemetry.visible import visible
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -57,8 +59,11 @@ def filter_options(names: Iterable[str] = tuple(_OPTIONS)) -> Callable[[F], F]:
 
 
 def filters_of(given: dict[str, Any]) -> Filters:
-    """From the options' values. Raises click.BadParameter, with the option's name."""
+    """From the options' values; an unknown platform is noted. Raises click.BadParameter, with the option's name."""
     numbers = given.get("number")
+    name = given.get("provider")
+    if name and name not in providers():  # no error: rows may be of one that an earlier version knew
+        click.echo(f"Note: {visible(name)} is no platform that this version knows: {', '.join(providers())}.", err=True)
     try:
         return Filters.parse(given | ({"number": ",".join(numbers)} if numbers else {"number": ""}))
     except FilterError as error:

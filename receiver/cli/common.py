@@ -76,7 +76,10 @@ def moment(_context: click.Context, _parameter: click.Parameter, value: str | No
             found = periods.resolve(value, datetime.now(UTC), end=False)
         except ValueError:
             raise click.BadParameter("it should look like 2026-11-20T09:30:00Z") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    found = found if found.tzinfo else found.replace(tzinfo=UTC)
+    if not periods.FIRST <= found <= periods.LAST:
+        raise click.BadParameter(f"it is not between {periods.FIRST:%Y} and {periods.LAST:%Y}")
+    return found
 
 
 def url_in_use(settings: Settings) -> str:

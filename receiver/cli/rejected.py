@@ -24,6 +24,7 @@ T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 _LIMIT = 1_000
+_MOST_DAYS = 36_525
 
 
 @click.group()
@@ -32,7 +33,11 @@ def rejected() -> None:
 
 
 def _age(_context: click.Context, _parameter: click.Parameter, value: float | None) -> datetime | None:
-    return None if value is None else datetime.now(UTC) - timedelta(days=value)
+    if value is None:
+        return None
+    if not 0 <= value <= _MOST_DAYS:  # nor is it NaN; --older-than -5 meant every one that there is
+        raise click.BadParameter(f"it is no number of days from 0 to {_MOST_DAYS:,}")
+    return datetime.now(UTC) - timedelta(days=value)
 
 
 def _size(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:

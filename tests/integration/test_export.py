@@ -154,6 +154,15 @@ async def test_what_cannot_be_written_is_said(
     assert says in ended.err
 
 
+async def test_a_platform_that_nobody_knows_is_noted(shared_database: str, commands: Commands) -> None:
+    """A mistyped name made an empty file, and nobody saw why."""
+    ended = await commands.run("export", "reports", "--provider", "huwei", database_url=shared_database)
+    assert (ended.code, ended.err) == (
+        0,
+        "Note: huwei is no platform that this version knows: cloudsms, huawei, tencent.\n0 reports\n",
+    )
+
+
 async def test_a_file_is_whole_or_not_there(commands: Commands, tmp_path: Path) -> None:
     out = tmp_path / "reports.csv"
     out.write_text("of yesterday")

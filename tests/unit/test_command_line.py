@@ -75,6 +75,20 @@ def test_a_time_is_a_moment_in_utc_or_so_long_ago(text: str, hours_ago: float | 
     assert abs((until - found).total_seconds() / 3600 - passed) < 0.1
 
 
+@pytest.mark.parametrize("text", ["0001-01-01", "9999-12-31T23:59:59Z", "1999-12-31T23:59:59+00:00"])
+def test_a_time_that_nobody_means_is_refused(text: str) -> None:
+    """It was an OverflowError further on."""
+    with pytest.raises(click.BadParameter, match="not between 2000 and 2200"):
+        moment(click.Context(click.Command("simulate")), click.Option(["--now"]), text)
+
+
+@pytest.mark.parametrize("days", ["-5", "nan", "inf", "99999999999"])
+def test_an_age_that_nobody_means_deletes_nothing(days: str) -> None:
+    """`rejected purge --older-than -5` was about everything there is."""
+    ended = CliRunner().invoke(main, ["rejected", "purge", "--older-than", days, "--yes"])
+    assert (ended.exit_code, "no number of days from 0" in ended.output) == (2, True)
+
+
 @pytest.mark.parametrize("path", [path for path, one in commands().items() if isinstance(one, click.Group)])
 def test_every_summary_is_whole_within_eighty_columns(path: str) -> None:
     shown = CliRunner().invoke(main, [*path.split(), "--help"], terminal_width=WIDTH).output
