@@ -20,7 +20,6 @@ from receiver.store.job import Job
 from receiver.store.maintenance import overdue
 
 NUMBER = "+8615512345678"
-NOW = datetime.now(UTC)
 AWAY = "postgresql://sms:hunter2-hunter2@127.0.0.1:1/sms"
 EVIL = "\x1b[2J\u202e<b>"
 
@@ -45,17 +44,18 @@ async def store(url: str, *jobs: Job) -> None:
 @pytest.fixture
 async def stored(database: str) -> None:
     """A message that failed, one that is overdue, and one of yesterday."""
-    sent = NOW - timedelta(days=4)
+    now = datetime.now(UTC)
+    sent = now - timedelta(days=4)
     failed = {"message_id": "failed-1", "recipient": NUMBER, "country": "CN", "sender": EVIL}
     await store(
         database,
-        job(submission(message_id="failed-1", recipient=NUMBER, segments=2), received_at=NOW - timedelta(minutes=9)),
+        job(submission(message_id="failed-1", recipient=NUMBER, segments=2), received_at=now - timedelta(minutes=9)),
         job(
-            report("MK:0001", segment=2, segments=2, detail=EVIL, happened_at=NOW - timedelta(minutes=8), **failed),
-            received_at=NOW - timedelta(minutes=7),
+            report("MK:0001", segment=2, segments=2, detail=EVIL, happened_at=now - timedelta(minutes=8), **failed),
+            received_at=now - timedelta(minutes=7),
         ),
         job(submission(message_id="silent-1", recipient=NUMBER, submitted_at=sent), received_at=sent),
-        job(report("DELIVRD", message_id="before-1", country="CN"), received_at=NOW - timedelta(hours=30)),
+        job(report("DELIVRD", message_id="before-1", country="CN"), received_at=now - timedelta(hours=30)),
     )
     async with connected(database) as sql:
         await overdue.refresh(sql, {"huawei": 72})
@@ -78,7 +78,7 @@ async def test_status_is_one_screen_about_a_service_that_is_well(
         r"a day before +100\.0 % +1 +0 +0$",
         r"failures   number_unavailable 1$",
         r"overdue    huawei: 1 by window",
-        r"huawei +7m ago +0\.0 %",
+        r"huawei +[78]m ago +0\.0 %",
     ):
         assert re.search(said, ended.out, re.MULTILINE), said
     told = (await commands.run("status", "--json", **running[1])).json
@@ -165,7 +165,7 @@ async def test_a_platform_whose_clock_is_ahead_has_told_nothing_before_it_happen
     database: str,
     commands: Commands,
 ) -> None:
-    await store(database, job(report(happened_at=NOW + timedelta(days=3)), received_at=NOW))
+    await store(database, job(report(happened_at=datetime.now(UTC) + timedelta(days=3)), received_at=datetime.now(UTC)))
     assert "dated 3d ahead" in (await commands.run("message", "m-1", database_url=database)).out
 
 
