@@ -36,8 +36,8 @@ async def ops_response(
 
     `accepted` are statuses that are taken for a success too. Raises NoAnswer, from within the block too.
     """
-    advice = f"set {variable('ops_host')} and {variable('ops_port')} as it has them"
-    where = f"the service that runs on {variable('data_dir')}={settings.data_dir} does not answer at"
+    advice = f"start `receiver serve`, or set {variable('ops_host')} and {variable('ops_port')} as it has them"
+    where = f"no service on {variable('data_dir')}={settings.data_dir} answers at"
     if url is not None:
         url, where, advice = url.rstrip("/"), "no service answers at", "give the address of an ops listener"
     elif settings.ops_port == 0:

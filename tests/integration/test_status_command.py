@@ -95,7 +95,7 @@ async def test_status_tells_scripts_what_is_wrong(
     no_service = await commands.run("status", **(given | {"ops_port": 1, "data_dir": tmp_path}))
     assert no_service.code == 1
     assert "not well" in no_service.out
-    assert "does not answer at http://127.0.0.1:1" in no_service.out
+    assert "answers at http://127.0.0.1:1: start `receiver serve`, or set RECEIVER_OPS_HOST" in no_service.out
     assert "a day before" in no_service.out, "what can be read is shown"
     no_figures = await commands.run("status", **(given | {"read_database_url": AWAY}))
     assert no_figures.code == 3
