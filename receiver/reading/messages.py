@@ -36,12 +36,12 @@ _OF_NUMBERS: Final = (
     "unnest({}::text[]) AS named (number) CROSS JOIN LATERAL sms.messages_to(named.number, {}) AS message"
 )
 _OF_CORRELATION: Final = f"""
-(SELECT DISTINCT message_id AS id, provider AS platform, recipient AS number
- FROM sms.submission WHERE correlation = {{}} AND received_at >= {{}}) AS handed
+(SELECT message_id AS id, provider AS platform, array_agg(recipient) AS numbers, bool_or(recipient IS NULL) AS of_any
+ FROM sms.submission WHERE correlation = {{}} AND received_at >= {{}} GROUP BY 1, 2) AS handed
 CROSS JOIN LATERAL (
     SELECT {MESSAGE} FROM sms.message
     WHERE message_id = handed.id AND provider = handed.platform
-          AND (recipient = handed.number OR recipient IS NULL OR handed.number IS NULL)
+          AND (recipient = ANY (handed.numbers) OR recipient IS NULL OR handed.of_any)
     OFFSET 0) AS message
 """  # noqa: S608
 

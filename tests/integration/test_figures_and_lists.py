@@ -37,6 +37,10 @@ def edges(now: datetime) -> list[datetime]:
 @pytest.fixture(scope="module")
 async def service(cluster: str, template: str) -> AsyncIterator[Service]:
     async with shared_service(cluster, template) as service:
+        # Hours and days are UTC's, whatever the sessions' time zone is.
+        (name,) = await service.sql.fetchrow("SELECT current_database()")
+        await service.sql.execute(f"ALTER DATABASE {name} SET timezone = 'Asia/Kathmandu'")
+        await service.sql.execute("SET timezone = 'Asia/Kathmandu'")
         now = datetime.now(UTC)
         await week.fill(service.sql, now.replace(microsecond=0), an_hour=6)
         await service.sql.execute(_INSERT, edges(now))

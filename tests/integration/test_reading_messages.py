@@ -102,6 +102,17 @@ async def test_messages_of_a_send_request_are_found_by_its_correlation(sql: asyn
     assert await found(reader, correlation="order-17", status="failed") == []
 
 
+async def test_each_message_of_a_send_request_is_found_once_whatever_its_number(
+    sql: asyncpg.Connection, reader: Reader
+) -> None:
+    """One of a request's numbers is not one that can be, and of another nothing was handed over."""
+    ones = [submission(message_id="a", recipient=f"{NUMBER}{last}", recipient_key=last) for last in "12"]
+    odd = submission(message_id="a", recipient_key="odd")
+    await store(sql, job(*ones, odd), job(report("DELIVRD", message_id="a", recipient=NUMBER, recipient_key="3")))
+    await sql.execute("UPDATE sms_data.submission SET correlation = 'order-17'")
+    assert await found(reader, correlation="order-17") == ["a"] * 4
+
+
 async def test_numbers_are_masked_where_nobody_asked_for_them(few: None, reader: Reader) -> None:  # noqa: ARG001
     def recipients(page: Page[Message]) -> set[str | None]:
         return {row.recipient for row in page.rows if row.message_id == "arrived"}
