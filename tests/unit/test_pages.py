@@ -85,7 +85,7 @@ def test_the_tables_of_settings_and_of_commands_are_whole():
     top = {path for path in COMMANDS if path and " " not in path}
     assert set(re.findall(r"^\| `receiver ([a-z-]+)", page("README.md"), re.MULTILINE)) == top
     pages = {path.name for path in (ROOT / "docs").glob("*.md")}
-    assert set(re.findall(r"\]\(docs/([a-z]+\.md)\)", page("README.md"))) == pages
+    assert set(re.findall(r"\]\(docs/([a-z-]+\.md)\)", page("README.md"))) == pages
 
 
 def test_the_pages_claim_to_run_on_what_the_matrix_runs_on():
