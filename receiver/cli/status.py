@@ -42,12 +42,12 @@ def status(context: click.Context, /, *, no_service: bool, as_json: bool, **give
     if as_json:
         click.echo(visible_json(json.dumps(_as_json(signs, verdict), indent=2)))
     else:
-        for line in _lines(signs, verdict):
+        for line in _lines(signs, verdict, filters.provider):
             click.echo(line)
     context.exit(_CODES[verdict])
 
 
-def _lines(signs: Signs, verdict: str) -> Iterable[str]:
+def _lines(signs: Signs, verdict: str, provider: str | None) -> Iterable[str]:
     service = signs.service
     where = f" {service.version or ''} at {service.url}" if service else ""
     yield f"{click.style(verdict, fg=_COLOURS[verdict], bold=True)}  receiver{where}"
@@ -64,14 +64,15 @@ def _lines(signs: Signs, verdict: str) -> Iterable[str]:
         oldest = f", the oldest of {signs.spool['oldest']}" if signs.spool["oldest"] else ""
         yield f"  spool      {signs.spool['callbacks']} callbacks{oldest}, {signs.spool['file_bytes']:,} bytes"
     if signs.figures:
-        yield from _figure_lines(signs.figures)
-    yield from _platform_lines(signs)
+        yield from _figure_lines(signs.figures, provider)
+    yield from _platform_lines(signs, provider)
 
 
-def _figure_lines(figures: Figures) -> Iterable[str]:
+def _figure_lines(figures: Figures, provider: str | None) -> Iterable[str]:
     counts, before = figures.counts, figures.compared
     rate = figures.per_minute
-    yield f"  reports    {'-' if rate is None else f'{rate:,.1f}'} a minute of late"
+    of_all = " (all platforms)" if provider else ""
+    yield f"  reports    {'-' if rate is None else f'{rate:,.1f}'} a minute of late{of_all}"
     yield ""
     yield _header(f"since {counts.period.since:%Y-%m-%d %H:%M}Z")
     for label, totals in (
@@ -84,7 +85,7 @@ def _figure_lines(figures: Figures) -> Iterable[str]:
     if counts.reasons:
         told = ", ".join(f"{row.reason} {row.messages:,}" for row in counts.reasons[:_REASONS])
         yield f"  failures   {told}{', …' if len(counts.reasons) > _REASONS else ''}"
-    for row in figures.overdue:
+    for row in (one for one in figures.overdue if provider in (None, one.provider)):
         yield f"  overdue    {row.provider}: {row.messages:,} by {row.rule}, since {row.oldest:%Y-%m-%d %H:%M}Z"
 
 
@@ -97,10 +98,11 @@ def _totals_line(totals: Totals) -> str:
     return f"{rate:>10} {totals.messages:>10,} {totals.failed:>10,} {totals.under_way:>10,}"
 
 
-def _platform_lines(signs: Signs) -> Iterable[str]:
+def _platform_lines(signs: Signs, provider: str | None) -> Iterable[str]:
+    """Of all platforms, or of the one that was asked for: the figures are of it alone."""
     now = datetime.now(UTC)
     groups = {group.name: group.totals for group in signs.figures.counts.providers} if signs.figures else {}
-    last = {row.provider: row for row in signs.last}
+    last = {row.provider: row for row in signs.last if provider in (None, row.provider)}
     if groups or last:
         yield ""
         yield _header("platform     last report")

@@ -86,6 +86,8 @@ async def test_status_is_one_screen_about_a_service_that_is_well(
     assert told["figures"]["now"]["failed"] == 1
     assert told["figures"]["since"].endswith(":00:00+00:00"), "as it is counted, by whole hours"
     assert told["last_reports"][0]["provider"] == "huawei"
+    other = await commands.run("status", "--provider", "tencent", **running[1])
+    assert "huawei" not in other.out, "of it there was 0 messages, and its overdue ones stood below another's figures"
 
 
 async def test_status_tells_scripts_what_is_wrong(
