@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from receiver.reading import lists, overview, times
-from receiver.reading.errors import ReadError
+from receiver.reading.errors import ReadError, ReadTooSlow
 from receiver.reading.filters import Filters
 from receiver.reading.periods import DAY
 from receiver.reading.reader import Reader
@@ -30,6 +30,8 @@ class Answer(Generic[V_co]):
 
     value: V_co | None
     problem: str | None = None
+    passing: bool = False
+    """Whether the problem may be over at any moment, as it is not the question's own."""
 
 
 class Before(NamedTuple):
@@ -55,16 +57,16 @@ class Figures:
     @property
     def problems(self) -> list[str]:
         """Each sentence once."""
-        parts: tuple[Answer[object], ...] = (
-            self.counts,
-            self.before,
-            self.times,
-            self.codes,
-            self.recent,
-            self.overdue,
-            self.rejected,
-        )
-        return list(dict.fromkeys(part.problem for part in parts if part.problem))
+        return list(dict.fromkeys(part.problem for part in self._parts if part.problem))
+
+    @property
+    def lasts(self) -> bool:
+        """Whether asking again at once would give the same."""
+        return not any(part.passing for part in self._parts)
+
+    @property
+    def _parts(self) -> tuple[Answer[object], ...]:
+        return (self.counts, self.before, self.times, self.codes, self.recent, self.overdue, self.rejected)
 
     @property
     def is_first_visit(self) -> bool:
@@ -85,9 +87,9 @@ async def figures(
             async with asyncio.timeout_at(ends_at), places:
                 return Answer(await ask())
         except ReadError as error:
-            return Answer(None, str(error))
+            return Answer(None, str(error), passing=not isinstance(error, ReadTooSlow))
         except TimeoutError:
-            return Answer(None, f"PostgreSQL has not told everything within {deadline_s:g} seconds")
+            return Answer(None, f"PostgreSQL has not told everything within {deadline_s:g} seconds", passing=True)
 
     async with asyncio.TaskGroup() as asking:
         counts = asking.create_task(answer(partial(overview.counts, reader, filters, now=now)))

@@ -66,7 +66,8 @@ _PLACES: Final = web.AppKey("overview_places", asyncio.Semaphore)
 
 async def sharing(app: web.Application) -> AsyncIterator[None]:
     """Cleanup context: the answers that viewers share."""
-    app[SHARED], app[_PLACES] = Shared(), asyncio.Semaphore(AT_ONCE)
+    app[SHARED] = Shared(lasts=lambda seen: seen.figures.lasts)
+    app[_PLACES] = asyncio.Semaphore(AT_ONCE)
     yield
     await app[SHARED].close()
 

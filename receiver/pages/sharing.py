@@ -16,6 +16,10 @@ _SHARE: Final = 10.0
 """An answer is fresh for so many times as long as it took, but no longer than that: a slow question is asked seldom."""
 
 
+def _always(_answer: object) -> bool:
+    return True
+
+
 @dataclass(slots=True)
 class _Asked(Generic[T]):
     task: asyncio.Task[T]
@@ -24,16 +28,19 @@ class _Asked(Generic[T]):
 
 
 class Shared(Generic[T]):
-    """Answers by key. An error is raised to all that wait for the answer, and not kept."""
+    """Answers by key. An error is raised to all that wait for the answer, and not kept.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    An answer of which `lasts` says no is fresh for as long as it took: what was away may be back at any moment.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, lasts: Callable[[T], bool] = _always) -> None:
+        self._clock, self._lasts = clock, lasts
         self._asked: dict[Hashable, _Asked[T]] = {}
 
     async def get(self, key: Hashable, ask: Callable[[], Awaitable[T]], fresh_s: float) -> T:
         """The answer for this key, by `ask` if none is fresh; cancelling one wait does not end it for others.
 
-        It stays fresh for `fresh_s` at least.
+        One that lasts stays fresh for `fresh_s` at least.
         """
         found = self._asked.get(key)
         if found is None or found.fresh_until < self._clock():
@@ -55,7 +62,9 @@ class Shared(Generic[T]):
             if failed and self._asked.get(key) is asked:
                 del self._asked[key]
             now = self._clock()
-            asked.fresh_until = now + min(_LONGEST_S, max(fresh_s, _SHARE * (now - began)))
+            took = now - began
+            lasts = not failed and self._lasts(task.result())
+            asked.fresh_until = now + (min(_LONGEST_S, max(fresh_s, _SHARE * took)) if lasts else took)
 
         asked.task.add_done_callback(done)
         return asked

@@ -165,3 +165,12 @@ async def test_nothing_to_show_is_said_and_no_question_asked(rejected):
     assert await rejected("purge") == Ended(0, "0 deleted.\n", "")
     assert (await rejected("replay")).out == "0 read again, 0 wholly understood.\n"
     assert "--replayed" in (await rejected("replay", "0abc")).complaint
+
+
+async def test_a_list_that_is_not_whole_says_so(sql, rejected):
+    """Of 336 the oldest 50 were shown, as if there were no others."""
+    for number in (1, 2, 3):
+        await reject(sql, number, b"nonsense")
+    part = await rejected("list", "--json", "--limit", "2")
+    assert (len(part.json), part.err) == (2, "There are younger ones than these 2: see --limit and --newer-than.\n")
+    assert (await rejected("list", "--json", "--limit", "3")).err == ""
