@@ -66,7 +66,8 @@ def message(text: str, *, limit: int, as_json: bool, **given: Any) -> None:  # n
         shared = len({row.message_id for row in found}) < len(found)
         click.echo(f"\n`receiver message ID{' --to NUMBER' if shared else ''}` tells more of one.", err=True)
     if len(found) > limit:
-        click.echo(f"There are more than these {limit}: --limit shows up to {_MOST}, `receiver export` all.", err=True)
+        more = f"--limit shows up to {_MOST}, " if limit < _MOST else ""
+        click.echo(f"There are more than these {limit}: {more}`receiver export messages` writes all.", err=True)
 
 
 def _unknown(text: str, filters: Filters, now: datetime) -> str:

@@ -196,5 +196,7 @@ async def test_of_a_large_batch_each_recipient_is_found(
     assert f"to        {numbers[-1]}" in one.out
     some = await commands.run("message", "batch", database_url=database)
     assert len(some.out.splitlines()) == 20
-    assert "There are more than these 20" in some.err
+    assert "There are more than these 20: --limit shows up to 100, `receiver export messages`" in some.err
+    most = await commands.run("message", "batch", "--limit", "100", database_url=database)
+    assert "There are more than these 100: `receiver export messages` writes all" in most.err
     assert "`receiver message ID --to NUMBER` tells more" in some.err
