@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -137,10 +138,19 @@ def _story(request: web.Request, found: History, message: Message, late: Latenes
         context=_contexts(reports, submissions, number, full=full),
         segments=_segments(message, reports),
         overdue=late,
-        due_at=waits_since + timedelta(hours=window_h) if waits_since and window_h else None,
+        due_at=_due_at(waits_since, window_h),
         window_h=window_h,
         cut=len(found.reports) >= MAX_REPORTS,
     )
+
+
+def _due_at(since: datetime | None, window_h: int | None) -> datetime | None:
+    """None where it is not known, or later than any time: a platform's clock may say the year 9999."""
+    if since is None or window_h is None:
+        return None
+    with suppress(OverflowError):
+        return since + timedelta(hours=window_h)
+    return None
 
 
 def _events(

@@ -111,6 +111,14 @@ async def test_nor_by_many_reports_each_of_which_may_be_shown(service: Service) 
     assert len(page.source) < 700_000
 
 
+@pytest.mark.parametrize("told", ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+async def test_a_platforms_clock_may_say_anything(service: Service, told: str) -> None:
+    await hand_over(service, "/submissions/huawei", huawei(told, createTime=told))
+    await report(service, told, "ACCEPTD", updateTime=told)
+    page = await visit(service, f"/messages/huawei/{quote(told, safe='')}")
+    assert (page.status, "Report accepted" in page.text) == (200, True)
+
+
 async def test_a_long_history_is_told_beside_the_event_loop(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """A thousand reports take a second, in which callbacks are answered."""
     threads = []
