@@ -66,7 +66,10 @@ def _filters(command: F) -> F:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_command(*, limit: int, as_json: bool, **wanted: Any) -> None:  # noqa: ANN401 - the filters' options
     """Show what was rejected and why, oldest first."""
-    payloads = _do(lambda connection: store.find(connection, Filter(**wanted), limit))
+    found = _do(lambda connection: store.find(connection, Filter(**wanted), limit + 1))
+    payloads = found[:limit]
+    if len(found) > limit:
+        click.echo(f"There are younger ones than these {limit}: see --limit and --newer-than.", err=True)
     if as_json:
         click.echo(visible_json(json.dumps([_summary(payload) for payload in payloads], indent=2)))
         return

@@ -21,6 +21,7 @@ from support.service import Service
 from receiver.pages import figures
 from receiver.pages.compiling import Compiled
 from receiver.pages.figures import Figures
+from receiver.reading.errors import ReadUnavailable
 from receiver.reading.filters import Filters
 from receiver.reading.reader import Reader
 from receiver.settings import Settings
@@ -178,3 +179,15 @@ async def test_the_last_report_is_not_as_old_as_the_figures(service: Service, mo
     await service.post("/callback/huawei/report", "smsMsgId=one&status=DELIVRD")
     (ago,) = re.findall(r"<dt>Last from huawei</dt>\s*<dd>(?:<a[^>]*>)?([^<]*) ago", await page(service))
     assert not ago.endswith(" d")
+
+
+async def test_once_postgresql_is_back_nobody_is_told_that_it_is_away(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: Any, **__: Any) -> None:
+        raise ReadUnavailable("PostgreSQL went for a walk")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Reader, "fetch", away)
+        assert "went for a walk" in await page(service)
+    assert "went for a walk" not in await page(service)

@@ -60,3 +60,24 @@ async def test_answers_are_bounded_and_what_is_asked_ends_with_the_service() -> 
     await shared.close()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+async def test_an_answer_that_does_not_last_is_asked_for_again_as_soon_as_that_took() -> None:
+    now = 100.0
+
+    async def ask() -> str:
+        nonlocal now
+        now += 3.0
+        return answers.pop(0)
+
+    answers = ["PostgreSQL is away", "well", "not asked"]
+    shared = Shared[str](lambda: now, lasts=lambda answer: answer == "well")
+    seen = []
+    for _ in range(2):
+        seen.append(await shared.get("a", ask, 60))
+        now += 2.9
+    for _ in range(2):
+        now += 0.2
+        seen.append(await shared.get("a", ask, 60))
+    assert seen == ["PostgreSQL is away"] * 2 + ["well"] * 2
+    await shared.close()
