@@ -184,7 +184,11 @@ _CHANNEL: Final = ("recipient",)
 """Of a reply: the number that was written to, verbatim."""
 
 AS: Final = _SPELLED | cut(LISTED)
-FILE: Final = _SPELLED | cut(EXPORTED, (*_TEXTS, *_CHANNEL))
+_CONTEXT: Final = f"""
+CASE WHEN octet_length(context::text) <= {EXPORTED} THEN context::text WHEN context IS NOT NULL
+     THEN jsonb_build_object('(left out)', octet_length(context::text) || ' bytes')::text END AS context
+"""
+FILE: Final = _SPELLED | cut(EXPORTED, (*_TEXTS, *_CHANNEL)) | {"context": _CONTEXT}
 BARE: Final = FILE | _BARE
 """How columns are spelled on a page and in a file, and in one without the JSON, which may be as large as a body."""
 
