@@ -19,6 +19,9 @@ from receiver.web import listeners
 _LABELS: Final = 11
 """Columns of the labels."""
 
+_NO_COMMAND: Final = ("__main__.py", "-c", "-m", "")
+"""What stands in the command's place where Python was started, and no script of ours."""
+
 
 def welcome(
     settings: Settings,
@@ -70,7 +73,7 @@ def example_call(settings: Settings, url: str) -> list[str]:
 def typed() -> str:
     """The command as it was typed, or as short as it can be: `receiver`, `.venv/bin/receiver`."""
     program = Path(sys.argv[0])
-    if program.name == "__main__.py":
+    if program.name in _NO_COMMAND:
         return f"{_short(Path(sys.executable))} -m receiver"
     found = shutil.which(program.name)
     if found is not None and Path(found) == program.absolute():

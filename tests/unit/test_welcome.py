@@ -57,6 +57,7 @@ def test_a_database_of_the_operators_own_is_named_and_one_that_is_away_is_told_o
         (".venv/bin/receiver", ".venv/bin/receiver"),
         ("/nowhere/of ours/bin/receiver", "'/nowhere/of ours/bin/receiver'"),
         ("/checkout/receiver/__main__.py", f"{sys.executable} -m receiver"),
+        ("-c", f"{sys.executable} -m receiver"),
     ],
 )
 def test_the_command_is_named_as_it_can_be_typed(monkeypatch, tmp_path: Path, program: str, shown: str) -> None:
