@@ -19,6 +19,7 @@ from support.preloaded import Commands
 from support.service import Service
 
 from receiver import embedded
+from receiver.reading.reader import Limits, Reader
 from receiver.settings import PREFIX, Settings
 
 hypothesis_settings.register_profile("suite", deadline=None, print_blob=True, max_examples=30)
@@ -124,6 +125,14 @@ async def shared_database(cluster: str, template: str) -> AsyncIterator[str]:
     """URL of a migrated database for all tests of a file that do not disturb each other."""
     async with migrated_copy(cluster, template) as url:
         yield url
+
+
+@pytest.fixture
+async def reader(shared_database: str) -> AsyncIterator[Reader]:
+    """As the pages ask, of the database that a file's tests share."""
+    reader = Reader(shared_database, "RECEIVER_DATABASE_URL", Limits())
+    yield reader
+    await reader.close()
 
 
 @pytest.fixture

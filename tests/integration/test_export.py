@@ -21,7 +21,7 @@ from support.waiting import eventually
 
 from receiver.reading.export import KINDS, exporting
 from receiver.reading.filters import FilterError, Filters
-from receiver.reading.reader import Limits, Reader
+from receiver.reading.reader import Reader
 from receiver.report import ProviderName, Reply, content_id
 from receiver.store import postgres
 from receiver.store.job import job_of
@@ -36,13 +36,6 @@ OTHER = ProviderName("cloudsms")
 async def sql(shared_database: str) -> AsyncIterator[asyncpg.Connection]:
     async with emptied(shared_database) as connection:
         yield connection
-
-
-@pytest.fixture
-async def reader(shared_database: str) -> AsyncIterator[Reader]:
-    reader = Reader(shared_database, "RECEIVER_DATABASE_URL", Limits())
-    yield reader
-    await reader.close()
 
 
 @pytest.fixture

@@ -8,10 +8,8 @@ from itertools import product
 import asyncpg
 import pytest
 from support.databases import emptied
-from support.reports import NOON, job, report, submission
+from support.reports import NOON, job, report, store, submission
 
-from receiver.store import postgres
-from receiver.store.job import Job
 from receiver.store.maintenance import counts
 
 NUMBER = "+8615512345678"
@@ -21,11 +19,6 @@ NUMBER = "+8615512345678"
 async def sql(shared_database: str) -> AsyncIterator[asyncpg.Connection]:
     async with emptied(shared_database) as connection:
         yield connection
-
-
-async def store(sql: asyncpg.Connection, *jobs: Job) -> None:
-    await postgres.create_partitions(postgres.Session(sql), jobs)
-    await postgres.write(postgres.Session(sql), jobs, 20.0)
 
 
 async def test_messages_to_a_number_are_found_by_a_report_or_a_submission_that_names_it(

@@ -8,14 +8,13 @@ import asyncpg
 import pytest
 from support import service as services
 from support.databases import emptied
-from support.reports import NOON, job, report, submission
+from support.reports import NOON, job, report, store, submission
 from support.submissions import hand_over, huawei
 from support.waiting import eventually
 
 from receiver.providers import PROVIDERS
 from receiver.report import ProviderName
 from receiver.settings import Settings
-from receiver.store import postgres
 from receiver.store.job import Job
 from receiver.store.maintenance import overdue as reporting
 
@@ -36,11 +35,6 @@ async def sql(shared_database: str) -> AsyncIterator[asyncpg.Connection]:
 
 def ago(hours: float) -> datetime:
     return datetime.now(UTC) - timedelta(hours=hours)
-
-
-async def store(sql: asyncpg.Connection, *jobs: Job) -> None:
-    await postgres.create_partitions(postgres.Session(sql), jobs)
-    await postgres.write(postgres.Session(sql), jobs, 20.0)
 
 
 def taken(name: str, hours: float, **changes: object) -> Job:

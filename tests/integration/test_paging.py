@@ -14,7 +14,7 @@ from support.databases import emptied
 from receiver.reading import lists, messages
 from receiver.reading.filters import Filters
 from receiver.reading.paging import Page
-from receiver.reading.reader import Limits, Reader
+from receiver.reading.reader import Reader
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LISTS: dict[str, tuple[str, Callable[..., Awaitable[Page[Any]]]]] = {
@@ -38,13 +38,6 @@ LISTS: dict[str, tuple[str, Callable[..., Awaitable[Page[Any]]]]] = {
 async def sql(shared_database: str) -> AsyncIterator[asyncpg.Connection]:
     async with emptied(shared_database) as connection:
         yield connection
-
-
-@pytest.fixture
-async def reader(shared_database: str) -> AsyncIterator[Reader]:
-    reader = Reader(shared_database, "RECEIVER_DATABASE_URL", Limits())
-    yield reader
-    await reader.close()
 
 
 @pytest.mark.parametrize("name", LISTS)

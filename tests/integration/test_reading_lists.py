@@ -6,14 +6,13 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 from support.databases import emptied
-from support.reports import NOON, callback, job, report, submission
+from support.reports import NOON, callback, job, report, store, submission
 
 from receiver.reading import lists, overview, times
 from receiver.reading.filters import Filters
-from receiver.reading.reader import Limits, Reader
+from receiver.reading.reader import Reader
 from receiver.report import ProviderName, Reply, content_id
-from receiver.store import postgres
-from receiver.store.job import Job, job_of
+from receiver.store.job import job_of
 from receiver.store.maintenance import counts as counting
 from receiver.store.maintenance import overdue
 
@@ -28,18 +27,6 @@ NOW = NOON + timedelta(hours=3, minutes=30)
 async def sql(shared_database: str) -> AsyncIterator[asyncpg.Connection]:
     async with emptied(shared_database) as connection:
         yield connection
-
-
-@pytest.fixture
-async def reader(shared_database: str) -> AsyncIterator[Reader]:
-    reader = Reader(shared_database, "RECEIVER_DATABASE_URL", Limits())
-    yield reader
-    await reader.close()
-
-
-async def store(sql: asyncpg.Connection, *jobs: Job) -> None:
-    await postgres.create_partitions(postgres.Session(sql), jobs)
-    await postgres.write(postgres.Session(sql), jobs, 20.0)
 
 
 def asked(**wanted: str) -> Filters:

@@ -6,7 +6,7 @@ from datetime import timedelta
 import asyncpg
 import pytest
 from support.databases import emptied
-from support.reports import NOON, job, report, submission
+from support.reports import NOON, job, report, store, submission
 
 from receiver.reading import messages
 from receiver.reading.filters import Filters
@@ -15,8 +15,6 @@ from receiver.reading.paging import Page
 from receiver.reading.reader import Limits, Reader
 from receiver.reading.rows import Message
 from receiver.report import ProviderName
-from receiver.store import postgres
-from receiver.store.job import Job
 
 NUMBER = "+8615512345678"
 MINUTE = timedelta(minutes=1)
@@ -28,18 +26,6 @@ NOW = NOON + timedelta(days=3)
 async def sql(shared_database: str) -> AsyncIterator[asyncpg.Connection]:
     async with emptied(shared_database) as connection:
         yield connection
-
-
-@pytest.fixture
-async def reader(shared_database: str) -> AsyncIterator[Reader]:
-    reader = Reader(shared_database, "RECEIVER_DATABASE_URL", Limits())
-    yield reader
-    await reader.close()
-
-
-async def store(sql: asyncpg.Connection, *jobs: Job) -> None:
-    await postgres.create_partitions(postgres.Session(sql), jobs)
-    await postgres.write(postgres.Session(sql), jobs, 20.0)
 
 
 async def found(reader: Reader, **wanted: str) -> list[str]:

@@ -9,13 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.databases import emptied
-from support.reports import NOON, PROVIDER, job, report, submission
+from support.reports import NOON, PROVIDER, job, report, store, submission
 from support.service import Service
 from support.submissions import answer, hand_over
 
 from receiver.report import FINAL, ProviderName, Reason, Status
-from receiver.store import postgres
-from receiver.store.job import Job
 
 CLASSES = {
     "internal_error": "internal_error_count",
@@ -46,11 +44,6 @@ LATER = NOON + timedelta(hours=1)
 async def sql(shared_database: str) -> AsyncIterator[asyncpg.Connection]:
     async with emptied(shared_database) as connection:
         yield connection
-
-
-async def store(sql: asyncpg.Connection, *jobs: Job) -> None:
-    await postgres.create_partitions(postgres.Session(sql), jobs)
-    await postgres.write(postgres.Session(sql), jobs, 20.0)
 
 
 def failures(row: asyncpg.Record) -> dict[str, int]:

@@ -5,11 +5,13 @@ from datetime import UTC, datetime, timedelta, timezone
 from itertools import count
 from typing import Any
 
+import asyncpg
 from hypothesis import strategies as st
 
 from receiver.inbound import Inbound
 from receiver.report import RANK, DeliveryReport, ProviderName, Reason, RowId, Status, Submission, delivery_report
 from receiver.state import SUBMITTED, MessageState, SegmentState, merge_parts, message_state, segment_state
+from receiver.store import postgres
 from receiver.store.job import Job, job_of
 
 PROVIDER = ProviderName("huawei")
@@ -169,3 +171,9 @@ def some_submission(draw: st.DrawFn) -> Submission:
 
 some_rows = st.lists(some_report() | some_submission(), min_size=1, max_size=8)
 """Reports with submissions among them."""
+
+
+async def store(sql: "asyncpg.Connection[asyncpg.Record]", *jobs: Job) -> None:
+    """Write the jobs in one transaction, as the service does, with the partitions that they need."""
+    await postgres.create_partitions(postgres.Session(sql), jobs)
+    await postgres.write(postgres.Session(sql), jobs, 20.0)
