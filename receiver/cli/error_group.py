@@ -14,7 +14,7 @@ class ErrorGroup(click.Group):
     An error may quote untrusted text: a platform's answer, a payload's field, a pasted code.
     """
 
-    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's
+    def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
             return super().invoke(ctx)

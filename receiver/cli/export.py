@@ -34,7 +34,7 @@ _SUFFIXES: Final[dict[str, Format]] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".
     "--out", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write; without it: stdout."
 )
 @click.option("--masked", is_flag=True, help="With phone numbers masked.")
-def export(what: str, *, wanted: Format | None, out: Path | None, masked: bool, **given: Any) -> None:  # noqa: ANN401
+def export(what: str, *, wanted: Format | None, out: Path | None, masked: bool, **given: Any) -> None:
     """Write reports, messages, replies, rejected payloads or overdue messages, the oldest first.
 
     Of the last day, unless --since says otherwise; of a number, an id or a correlation, and of what is rejected or

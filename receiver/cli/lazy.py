@@ -21,6 +21,6 @@ class Deferred(click.Command):
         command: click.Command = getattr(module, str(self.name).replace("-", "_"))
         return command
 
-    def make_context(self, *arguments: Any, **options: Any) -> click.Context:  # noqa: ANN401 - click's
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
         """The real command's context, so that it runs and shows its own help."""
         return self.command.make_context(*arguments, **options)

@@ -31,7 +31,7 @@ _NAMED: Final = 3
 @filter_options(("since", "until", "provider", "number"))
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, _MOST), help="At most so many messages.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, of each message with everything that is known.")
-def message(text: str, *, limit: int, as_json: bool, **given: Any) -> None:  # noqa: ANN401 - the filters' options
+def message(text: str, *, limit: int, as_json: bool, **given: Any) -> None:
     """Tell what became of a message, and what its codes mean.
 
     By the platform's id of it, by the correlation of its submission, or by the phone number that it was sent to, in any
@@ -129,7 +129,7 @@ def _plain(row: Message | Submission | Report) -> dict[str, object]:
     }
 
 
-def _value(name: str, value: Any) -> object:  # noqa: ANN401 - a column's
+def _value(name: str, value: Any) -> object:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
     if name in _JSON_TEXTS and value is not None:

@@ -64,7 +64,7 @@ def _filters(command: F) -> F:
 @_filters
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, _LIMIT), help="At most so many.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def list_command(*, limit: int, as_json: bool, **wanted: Any) -> None:  # noqa: ANN401 - the filters' options
+def list_command(*, limit: int, as_json: bool, **wanted: Any) -> None:
     """Show what was rejected and why, oldest first."""
     found = _do(lambda connection: store.find(connection, Filter(**wanted), limit + 1))
     payloads = found[:limit]
@@ -111,7 +111,7 @@ def show(rejected_id: str, *, raw: bool, as_json: bool) -> None:
 @click.option("--limit", default=_LIMIT, show_default=True, type=click.IntRange(1), help="At most so many.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be understood now.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def replay(rejected_id: str | None, *, limit: int, dry_run: bool, as_json: bool, **wanted: Any) -> None:  # noqa: ANN401
+def replay(rejected_id: str | None, *, limit: int, dry_run: bool, as_json: bool, **wanted: Any) -> None:
     """Read payloads again, with all that is understood now.
 
     For after an upgrade that understands more. The time of their arrival stays.
@@ -148,7 +148,7 @@ def replay(rejected_id: str | None, *, limit: int, dry_run: bool, as_json: bool,
 @click.option("--dry-run", is_flag=True, help="Only count.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def purge(*, spare: int | None, dry_run: bool, yes: bool, as_json: bool, **wanted: Any) -> None:  # noqa: ANN401
+def purge(*, spare: int | None, dry_run: bool, yes: bool, as_json: bool, **wanted: Any) -> None:
     """Delete payloads for good.
 
     Without a filter, all that were not replayed.

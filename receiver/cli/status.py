@@ -27,7 +27,7 @@ _REASONS: Final = 5
 @click.option("--no-service", is_flag=True, help="Ask the database alone, from a machine without the service.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
-def status(context: click.Context, /, *, no_service: bool, as_json: bool, **given: Any) -> None:  # noqa: ANN401
+def status(context: click.Context, /, *, no_service: bool, as_json: bool, **given: Any) -> None:
     """Show on one screen how it goes.
 
     Whether the service keeps reports now; rates of the last day (or --since) beside the same hours a day and a week

@@ -39,7 +39,7 @@ _MESSAGES: Final = f"""
 SELECT {MESSAGE} FROM sms.message
 WHERE message_id = $1 AND ($2::text IS NULL OR provider = $2) AND ($3::text[] IS NULL OR recipient = ANY($3))
 ORDER BY provider, recipient LIMIT {MAX_MESSAGES}
-"""  # noqa: S608 - put together from our own texts, as the others here
+"""
 _REPORTS: Final = f"""
 SELECT {_bounded(Report)}
 FROM (SELECT {REPORT} FROM sms.delivery_report
@@ -48,7 +48,7 @@ FROM (SELECT {REPORT} FROM sms.delivery_report
       ORDER BY received_at, segment, report_id LIMIT {MAX_REPORTS}) AS reports
 WINDOW told AS (ORDER BY received_at, segment, report_id)
 ORDER BY received_at, segment, report_id
-"""  # noqa: S608
+"""
 _SUBMISSIONS: Final = f"""
 SELECT {_bounded(Submission)}
 FROM (SELECT {SUBMISSION} FROM sms.submission
@@ -57,7 +57,7 @@ FROM (SELECT {SUBMISSION} FROM sms.submission
       ORDER BY received_at, submission_id LIMIT {MAX_SUBMISSIONS}) AS handed
 WINDOW told AS (ORDER BY received_at, submission_id)
 ORDER BY received_at, submission_id
-"""  # noqa: S608
+"""
 
 
 class History(NamedTuple):

@@ -17,7 +17,7 @@ _BY_AGE: Final = f"""
 SELECT provider, width_bucket(waiting_s, $1::double precision[]) AS age, count(*) AS messages
 FROM (SELECT provider, waiting_s FROM sms.overdue_message LIMIT {MAX_OVERDUE}) AS overdue
 GROUP BY 1, 2 ORDER BY 1, 2
-"""  # noqa: S608 - put together from our own texts
+"""
 
 
 class Lateness(NamedTuple):

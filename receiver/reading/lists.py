@@ -23,14 +23,14 @@ _OVERDUE_COUNTS: Final = f"""
 SELECT provider, rule, count(*) AS messages, min(submitted_at) AS oldest
 FROM (SELECT provider, rule, submitted_at FROM sms.overdue_message LIMIT {MAX_OVERDUE}) AS overdue
 GROUP BY 1, 2 ORDER BY 1, 2
-"""  # noqa: S608 - put together from our own texts, as the others here
+"""
 MAX_REJECTED: Final = 10_000
 """As far as rejected payloads are counted."""
 
 _REJECTED_COUNT: Final = f"""
 SELECT count(*) FROM (SELECT FROM sms.rejected_payload WHERE {{where}} LIMIT {MAX_REJECTED}) AS rejected
-"""  # noqa: S608
-_BODY: Final = f"SELECT {REJECTED}, body FROM sms.rejected_payload WHERE rejected_id = $1"  # noqa: S608
+"""
+_BODY: Final = f"SELECT {REJECTED}, body FROM sms.rejected_payload WHERE rejected_id = $1"
 
 
 class _List(NamedTuple):
@@ -181,7 +181,7 @@ async def _page(
     if older is not None:
         where.add(f"{time} <= {{}}", older.at)
     skip, most = where.arg(older.skip if older else 0), where.arg(limit + 1)
-    query = f"SELECT {wanted.columns} FROM {wanted.view} WHERE {where}"  # noqa: S608
+    query = f"SELECT {wanted.columns} FROM {wanted.view} WHERE {where}"
     rows = await reader.fetch(latest_of(query, time, ties, skip, most), *where.args)
     return page_of([make(row) for row in rows], [row[time] for row in rows], limit, older)
 

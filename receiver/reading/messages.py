@@ -31,7 +31,7 @@ CROSS JOIN LATERAL (
     WHERE first_received_at >= span.since AND first_received_at < span.until AND {{where}}
     ORDER BY {_ORDER} LIMIT {{skip}}::bigint + {{limit}}::bigint) AS found
 ORDER BY {_ORDER} OFFSET {{skip}} LIMIT {{limit}}
-"""  # noqa: S608
+"""
 _OF_NUMBERS: Final = (
     "unnest({}::text[]) AS named (number) CROSS JOIN LATERAL sms.messages_to(named.number, {}) AS message"
 )
@@ -43,7 +43,7 @@ CROSS JOIN LATERAL (
     WHERE message_id = handed.id AND provider = handed.platform
           AND (recipient = ANY (handed.numbers) OR recipient IS NULL OR handed.of_any)
     OFFSET 0) AS message
-"""  # noqa: S608
+"""
 
 
 async def listed(
@@ -89,7 +89,7 @@ async def _directly(
     where = Where()
     source = chosen(where, filters, period)
     at, skip, most = _place(where, older, limit + 1)
-    query = latest_of(f"SELECT {MESSAGE} FROM {source} WHERE {at}", _TIME, _TIES, skip, most)  # noqa: S608
+    query = latest_of(f"SELECT {MESSAGE} FROM {source} WHERE {at}", _TIME, _TIES, skip, most)
     rows = [message(row) for row in await reader.fetch(query, *where.args)]
     return page_of(rows, [row.first_received_at for row in rows], limit, older)
 

@@ -65,7 +65,7 @@ def latest_of(query: str, time: str, ties: Iterable[str], skip: str, most: str) 
     """
     latest = f"{query} ORDER BY {time} DESC FETCH FIRST ({skip}::bigint + {most}::bigint) ROWS WITH TIES"
     order = ", ".join((f"{time} DESC", *ties))
-    return f"SELECT * FROM ({latest}) AS latest ORDER BY {order} OFFSET {skip} LIMIT {most}"  # noqa: S608 - our own
+    return f"SELECT * FROM ({latest}) AS latest ORDER BY {order} OFFSET {skip} LIMIT {most}"
 
 
 def limited(limit: int) -> int:

@@ -12,7 +12,7 @@ PIECE: Final = 4_096
 _ONE: Final = f"""
 SELECT {columns_of(Rejected._fields, FILE)}, substring(body FROM $2 + 1 FOR $3) AS piece
 FROM sms.rejected_payload WHERE rejected_id = $1 LIMIT 1
-"""  # noqa: S608 - put together from our own texts
+"""
 
 
 class RejectedPiece(NamedTuple):

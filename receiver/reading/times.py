@@ -26,7 +26,7 @@ SELECT date_trunc('minute', received_at) AS minute, provider, count(*) AS report
 FROM (SELECT received_at, provider FROM sms.delivery_report
       WHERE received_at > $1 AND received_at <= $2 ORDER BY received_at DESC LIMIT {MAX_RECENT}) AS latest
 GROUP BY 1, 2 ORDER BY 1, 2
-"""  # noqa: S608 - put together from our own texts
+"""
 _LAST_HOURS: Final = """
 SELECT last.provider, (
     SELECT max(hour) FROM (

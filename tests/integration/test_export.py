@@ -74,7 +74,7 @@ def names(folder: Path) -> list[str]:
 
 
 async def test_every_list_can_be_written_as_both_formats(
-    stored: None,  # noqa: ARG001
+    stored: None,
     shared_database: str,
     commands: Commands,
 ) -> None:
@@ -90,7 +90,7 @@ async def test_every_list_can_be_written_as_both_formats(
 
 
 async def test_what_strangers_wrote_runs_nowhere_and_numbers_stay_usable(
-    stored: None,  # noqa: ARG001
+    stored: None,
     shared_database: str,
     commands: Commands,
 ) -> None:
@@ -102,7 +102,7 @@ async def test_what_strangers_wrote_runs_nowhere_and_numbers_stay_usable(
     assert rows(ended.out)[0]["body"] == "'@STOP\n"
 
 
-async def test_a_file_without_numbers_has_none(stored: None, shared_database: str, commands: Commands) -> None:  # noqa: ARG001
+async def test_a_file_without_numbers_has_none(stored: None, shared_database: str, commands: Commands) -> None:
     for kind in KINDS:
         for wanted in ("csv", "jsonl"):
             ended = await commands.run("export", kind, "--masked", "--format", wanted, database_url=shared_database)
@@ -111,7 +111,7 @@ async def test_a_file_without_numbers_has_none(stored: None, shared_database: st
 
 
 async def test_a_file_has_what_is_asked_for(
-    stored: None,  # noqa: ARG001
+    stored: None,
     shared_database: str,
     commands: Commands,
     tmp_path: Path,

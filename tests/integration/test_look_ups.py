@@ -76,7 +76,7 @@ SUMMED = {
 
 
 @pytest.mark.parametrize("folded", [True, False])
-async def test_counts_of_any_time_and_step_are_those_of_its_hours(sql: asyncpg.Connection, folded: bool) -> None:  # noqa: FBT001
+async def test_counts_of_any_time_and_step_are_those_of_its_hours(sql: asyncpg.Connection, folded: bool) -> None:
     """From the counts by the day and by the hour, each hour once: also before midnight, and in a session elsewhere."""
     midnight = NOON.replace(hour=0)
     sent = [

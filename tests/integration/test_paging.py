@@ -51,7 +51,7 @@ async def test_every_row_is_shown_once_in_order(
     wanted: dict[str, str],
     ages: list[int],
     limit: int,
-    hours: bool,  # noqa: FBT001 - drawn
+    hours: bool,
 ) -> None:
     insert, listed = LISTS[name]
     await sql.execute("TRUNCATE sms_data.message, sms_data.message_delta, sms_data.rejected_payload")

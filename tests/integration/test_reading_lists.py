@@ -123,7 +123,7 @@ async def hours(sql: asyncpg.Connection) -> None:
     await counting.fold(sql)
 
 
-async def test_an_overview_counts_by_step_platform_country_and_reason(hours: None, reader: Reader) -> None:  # noqa: ARG001
+async def test_an_overview_counts_by_step_platform_country_and_reason(hours: None, reader: Reader) -> None:
     counts = await overview.counts(reader, asked(since="4h"), now=NOW)
     assert counts.totals == overview.Totals(messages=5, delivered=2, failed=2, reports=5)
     assert (counts.totals.under_way, counts.totals.rate) == (1, 0.5)
@@ -140,7 +140,7 @@ async def test_an_overview_counts_by_step_platform_country_and_reason(hours: Non
         assert one.totals == group.totals
 
 
-async def test_an_overview_compares_with_the_day_and_the_week_before(hours: None, reader: Reader) -> None:  # noqa: ARG001
+async def test_an_overview_compares_with_the_day_and_the_week_before(hours: None, reader: Reader) -> None:
     found = await overview.compared(reader, asked(since="4h"), now=NOW)
     assert found.day_before == overview.Totals(messages=1, delivered=1, failed=0, reports=1)
     assert found.week_before == overview.Totals(0, 0, 0, 0)
@@ -150,7 +150,7 @@ async def test_an_overview_compares_with_the_day_and_the_week_before(hours: None
 
 @pytest.mark.parametrize("since", ["1h", "24h", "5d", "31d", "90d", "365d"])
 async def test_a_series_has_a_bounded_number_of_steps_and_misses_no_message(
-    hours: None,  # noqa: ARG001
+    hours: None,
     reader: Reader,
     since: str,
 ) -> None:
@@ -172,7 +172,7 @@ async def test_delivery_times_are_of_all_and_of_each_platform(sql: asyncpg.Conne
     assert found.providers == {"huawei": found.whole}
 
 
-async def test_the_last_hour_is_told_by_the_minute_and_who_reported_last(hours: None, reader: Reader) -> None:  # noqa: ARG001
+async def test_the_last_hour_is_told_by_the_minute_and_who_reported_last(hours: None, reader: Reader) -> None:
     found = await times.recent(reader, now=NOW)
     assert len(found.minutes) == 60
     assert [(minute.at - NOON, minute.reports) for minute in found.minutes if minute.reports] == [

@@ -76,7 +76,7 @@ async def few(sql: asyncpg.Connection) -> None:
         ({"correlation": "order-18"}, []),
     ],
 )
-async def test_filters_find_what_they_say(few: None, reader: Reader, wanted: dict[str, str], ids: list[str]) -> None:  # noqa: ARG001
+async def test_filters_find_what_they_say(few: None, reader: Reader, wanted: dict[str, str], ids: list[str]) -> None:
     assert await found(reader, **wanted) == ids
 
 
@@ -99,7 +99,7 @@ async def test_each_message_of_a_send_request_is_found_once_whatever_its_number(
     assert await found(reader, correlation="order-17") == ["a"] * 4
 
 
-async def test_numbers_are_masked_where_nobody_asked_for_them(few: None, reader: Reader) -> None:  # noqa: ARG001
+async def test_numbers_are_masked_where_nobody_asked_for_them(few: None, reader: Reader) -> None:
     def recipients(page: Page[Message]) -> set[str | None]:
         return {row.recipient for row in page.rows if row.message_id == "arrived"}
 

@@ -62,7 +62,7 @@ async def stored(database: str) -> None:
 
 
 async def test_status_is_one_screen_about_a_service_that_is_well(
-    stored: None,  # noqa: ARG001
+    stored: None,
     running: tuple[Service, dict[str, Any]],
     commands: Commands,
 ) -> None:
@@ -111,7 +111,7 @@ async def test_status_tells_scripts_what_is_wrong(
 
 
 async def test_a_message_is_told_by_its_id_with_what_its_codes_mean(
-    stored: None,  # noqa: ARG001
+    stored: None,
     database: str,
     commands: Commands,
 ) -> None:
@@ -133,7 +133,7 @@ async def test_a_message_is_told_by_its_id_with_what_its_codes_mean(
 
 
 async def test_messages_to_a_number_have_a_line_each(
-    stored: None,  # noqa: ARG001
+    stored: None,
     database: str,
     commands: Commands,
 ) -> None:
@@ -151,7 +151,7 @@ async def test_messages_to_a_number_have_a_line_each(
 
 
 async def test_no_message_is_asked_for_by_an_empty_text(
-    stored: None,  # noqa: ARG001
+    stored: None,
     database: str,
     commands: Commands,
 ) -> None:
@@ -163,7 +163,7 @@ async def test_no_message_is_asked_for_by_an_empty_text(
 
 
 async def test_a_platform_whose_clock_is_ahead_has_told_nothing_before_it_happened(
-    sql: asyncpg.Connection,  # noqa: ARG001
+    sql: asyncpg.Connection,
     database: str,
     commands: Commands,
 ) -> None:
@@ -185,7 +185,7 @@ async def test_one_of_the_recipients_of_an_id_can_be_chosen(
 
 
 async def test_of_a_large_batch_each_recipient_is_found(
-    sql: asyncpg.Connection,  # noqa: ARG001
+    sql: asyncpg.Connection,
     database: str,
     commands: Commands,
 ) -> None:

@@ -36,7 +36,7 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def arm(owner: Any, name: str, after: bool) -> None:  # noqa: FBT001 - a row of the table
+def arm(owner: Any, name: str, after: bool) -> None:
     wrapped = getattr(owner, name)
 
     def fatal(*arguments: Any, **options: Any) -> Any:
