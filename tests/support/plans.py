@@ -7,7 +7,7 @@ from typing import Any
 PARTITION = re.compile(r"(report|submission|reply)_\d{8}")
 
 
-def nodes(plan: dict[str, Any], limited: bool = False) -> Iterator[tuple[dict[str, Any], bool]]:  # noqa: FBT001, FBT002
+def nodes(plan: dict[str, Any], limited: bool = False) -> Iterator[tuple[dict[str, Any], bool]]:  # noqa: FBT002
     """Each node, and whether one above it takes a few rows."""
     limited = limited or plan["Node Type"] == "Limit"
     yield plan, limited
