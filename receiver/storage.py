@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from receiver import embedded
+from receiver.extras import DISTRIBUTION
 from receiver.ingest.accept import Ingest
 from receiver.ingest.drain import Drain
 from receiver.ingest.left_spools import LeftSpools
@@ -31,8 +32,6 @@ from receiver.store.writer import Writer
 from receiver.telemetry import metrics as metric_set
 from receiver.telemetry.metrics import Metrics, set_from
 from receiver.web.view import OneProcess
-
-DISTRIBUTION: Final = "delivery-report-receiver"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

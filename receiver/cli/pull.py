@@ -17,6 +17,7 @@ from receiver.cli.common import moment, quiet_settings, run, with_database
 from receiver.cli.progress import progress
 from receiver.cli.serving import run_service
 from receiver.errors import OperatorError
+from receiver.extras import DISTRIBUTION
 from receiver.inbound import Inbound
 from receiver.ingest.accept import Ingest
 from receiver.ingest.observe import observe
@@ -125,7 +126,7 @@ def _look_up(opened: Opened, numbers: Sequence[str], since: datetime, until: dat
 @asynccontextmanager
 async def _storing(url: str, config: Settings) -> AsyncIterator[Store]:
     """Store into PostgreSQL directly: a running service may own the spool, and a failed run can be repeated."""
-    counts = metrics.build(version("delivery-report-receiver"))
+    counts = metrics.build(version(DISTRIBUTION))
     writer = Writer(url, counts, timeout_s=config.database_timeout_s, max_queue=1_000, max_flush=1_000)
     writing = asyncio.create_task(writer.run())
 

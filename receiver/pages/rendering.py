@@ -14,13 +14,12 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
+from receiver.extras import DISTRIBUTION
 from receiver.pages.compiling import COMPILING, Compiled, Compiling
 from receiver.pages.forms import csrf_field
 from receiver.telemetry.masking import mask_msisdn
 from receiver.telemetry.visible import visible
 from receiver.web.ops_session import session_of
-
-_DISTRIBUTION: Final = "delivery-report-receiver"
 
 _CODE: Final = Compiled()
 _SIZES: Final = ((1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"), (1, "B"))
@@ -42,7 +41,7 @@ def set_up(app: web.Application, menu: Sequence[tuple[str, str]]) -> None:
     )
     app[COMPILING] = Compiling(env)
     env.filters.update(FILTERS)
-    env.globals.update(menu=menu, version=version(_DISTRIBUTION))
+    env.globals.update(menu=menu, version=version(DISTRIBUTION))
 
 
 def render(request: web.Request, template: str, context: Mapping[str, Any]) -> web.Response:
