@@ -11,9 +11,11 @@ from typing import Any
 import asyncpg
 import pytest
 from hypothesis import settings as hypothesis_settings
+from support import citus as citus_support
 from support import embedded as embedded_support
 from support import postgresql, preloaded, workers
 from support import service as services
+from support.citus import Citus
 from support.databases import Copies, administrate, fill_template, migrated_copy, with_database
 from support.preloaded import Commands
 from support.service import Service
@@ -86,6 +88,13 @@ async def cluster(open_folder: Path) -> AsyncIterator[str]:
             "SELECT pg_reload_conf()",
         )
         yield server.url
+
+
+@pytest.fixture(scope="session")
+async def citus(open_folder: Path) -> AsyncIterator[Citus]:
+    """A coordinator and two workers; skips where no installation with Citus is named."""
+    async with citus_support.running(open_folder / "citus", citus_support.chosen()) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

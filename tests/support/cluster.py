@@ -7,11 +7,12 @@ import asyncio
 import random
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from itertools import chain, count, repeat
 from pathlib import Path
 from subprocess import DEVNULL, Popen
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlencode
 
@@ -31,7 +32,7 @@ APPLICATION = "receiver_app"
 
 _TEMPLATE = "template_faults"
 _START_S = 30.0
-_HBA = "local all all trust\nhost all all 127.0.0.1/32 trust\n"
+HBA = "local all all trust\nhost all all 127.0.0.1/32 trust\n"
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "fsync": "on",
@@ -61,9 +62,12 @@ def free_port() -> int:
 class Cluster:
     """`start` it first. Every other method is a thing that an operator, a kernel or a disk may do to it."""
 
-    def __init__(self, folder: Path, binaries: Path, account: Account) -> None:
+    def __init__(
+        self, folder: Path, binaries: Path, account: Account, settings: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self.layout = layout_of(folder)
         self.port = free_port()
+        self._settings = {**_SETTINGS, **settings}
         self._binaries = binaries
         self.account = account
         self._process: Popen[bytes] | None = None
@@ -81,7 +85,7 @@ class Cluster:
     async def start(self) -> None:
         """Start it, clearing away what a kill left, and wait until it takes connections."""
         await end_leftovers(self.layout)
-        settings = _SETTINGS | {"port": str(self.port), "unix_socket_directories": str(self.layout.sockets)}
+        settings = self._settings | {"port": str(self.port), "unix_socket_directories": str(self.layout.sockets)}
         flags = [f"--{name}={value}" for name, value in settings.items()]
         with open_log(self.layout.log) as output:
             command = [self._binaries / "postgres", "-D", self.layout.pgdata, *flags]
@@ -188,7 +192,7 @@ async def running(folder: Path) -> AsyncIterator[Cluster]:
     account = account_for(layout.pgdata)
     binaries = await usable_binaries(layout.folder, account)
     await prepare_pgdata(layout, binaries, account)
-    (layout.pgdata / "pg_hba.conf").write_text(_HBA, encoding="ascii")
+    (layout.pgdata / "pg_hba.conf").write_text(HBA, encoding="ascii")
     make_private(layout.sockets, account)
     cluster = Cluster(folder, binaries, account)
     try:
