@@ -32,6 +32,7 @@ APPLICATION = "receiver_app"
 
 _TEMPLATE = "template_faults"
 _START_S = 30.0
+_PROGRAM_S = 120.0
 HBA = "local all all trust\nhost all all 127.0.0.1/32 trust\n"
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -91,6 +92,23 @@ class Cluster:
             command = [self._binaries / "postgres", "-D", self.layout.pgdata, *flags]
             self._process = spawn(command, self.account, output)
         await self._accepting()
+
+    def beside(self, folder: Path, settings: Mapping[str, str] = MappingProxyType({})) -> "Cluster":
+        """Another server of the same programs and account, whose folders are empty."""
+        other = Cluster(folder, self._binaries, self.account, settings)
+        for private in (other.layout.folder, other.layout.pgdata, other.layout.sockets):
+            private.mkdir(parents=True, exist_ok=True)
+            make_private(private, self.account)
+        return other
+
+    async def run(self, program: str, *arguments: str | Path) -> None:
+        """Run one of PostgreSQL's own programs to its end."""
+        with open_log(self.layout.log) as output:
+            process = spawn([self._binaries / program, *arguments], self.account, output)
+        async with asyncio.timeout(_PROGRAM_S):
+            while process.poll() is None:
+                await asyncio.sleep(0.02)
+        assert process.returncode == 0, self.layout.log.read_text(errors="replace")[-2000:]
 
     async def _accepting(self) -> None:
         async with asyncio.timeout(_START_S):
@@ -185,7 +203,7 @@ class Cluster:
 
 
 @asynccontextmanager
-async def running(folder: Path) -> AsyncIterator[Cluster]:
+async def running(folder: Path, settings: Mapping[str, str] = MappingProxyType({})) -> AsyncIterator[Cluster]:
     """A cluster that takes connections; its folder must be one that any user may enter."""
     layout = layout_of(folder)
     make_data_dir(layout)
@@ -194,7 +212,7 @@ async def running(folder: Path) -> AsyncIterator[Cluster]:
     await prepare_pgdata(layout, binaries, account)
     (layout.pgdata / "pg_hba.conf").write_text(HBA, encoding="ascii")
     make_private(layout.sockets, account)
-    cluster = Cluster(folder, binaries, account)
+    cluster = Cluster(folder, binaries, account, settings)
     try:
         await cluster.start()
         await cluster.make_template()

@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from support import ledger as ledgers
 from support import proxy as proxies
@@ -75,12 +75,18 @@ class Rig:
     """All of it. `phases` are the times of the faults, for the report."""
 
     cluster: Cluster
-    proxy: Proxy
+    network: Proxy | None
     database: str
     service: ServiceProcess
     load: Load
     say: Callable[[str], None] = print
     phases: list[tuple[str, float, float]] = field(default_factory=list)
+
+    @property
+    def proxy(self) -> Proxy:
+        """The network between service and PostgreSQL, where there is one to break."""
+        assert self.network is not None
+        return self.network
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -138,25 +144,35 @@ Loaded = Callable[..., AbstractAsyncContextManager[Rig]]
 
 
 @asynccontextmanager
-async def loaded(
+async def serving(
     cluster: Cluster,
     folder: Path,
+    database: str,
     *,
+    network: Proxy | None = None,
     say: Callable[[str], None] = print,
     rate: float = 150,
     connections: int = 16,
     **settings: object,
 ) -> AsyncIterator[Rig]:
+    """A service under load, whose settings name the database's URL."""
+    service = ServiceProcess(folder / database, **settings)
+    try:
+        await service.start()
+        with Load(service.url, folder / f"{database}.ledger", rate=rate, connections=connections) as load:
+            await load.answered(50)
+            yield Rig(cluster, network, database, service, load, say)
+    finally:
+        if service.alive:
+            await service.kill()
+
+
+@asynccontextmanager
+async def loaded(cluster: Cluster, folder: Path, **options: Any) -> AsyncIterator[Rig]:
     """A service with a database of its own behind a proxy, under load."""
     database = await cluster.new_database()
     async with proxies.running(cluster.port) as proxy:
         url = cluster.url(database, user=APPLICATION, port=proxy.port)
-        service = ServiceProcess(folder / database, **({"database_url": url} | settings))
-        try:
-            await service.start()
-            with Load(service.url, folder / f"{database}.ledger", rate=rate, connections=connections) as load:
-                await load.answered(50)
-                yield Rig(cluster, proxy, database, service, load, say)
-        finally:
-            if service.alive:
-                await service.kill()
+        given = {"database_url": url} | options
+        async with serving(cluster, folder, database, network=proxy, **given) as rig:
+            yield rig

@@ -11,6 +11,9 @@ SLOWEST_FIRST: Final = ("tests/faults/", "tests/golden/", "tests/integration/", 
 TOGETHER: Final = ("tests/faults/", "tests/golden/")
 """Folders whose tests share what is dear to make, and which no two of them may break at once."""
 
+APART: Final = ("tests/faults/test_failover.py",)
+"""In such a folder, but with servers of its own."""
+
 
 class Scheduler(LoadFileScheduling):
     """A worker takes a file at a time, or one of the folders that stay together, in the order of the items."""
@@ -20,8 +23,8 @@ class Scheduler(LoadFileScheduling):
         super().__init__(config, log)
 
     def _split_scope(self, nodeid: str) -> str:
-        folder = next((folder for folder in TOGETHER if nodeid.startswith(folder)), None)
-        return folder or str(super()._split_scope(nodeid))
+        file = str(super()._split_scope(nodeid))
+        return next((folder for folder in TOGETHER if file.startswith(folder) and file not in APART), file)
 
 
 def in_order(items: list[pytest.Item]) -> list[pytest.Item]:

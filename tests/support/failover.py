@@ -1,0 +1,114 @@
+"""A service under load whose PostgreSQL changes its place, and the ledger of each loss."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from math import inf
+from pathlib import Path
+from typing import Final
+
+from receiver.store.maintenance import counts
+from support import ledger as ledgers
+from support import rig as rigs
+from support.databases import connected
+from support.ledger import Ledger, Row
+from support.pair import Pair
+from support.rig import Rig
+
+SPOOLED_S: Final = 10.0
+"""No report may lie longer than this in the spool."""
+
+_COMMITTED: Final = """
+SELECT message_id, extract(epoch FROM received_at)::float8, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8
+FROM sms_data.report
+"""
+_COUNTS: Final = """
+SELECT (SELECT sum(messages) FROM sms.hourly) = (SELECT count(*) FROM sms.message)
+       AND (SELECT sum(reports) FROM sms.hourly) = (SELECT count(*) FROM sms.delivery_report)
+"""
+
+
+@asynccontextmanager
+async def loaded(pair: Pair, folder: Path, **options: object) -> AsyncIterator[Rig]:
+    """With a database of its own, whose URL names both."""
+    database = await pair.primary.new_database()
+    async with rigs.serving(pair.primary, folder, database, database_url=pair.url(database), **options) as rig:
+        yield rig
+
+
+@dataclass(frozen=True)
+class Commit:
+    """Of one report: Unix seconds."""
+
+    message_id: str
+    received: float
+    committed: float
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is known when it is over."""
+
+    ledger: Ledger
+    rows: dict[str, Row]
+    commits: list[Commit]
+    spooled: set[str]
+
+    def of(self, name: str, since: float, until: float) -> str:
+        """What came of the requests of that time, and of what was committed in it: a line for people."""
+        part = self.ledger.between(since, until)
+        verdict = ledgers.judge(part, self.rows, self.ledger)
+        return (
+            f"{name:<12}attempted {len(part.ids()):>5}  acknowledged {len(part.ids('ok')):>5}"
+            f"  spooled {len(part.ids() & self.spooled):>5}  stored {verdict.stored:>5}"
+            f"  lost {len(verdict.lost)}  twice {len(verdict.duplicated)}"
+            f"  without commits {self.silence(since, until):.1f} s  in the spool {self.longest(since, until):.1f} s"
+        )
+
+    def silence(self, since: float, until: float) -> float:
+        """The longest time between two commits one after the other, of which one at least is within these times."""
+        times = sorted({commit.committed for commit in self.commits})
+        return max((b - a for a, b in pairwise(times) if b >= since and a < until), default=0.0)
+
+    def longest(self, since: float = 0.0, until: float = inf) -> float:
+        """The longest time between arrival and commit, of what was committed within these times."""
+        found = (c.committed - c.received for c in self.commits if since <= c.committed < until)
+        return max(found, default=0.0)
+
+
+async def settle(pair: Pair, rig: Rig) -> Evidence:
+    """Stop the load, let the spool drain, and say what came of each loss."""
+    rig.cluster = pair.primary
+    ledger = await rig.load.stop()
+    await rig.service.drained()
+    url = pair.primary.socket_url(rig.database)
+    async with connected(url) as sql:
+        commits = [Commit(*row) for row in await sql.fetch(_COMMITTED)]
+    evidence = Evidence(ledger, await ledgers.stored(url), commits, spooled_by(rig))
+    begins = [since for _, since, _ in rig.phases]
+    for (name, since, _), until in zip(rig.phases, [*begins[1:], inf], strict=True):
+        rig.say(evidence.of(name, since, until))
+    rig.say(evidence.of("whole run", 0.0, inf))
+    return evidence
+
+
+async def check(pair: Pair, rig: Rig) -> Evidence:
+    """`settle`, and assert what must hold after every failover without loss."""
+    evidence = await settle(pair, rig)
+    verdict = ledgers.judge(evidence.ledger, evidence.rows)
+    assert verdict.good, verdict
+    assert set(evidence.ledger.statuses()) == {"200"}
+    assert evidence.longest() < SPOOLED_S
+    async with connected(pair.primary.socket_url(rig.database)) as sql:
+        assert await sql.fetchval(_COUNTS)
+        assert await counts.recount(sql) == 0
+    assert not rig.service.noise(), "\n".join(rig.service.noise())
+    return evidence
+
+
+def spooled_by(rig: Rig) -> set[str]:
+    """The reports that the service put into its spool, as its log tells."""
+    lines = (line for line in rig.service.output if '"report.spooled"' in line)
+    return {json.loads(line)["message_id"] for line in lines}
