@@ -3,10 +3,11 @@
 import asyncio
 
 from alembic import context
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from receiver.store import distributing
 from receiver.store.schema import VERSION_SCHEMA, execute
 
 steps = context.config.attributes["steps"]
@@ -22,7 +23,17 @@ def migrate(connection: Connection) -> None:
     )
     with context.begin_transaction():
         context.run_migrations()
+        if steps.shards:
+            distribute(connection)
         execute(connection, "hand_over.sql")
+
+
+def distribute(connection: Connection) -> None:
+    """Distribute the tables on Citus, as far as they are not distributed yet."""
+    steps.next()
+    connection.execute(text(distributing.SET_SHARDS.format(shards=steps.shards)))
+    for name in distributing.SCRIPTS:
+        execute(connection, f"distributed/{name}.sql")
 
 
 async def online() -> None:

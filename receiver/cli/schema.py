@@ -9,7 +9,7 @@ from receiver.cli.common import quiet_settings, run, with_database
 from receiver.cli.progress import progress
 from receiver.errors import OperatorError
 from receiver.storage import rejected_days, windows_h
-from receiver.store import catalogue_table
+from receiver.store import catalogue_table, distributing
 from receiver.store import schema as migrations
 from receiver.store.maintenance import counts, overdue, partitions, rejected_quota
 from receiver.store.maintenance.periodic import connected
@@ -18,21 +18,29 @@ from receiver.store.watching import Backend, watched
 
 
 @click.command()
+@click.option("--distributed", is_flag=True, help="Distribute the tables over the nodes of a Citus cluster.")
+@click.option(
+    "--shards",
+    type=click.IntRange(1, 1024),
+    default=distributing.SHARDS,
+    show_default=True,
+    help="Into how many pieces each table is distributed, if it is not yet.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def migrate(*, as_json: bool) -> None:
+def migrate(*, distributed: bool, shards: int, as_json: bool) -> None:
     """Bring the database's schema and code tables up to date.
 
     Takes the schema's owner. All is one transaction: after an error nothing has changed. On a terminal it shows how far
-    it is, and what it waits for.
+    it is, and what it waits for. A schema that is distributed on Citus stays so, without --distributed.
     """
     with progress("connecting") as shown:
-        run(with_database(quiet_settings(), lambda url: _migrate(url, shown)))
+        run(with_database(quiet_settings(), lambda url: _migrate(url, shown, shards if distributed else None)))
     at = migrations.head()
     click.echo(json.dumps({"schema": at}, indent=2) if as_json else f"The schema is at {at}.")
 
 
-async def _migrate(url: str, told: Told) -> None:
-    await migrations.upgrade(url, told)
+async def _migrate(url: str, told: Told, shards: int | None) -> None:
+    await migrations.upgrade(url, told, shards)
     connection = await migrations.connect(url)
     told.stage("code tables")
     await catalogue_table.sync(connection)

@@ -12,7 +12,7 @@ import asyncpg
 
 import receiver
 from receiver.errors import OperatorError
-from receiver.store import connecting, roles
+from receiver.store import connecting, distributing, roles
 from receiver.store.told import UNTOLD, Told
 from receiver.store.watching import Backend, watched
 
@@ -113,17 +113,26 @@ def _check_known(found: str | None) -> None:
         )
 
 
-async def upgrade(url: str, told: Told = UNTOLD) -> None:
-    """Bring the schema up to date. Concurrent callers take turns. Raises SchemaBehindError, MigrationError."""
+async def upgrade(url: str, told: Told = UNTOLD, shards: int | None = None) -> None:
+    """Bring the schema up to date. Concurrent callers take turns.
+
+    `shards`: distribute it on Citus, each table into so many; one that is distributed stays so without it.
+
+    Raises SchemaBehindError, MigrationError, NotDistributable.
+    """
     from alembic import command
     from sqlalchemy.exc import DBAPIError
 
     async with _lock(url, told) as connection:
         found = await current(connection)
         _check_known(found)
+        if shards:
+            await distributing.check(connection)
+        elif await distributing.is_distributed(connection):
+            shards = distributing.SHARDS
         await _ensure_roles(connection)
         await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {VERSION_SCHEMA}")
-        steps = _Steps(url, found, told)
+        steps = _Steps(url, found, told, shards)
         try:
             async with watched(partial(connect, url), steps.backend, told):
                 await asyncio.to_thread(command.upgrade, _config(steps), "head")
@@ -140,9 +149,11 @@ async def _ensure_roles(connection: "asyncpg.Connection[asyncpg.Record]") -> Non
 class _Steps:
     """The migrations that are under way, told one by one. Called in Alembic's thread."""
 
-    def __init__(self, url: str, found: str | None, told: Told) -> None:
+    def __init__(self, url: str, found: str | None, told: Told, shards: int | None) -> None:
         scripts = _scripts().iterate_revisions("head", found or "base")
         self._labels = [f"migration {script.revision}" for script in reversed(list(scripts))]
+        self._labels += ["distributing"] if shards else []
+        self.shards = shards
         self._url = url
         self._told = told
         self.backend = Backend("")
