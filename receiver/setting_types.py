@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr
 from pydantic_settings import NoDecode
 
 from receiver.addresses import Network, parse_network
+from receiver.database_hosts import wanted
 
 MIN_TOKEN: Final = 16
 
@@ -95,6 +96,8 @@ def _check_url(url: SecretStr | None) -> SecretStr | None:
         raise ValueError(f"must begin with {' or '.join(_URL_SCHEMES)}")
     if url is not None and not _has_hosts(url.get_secret_value()):
         raise ValueError("has no readable host and port; percent-encode what is special in the user and the password")
+    if url is not None:
+        wanted(url.get_secret_value())
     return url
 
 

@@ -4,12 +4,12 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Final, Self
-from urllib.parse import unquote, urlsplit
 
 from platformdirs import user_data_path
-from pydantic import ByteSize, Field, SecretStr, model_validator
+from pydantic import ByteSize, Field, model_validator
 from pydantic_settings import DotEnvSettingsSource, SettingsConfigDict
 
+from receiver.database_hosts import passwords
 from receiver.setting_platforms import AllowedAddresses, NamedFiles, PushKeys, Windows
 from receiver.setting_source import PREFIX, FromEnvironment, SettingsError, read
 from receiver.setting_types import (
@@ -53,7 +53,9 @@ class Settings(FromEnvironment):
     model_config = SettingsConfigDict(env_prefix=PREFIX)
 
     database_url: DatabaseUrl = Field(
-        None, description="PostgreSQL to write to, `postgresql://user:password@host/name`. Unset: the embedded one."
+        None,
+        description="PostgreSQL to write to, `postgresql://user:password@host/name`; of several hosts, "
+        "`@a:5432,b:5432/`, the one that takes writes. Unset: the embedded one.",
     )
     read_database_url: DatabaseUrl = Field(
         None,
@@ -185,12 +187,13 @@ class Settings(FromEnvironment):
 
     def secrets(self) -> list[str]:
         """Every secret in the settings, for `logs.configure` to mask, in every command."""
-        passwords = _passwords(self.database_url) | _passwords(self.read_database_url)
+        urls = [url.get_secret_value() for url in (self.database_url, self.read_database_url) if url]
+        written = {password for url in urls for password in passwords(url)}
         return [
             *(token.get_secret_value() for token in self.callback_tokens),
             *((self.ops_token.get_secret_value(),) if self.ops_token else ()),
             *(key.get_secret_value().split(":", 2)[2] for key in self.push_keys),
-            *(password for password in passwords if len(password) >= _MIN_MASKED),
+            *(password for password in written if len(password) >= _MIN_MASKED),
         ]
 
     @model_validator(mode="after")
@@ -215,12 +218,6 @@ class Settings(FromEnvironment):
         if self.tls_client_ca and not certificates:
             raise ValueError(f"{PREFIX}TLS_CLIENT_CA has no effect without {PREFIX}TLS_CERTIFICATE")
         return self
-
-
-def _passwords(url: SecretStr | None) -> set[str]:
-    """The password of a database's URL, as it is written there and as it is meant."""
-    password = urlsplit(url.get_secret_value()).password if url else None
-    return {password, unquote(password)} if password else set()
 
 
 def variable(name: str) -> str:

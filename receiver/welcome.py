@@ -9,10 +9,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+from receiver import database_hosts
 from receiver.extras import DISTRIBUTION
 from receiver.providers import PROVIDERS, url_path
 from receiver.settings import Settings, variable
-from receiver.store import database_error, schema
+from receiver.store import schema
 from receiver.telemetry.visible import visible
 from receiver.web import listeners
 
@@ -92,7 +93,7 @@ def _database(settings: Settings, server: str | None, command: str) -> Iterator[
         yield "database", f"{told}, started for this service in {settings.data_dir}"
         yield "", f'psql "$({command} database-url)"'
     else:
-        place = database_error.place(settings.database_url.get_secret_value())
+        place = database_hosts.place(settings.database_url.get_secret_value())
         yield "database", f"{told} at {place}{'' if server else ': it cannot be reached, so reports go to the spool'}"
         yield "spool", f"{settings.data_dir}"
 

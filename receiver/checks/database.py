@@ -11,14 +11,14 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg
 
 from receiver import embedded
-from receiver.addresses import is_loopback
 from receiver.checks import in_database
 from receiver.checks.finding import Finding, Level
 from receiver.checks.in_database import PARTITIONS, RIGHTS, SCHEMA
+from receiver.database_hosts import Wanted, is_local, place, wanted
 from receiver.settings import Settings, variable
 from receiver.store import connecting
 from receiver.store.connecting import Connection
-from receiver.store.database_error import as_operator_error, explained, place
+from receiver.store.database_error import as_operator_error, explained
 
 DATABASE, CLOCK, READING = "database", "clock", "read database"
 
@@ -121,7 +121,7 @@ async def database(settings: Settings) -> list[Finding]:
     given = settings.database_url
     url = given.get_secret_value() if given else embedded.database_url(settings.data_dir)
     async with _connected(url, settings.database_setting) as asked:
-        found = await asked.part(DATABASE, partial(_server, asked.connection, url))
+        found = await asked.part(DATABASE, partial(_server, asked.connection, asked.url))
         found += await asked.part(CLOCK, partial(_clock, asked.connection))
         found += (state := await asked.part(SCHEMA, partial(in_database.schema, asked.connection, own=own)))
         if all(one.level == "ok" for one in state):
@@ -136,7 +136,7 @@ async def reading(settings: Settings) -> list[Finding]:
     if settings.read_database_url is None:
         return []
     url = settings.read_database_url.get_secret_value()
-    async with _connected(url, variable("read_database_url")) as asked:
+    async with _connected(url, variable("read_database_url"), wanted(url)) as asked:
         found = await asked.part(READING, partial(_readable, asked.connection))
         if all(one.level == "ok" for one in found):
             found += await asked.part(READING, partial(_standby, asked.connection))
@@ -161,12 +161,12 @@ class _Asked:
 
 
 @asynccontextmanager
-async def _connected(url: str, setting: str) -> AsyncIterator[_Asked]:
+async def _connected(url: str, setting: str, wanted: Wanted = Wanted.READ_WRITE) -> AsyncIterator[_Asked]:
     """Raises DatabaseError, from within the block too."""
     with explained(url, setting):
-        connection = await connecting.connect(url, timeout_s=_TIMEOUT_S, command_timeout_s=_TIMEOUT_S)
+        connection = await connecting.connect(url, timeout_s=_TIMEOUT_S, command_timeout_s=_TIMEOUT_S, wanted=wanted)
         try:
-            yield _Asked(connection, url, setting)
+            yield _Asked(connection, connection.url, setting)
         finally:
             connection.terminate()
 
@@ -188,10 +188,9 @@ def faults(row: Mapping[str, Any]) -> list[Finding]:
 
 
 def encryption(url: str, *, encrypted: bool) -> Iterator[Finding]:
-    parts = urlsplit(url)
-    if not parts.hostname or is_loopback(parts.hostname):
+    if is_local(url):
         return
-    mode = parse_qs(parts.query).get("sslmode", ["prefer"])[-1]
+    mode = parse_qs(urlsplit(url).query).get("sslmode", ["prefer"])[-1]
     if not encrypted:
         yield Finding(DATABASE, "warning", "the connection is not encrypted", _VERIFY)
     elif mode not in _VERIFIED:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import asyncpg
 from asyncpg.transaction import Transaction
 
+from receiver.database_hosts import Wanted, wanted
 from receiver.reading.errors import ReadError, ReadUnavailable, as_read_error, busy, too_long
 from receiver.settings import Settings, variable
 from receiver.store import connecting
@@ -62,10 +63,13 @@ class Limits:
 
 
 class Reader:
-    """Answers questions in SQL. Every method raises ReadError. `opened` makes one."""
+    """Answers questions in SQL. Every method raises ReadError. `opened` makes one.
 
-    def __init__(self, url: str, setting: str, limits: Limits) -> None:
-        self._url, self._setting, self.limits = url, setting, limits
+    Of several hosts it asks the one that is `wanted`.
+    """
+
+    def __init__(self, url: str, setting: str, limits: Limits, wanted: Wanted = Wanted.READ_WRITE) -> None:
+        self._url, self._setting, self.limits, self._wanted = url, setting, limits, wanted
         self._queries, self._streams = asyncio.Semaphore(limits.queries), asyncio.Semaphore(limits.streams)
         self._pool: Pool | None = None
         self._away: tuple[float, str] | None = None
@@ -181,7 +185,7 @@ class Reader:
         )
 
     async def _connect(self, *_: Any, **__: Any) -> connecting.Connection:  # noqa: ANN401 - asyncpg's
-        return await connecting.connect(self._url, timeout_s=self.limits.connect_s)
+        return await connecting.connect(self._url, timeout_s=self.limits.connect_s, wanted=self._wanted)
 
     def _explained(self, error: Exception, given_s: float) -> ReadError:
         explained = as_read_error(error, self._url, self._setting, given_s)
@@ -207,7 +211,8 @@ async def opened(settings: Settings, own_url: str, limits: Limits | None = None)
     given = settings.read_database_url
     url = given.get_secret_value() if given else own_url
     setting = variable("read_database_url") if given else settings.database_setting
-    reader = Reader(url, setting, limits or Limits())
+    # What was answered is seen at once on the primary alone: a standby is read from where a setting says so.
+    reader = Reader(url, setting, limits or Limits(), wanted(url) if given else Wanted.READ_WRITE)
     try:
         yield reader
     finally:

@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
 
+from receiver import database_hosts
+from receiver.database_hosts import Wanted
 from receiver.store import sql
+from receiver.store.racing import Refusal, race
+from receiver.store.standing import Standing
 
 _APPLICATION: Final = "receiver"
 
@@ -24,7 +28,13 @@ else:
 
 
 class Connection(_Base):
-    """Runs each statement with arguments in a transaction: asyncpg prepares and executes it in two messages."""
+    """Runs each statement with arguments in a transaction: asyncpg prepares and executes it in two messages.
+
+    `url` is of its host alone; `standing` is that host's, where the URL named several.
+    """
+
+    url: str
+    standing: Standing | None = None
 
     async def execute(self, query: str, *args: object, timeout: float | None = None) -> str:  # noqa: ASYNC109 - asyncpg's
         """A statement without arguments is one message, and may be one that cannot run in a transaction."""
@@ -57,9 +67,32 @@ class Connection(_Base):
         return result
 
 
-async def connect(url: str, *, timeout_s: float, command_timeout_s: float | None = None) -> Connection:
-    """A connection, within `timeout_s`; `command_timeout_s` is the default time-out of its statements."""
-    return await asyncpg.connect(
+async def connect(
+    url: str,
+    *,
+    timeout_s: float,
+    command_timeout_s: float | None = None,
+    wanted: Wanted = Wanted.READ_WRITE,
+    refused: Refusal = lambda _: None,
+) -> Connection:
+    """A connection, within `timeout_s`; `command_timeout_s` is the default time-out of its statements.
+
+    Of several hosts the one that is `wanted`, whatever the URL says, and not `refused`. Raises NoHost.
+    """
+
+    async def open_one(one: str) -> Connection:
+        return await _open(one, timeout_s, command_timeout_s)
+
+    urls = database_hosts.each(url)
+    if len(urls) == 1:
+        return await _open(url, timeout_s, command_timeout_s)
+    found = await race(urls, open_one, wanted, refused, timeout_s)
+    found.connection.url, found.connection.standing = urls[found.at], found.standing
+    return found.connection
+
+
+async def _open(url: str, timeout_s: float, command_timeout_s: float | None) -> Connection:
+    connection: Connection = await asyncpg.connect(
         url,
         connection_class=Connection,
         timeout=timeout_s,
@@ -67,6 +100,8 @@ async def connect(url: str, *, timeout_s: float, command_timeout_s: float | None
         statement_cache_size=0,
         server_settings={"application_name": _APPLICATION},
     )
+    connection.url = url
+    return connection
 
 
 async def prepare_main_statement(connection: Connection) -> "PreparedStatement[asyncpg.Record] | None":

@@ -2,15 +2,17 @@
 
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import asyncpg
 
+from receiver import database_hosts
+from receiver.database_hosts import place
 from receiver.errors import OperatorError
 from receiver.store.postgres import TRANSIENT
+from receiver.store.racing import NoHost, Unsuitable
 
 _MAX_DETAIL: Final = 200
 
@@ -24,6 +26,7 @@ _NO_SCHEMA: Final = (
 _GONE: Final = "{place} cannot be reached, or went away ({said}): see whether PostgreSQL runs there, and its log"
 
 _ADVICE: Final[tuple[tuple[tuple[type[Exception], ...], str], ...]] = (
+    ((Unsuitable,), "{place} cannot be used ({said})"),
     ((asyncpg.exceptions.ClientConfigurationError,), "cannot be used ({said}): correct it"),
     ((socket.gaierror,), "no address is known for {host}: correct the host, or mend the machine's name service"),
     ((ConnectionRefusedError,), "{place} refused the connection: start PostgreSQL there, or correct host and port"),
@@ -70,33 +73,28 @@ def explained(url: str, setting: str) -> Iterator[None]:
 
 
 def as_operator_error(error: Exception, url: str, setting: str) -> DatabaseError:
-    """The error with a sentence for an operator."""
-    parts = urlsplit(url)
+    """The error with a sentence for an operator; of several hosts with one for each."""
+    if not isinstance(error, NoHost):
+        return DatabaseError(f"{setting}: {_sentence(error, url)}")
+    each = "; ".join(_sentence(one, host) for host, one in error.errors)
+    return DatabaseError(f"{setting}: none of its {len(error.errors)} hosts takes this: {each}")
+
+
+def _sentence(error: Exception, url: str) -> str:
     words = {
-        "host": _host(url),
+        "host": ",".join(database_hosts.host_names(url)),
         "place": place(url),
-        "user": unquote(parts.username or "") or "this user",
-        "name": unquote(parts.path.removeprefix("/")) or "of the user's name",
-        "said": _detail(error, parts.password),
+        "user": database_hosts.user(url) or "this user",
+        "name": database_hosts.database(url) or "of the user's name",
+        "said": _detail(error, database_hosts.passwords(url)),
     }
     advice = next(text for types, text in _ADVICE if isinstance(error, types))
-    return DatabaseError(f"{setting}: {advice.format(**words)}")
+    return advice.format(**words)
 
 
-def place(url: str) -> str:
-    """Host and port, of each server that the URL names; without user and password."""
-    parts = urlsplit(url)
-    given = parts.netloc.rpartition("@")[2] or ",".join(parse_qs(parts.query).get("host", []))
-    return given or "the local socket"
-
-
-def _host(url: str) -> str:
-    return place(url).rpartition(":")[0] or place(url)
-
-
-def _detail(error: Exception, password: str | None) -> str:
+def _detail(error: Exception, passwords: Iterable[str]) -> str:
     """The first line of the error without the password; its type if it has no text."""
     said = str(error).partition("\n")[0][:_MAX_DETAIL] or type(error).__name__
-    for secret in {password, unquote(password)} if password else ():
+    for secret in sorted(passwords, key=len, reverse=True):
         said = said.replace(secret, "*****")
     return said

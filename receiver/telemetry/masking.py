@@ -87,6 +87,7 @@ _MAYBE_NUMBER: Final = re.compile(r"\d(?:\D{0,3}\d){5}")
 
 _PATH_TOKEN: Final = re.compile(r"(?i)(/callback/[\w-]+/[\w-]+/)[^\s/?#\"'<>\\]+")
 _PASSWORD: Final = re.compile(r"(?i)(postgres(?:ql)?://[^\s:/@]*:)[^\s/]*@")
+_PASSWORD_IN_QUERY: Final = re.compile(r"(?i)([?&](?:ssl)?password=)[^\s&\"']+")
 
 # Libraries quote payloads in their errors: pydantic the value, the driver the argument, PostgreSQL the row. A value can
 # hold anything, line ends included, so each match may run to the end of the text. No part of a text is matched twice:
@@ -123,6 +124,7 @@ def scrub(text: str) -> str:
         text = f"{text[:MAX_TEXT]}…"
     if "/" in text:
         text = _PASSWORD.sub(r"\1***@", _PATH_TOKEN.sub(r"\1***", text))
+        text = _PASSWORD_IN_QUERY.sub(r"\1***", text)
     return _NUMBER_OR_KEPT.sub(_mask_match, text) if _MAYBE_NUMBER.search(text) else text
 
 

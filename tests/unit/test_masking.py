@@ -134,6 +134,8 @@ def test_a_known_token_is_hidden_anywhere(before, after):
         ("POST /callback/acme/report/mistyped-secret?x=1", "POST /callback/acme/report/***?x=1"),
         ("POST /callback/acme/report", "POST /callback/acme/report"),
         ("cannot reach postgresql://sms:hunter2@db:5432/sms", "cannot reach postgresql://sms:***@db:5432/sms"),
+        ("no postgresql://sms:hunter2@a:5432,b:5433/sms", "no postgresql://sms:***@a:5432,b:5433/sms"),
+        ("no postgresql:///sms?host=a,b&password=hunter2&user=x", "no postgresql:///sms?host=a,b&password=***&user=x"),
     ],
 )
 def test_a_wrong_token_and_a_password_are_hidden_too(text, scrubbed):

@@ -6,8 +6,9 @@ import ssl
 import asyncpg
 import pytest
 
+from receiver.database_hosts import place
 from receiver.errors import OperatorError
-from receiver.store.database_error import as_operator_error, explained, place
+from receiver.store.database_error import as_operator_error, explained
 
 PASSWORD = "p@ss/w0rd"
 URL = "postgresql://keeper:p%40ss%2Fw0rd@db.example:5433/sms"

@@ -1,0 +1,48 @@
+"""A server's standing among several: whether it takes writes, and which line of history it writes."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
+
+if TYPE_CHECKING:
+    from receiver.store.connecting import Connection
+
+_PLAIN: Final = "SELECT pg_is_in_recovery() AS standby, current_setting('transaction_read_only') = 'on' AS read_only"
+
+_WHOLE: Final = """
+SELECT pg_is_in_recovery() AS standby, current_setting('transaction_read_only') = 'on' AS read_only,
+    (SELECT system_identifier::text FROM pg_control_system()) AS system,
+    CASE WHEN NOT pg_is_in_recovery()
+         THEN ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint END AS timeline
+"""
+"""The name of a WAL file begins with its timeline (PostgreSQL: WAL Internals); the one in pg_control is older than a
+promotion until the next checkpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """`system` is the identifier that a primary and its standbys share; `timeline` rises with each promotion.
+
+    Both are None where PostgreSQL does not tell them: a standby has no timeline of its own, some managed services hide
+    both.
+    """
+
+    standby: bool
+    read_only: bool
+    system: str | None = None
+    timeline: int | None = None
+
+    @property
+    def writable(self) -> bool:
+        """Whether it takes writes."""
+        return not (self.standby or self.read_only)
+
+
+async def ask(connection: "Connection") -> Standing:
+    """Its standing now; every login may ask."""
+    try:
+        (row,) = await connection.fetch(_WHOLE)
+    except (asyncpg.SyntaxOrAccessError, asyncpg.FeatureNotSupportedError, asyncpg.ObjectNotInPrerequisiteStateError):
+        (row,) = await connection.fetch(_PLAIN)
+    return Standing(*row)

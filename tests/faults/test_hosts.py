@@ -1,0 +1,159 @@
+"""A primary and its standby, both named in one URL: each part of the service finds the one that it needs by itself."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from support import cluster as clusters
+from support.cluster import APPLICATION, Cluster
+from support.databases import connected
+from support.faults import READ_ONLY, READ_WRITE
+from support.preloaded import Commands
+from support.standby import standby_of
+from support.waiting import eventually
+from support.writers import of, writing
+
+from receiver.database_hosts import Wanted
+from receiver.reading.reader import opened
+from receiver.settings import Settings
+from receiver.store import connecting
+from receiver.store.writer import PROBE, DatabaseUnavailable, Writer
+
+
+@dataclass
+class Pair:
+    """`first` was the primary at the beginning."""
+
+    first: Cluster
+    second: Cluster
+    database: str
+
+    def url(self, *, user: str = APPLICATION, query: str = "") -> str:
+        """The standby stands first in it."""
+        return f"postgresql://{user}@127.0.0.1:{self.second.port},127.0.0.1:{self.first.port}/{self.database}{query}"
+
+    async def stored(self, cluster: Cluster) -> set[str]:
+        async with connected(cluster.url(self.database)) as sql:
+            return {row["message_id"] for row in await sql.fetch("SELECT message_id FROM sms.delivery_report")}
+
+    async def fail_over(self) -> None:
+        """kill -9 of the primary; the standby takes its place."""
+        self.first.kill()
+        await self.second.administrate("SELECT pg_promote()")
+
+
+@dataclass
+class _Line:
+    """Primaries one after the other: a standby that has taken the place of one gets a standby of its own."""
+
+    primary: Cluster
+    folder: Path
+    stack: AsyncExitStack
+    database: str
+    standby: Cluster | None = None
+    numbers: Iterator[int] = field(default_factory=count)
+
+    async def pair(self) -> Pair:
+        if self.standby and self.standby.alive and not await _is_standby(self.standby):
+            self.primary.kill()
+            self.primary, self.standby = self.standby, None
+        for cluster in filter(None, (self.primary, self.standby)):
+            if not cluster.alive:
+                await cluster.start()
+        if self.standby is None:
+            folder = self.folder / f"standby_{next(self.numbers)}"
+            self.standby = await self.stack.enter_async_context(standby_of(self.primary, folder))
+        return Pair(self.primary, self.standby, self.database)
+
+
+@pytest.fixture(scope="module")
+async def line(open_folder: Path) -> AsyncIterator[_Line]:
+    folder = open_folder / "hosts"
+    async with clusters.running(folder / "first") as first, AsyncExitStack() as stack:
+        yield _Line(first, folder, stack, await first.new_database())
+
+
+@pytest.fixture
+async def pair(line: _Line) -> Pair:
+    return await line.pair()
+
+
+async def _is_standby(cluster: Cluster) -> bool:
+    async with connected(cluster.socket_url("postgres")) as sql:
+        return bool(await sql.fetchval("SELECT pg_is_in_recovery()"))
+
+
+async def _commits(writer: Writer) -> bool:
+    try:
+        await writer.retry(PROBE)
+    except DatabaseUnavailable:
+        return False
+    return True
+
+
+async def test_pages_ask_the_primary_but_where_a_standby_is_asked_for(pair: Pair) -> None:
+    asked = {
+        "own": {"database_url": pair.url()},
+        "read": {"read_database_url": pair.url(query="?target_session_attrs=prefer-standby")},
+    }
+    found = {}
+    for name, given in asked.items():
+        async with opened(Settings(_env_file=None, **given), pair.url()) as reader:
+            found[name] = await reader.fetchval("SELECT pg_is_in_recovery()")
+    assert found == {"own": False, "read": True}
+    pair.second.kill()
+    async with opened(Settings(_env_file=None, **asked["read"]), pair.url()) as reader:
+        assert await reader.fetchval("SELECT pg_is_in_recovery()") is False
+
+
+async def test_a_host_that_hangs_holds_nobody_up(pair: Pair) -> None:
+    """Its kernel accepts the connection, and nothing more comes."""
+    pair.second.pause()
+    try:
+        connection = await connecting.connect(pair.url(), timeout_s=3.0, wanted=Wanted.READ_WRITE)
+        assert await connection.fetchval("SELECT 1") == 1
+        connection.terminate()
+    finally:
+        pair.second.resume()
+
+
+async def test_commands_take_such_a_url_and_name_every_host_that_fails(pair: Pair, commands: Commands) -> None:
+    url = pair.url(user="postgres")
+    for command in (("maintain",), ("rejected", "list"), ("message", "8613800000000"), ("check",)):
+        ended = await commands.run(*command, database_url=url)
+        assert "standby" not in ended.err, ended.err
+    pair.first.kill()
+    told = (await commands.run("maintain", database_url=url)).complaint
+    assert told.startswith("RECEIVER_DATABASE_URL: none of its 2 hosts takes this: ")
+    assert f"127.0.0.1:{pair.second.port} cannot be used (it is a standby)" in told
+    assert f"127.0.0.1:{pair.first.port} refused the connection" in told
+
+
+@pytest.mark.parametrize("form", ["query", "nothing said"])
+async def test_reports_go_to_the_primary_and_after_a_failover_to_the_new_one(pair: Pair, form: str) -> None:
+    url = pair.url()
+    if form == "query":
+        hosts = {"host": "127.0.0.1,127.0.0.1", "port": f"{pair.second.port},{pair.first.port}", "user": APPLICATION}
+        url = f"postgresql:///{pair.database}?{urlencode(hosts)}"
+    async with writing(url) as writer:
+        await writer.write(of("before"))
+        await pair.fail_over()
+        await eventually(lambda: _commits(writer))
+        await writer.write(of("after"))
+    assert await pair.stored(pair.second) >= {"after"}
+
+
+async def test_a_primary_that_is_made_read_only_is_left_at_once(pair: Pair) -> None:
+    """As an operator does who moves the service by hand."""
+    async with writing(pair.url()) as writer:
+        await writer.write(of("before"))
+        await pair.first.administrate(*READ_ONLY)
+        await pair.second.administrate("SELECT pg_promote()")
+        await eventually(lambda: _commits(writer))
+        await writer.write(of("after"))
+        await pair.first.administrate(*READ_WRITE)
+    assert "after" in await pair.stored(pair.second)
