@@ -24,7 +24,7 @@ from receiver.store import spool_folders
 from receiver.store.durable import DurableStore
 from receiver.store.maintenance import counts, overdue, rejected_quota
 from receiver.store.maintenance.partitions import Maintenance, set_days_left_from
-from receiver.store.maintenance.periodic import Periodic, connected, repeat_all
+from receiver.store.maintenance.periodic import Periodic, connected_to_commit, repeat_all
 from receiver.store.maintenance.rejected_quota import RejectedQuota
 from receiver.store.readiness import until_ready, version_if_ready
 from receiver.store.spool import Spool
@@ -207,7 +207,7 @@ def _maintenance(settings: Settings) -> Maintenance:
 async def _maintain(url: str, setting: str, rounds: Sequence[Periodic], *, ready: bool) -> None:
     if not ready:
         await until_ready(url, setting)
-    await repeat_all(rounds, partial(connected, url))
+    await repeat_all(rounds, partial(connected_to_commit, url))
 
 
 def rejected_days(settings: Settings) -> int:

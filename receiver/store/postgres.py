@@ -70,7 +70,8 @@ async def _warm_up(connection: Connection, timeout_s: float) -> Session:
 
     In few round trips, for slow networks.
     """
-    await connection.execute(sql.BEGIN.format(timeout_ms=0))
+    not_unconfirmed = sql.NOT_UNCONFIRMED.format(patience_ms=int(timeout_s * 1000))
+    await connection.execute(sql.BEGIN.format(timeout_ms=0) + not_unconfirmed)
     session = Session(connection, await connecting.prepare_main_statement(connection))
     await _store_reports(session, Batch(), 0)
     # The prepared statement runs without BEGIN, so its settings are the session's; a pooler would give them to others.
@@ -92,6 +93,15 @@ async def write(session: Session, jobs: Sequence[Job], timeout_s: float) -> Rece
             raise
         # PostgreSQL gives a missing partition the code of a check violation, but no constraint's name.
         raise PartitionMissing from error
+
+
+async def confirm(session: Session, timeout_s: float) -> None:
+    """Returns once all that a transaction has found is on every machine that a commit waits for.
+
+    A transaction that changes nothing waits for no standby. What it found may be on this server alone: committed by a
+    session that was ended, or a server that was restarted, while it waited for one.
+    """
+    await _transaction(session, Batch(), int(timeout_s * 1000))
 
 
 async def create_partitions(session: Session, jobs: Sequence[Job]) -> None:
@@ -196,16 +206,26 @@ class Database:
         for _ in range(_RETRIES_AT_ONCE):
             session = await self._connected(connect_timeout_s)
             try:
-                # A deadline per transaction: to isolate many poisoned rows takes many, and each must end. Connecting
-                # has its own time-out, or over a slow network the two together would never finish in time.
-                async with asyncio.timeout(self._timeout_s):
-                    return await write(session, jobs, self._timeout_s)
+                return await self._confirmed(session, jobs)
             except PartitionMissing:
                 log.warning("partitions.missing")
                 await create_partitions(session, jobs)
             except RETRY_AT_ONCE:
                 log.info("database.retry")
         raise asyncpg.InterfaceError("retries did not help")
+
+    async def _confirmed(self, session: Session, jobs: Sequence[Job]) -> Receipt:
+        """Write, and confirm what was there already.
+
+        A deadline per transaction: to isolate many poisoned rows takes many, and each must end. Connecting has its own
+        time-out, or over a slow network the two together would never finish in time.
+        """
+        async with asyncio.timeout(self._timeout_s):
+            receipt = await write(session, jobs, self._timeout_s)
+        if not receipt.stored and any(job.size for job in jobs):
+            async with asyncio.timeout(self._timeout_s):
+                await confirm(session, self._timeout_s)
+        return receipt
 
     async def _connected(self, timeout_s: float) -> Session:
         if self._session is None or self._session.connection.is_closed():

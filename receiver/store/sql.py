@@ -14,6 +14,23 @@ SELECT set_config('statement_timeout', '{timeout_ms}', true), set_config('lock_t
 """
 """One round trip; the settings are local to the transaction, as a transaction pooler requires."""
 
+NOT_UNCONFIRMED: Final = """
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_stat_activity
+               WHERE wait_event = 'SyncRep' AND usename = session_user
+                     AND query_start < clock_timestamp() - interval '{patience_ms} ms') THEN
+        RAISE EXCEPTION 'commits wait for a synchronous standby (synchronous_standby_names), and none confirms them'
+            USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+END $$;
+"""
+"""Raises where a commit of this login has waited for a standby for so long.
+
+Nothing ends that wait but the standby: a session that is given up goes on waiting, with its connection. So each attempt
+to write would take one more connection from PostgreSQL, until none is left for anybody. One round trip.
+"""
+
 SESSION: Final = "SET default_transaction_isolation = 'read committed'; SET statement_timeout = {timeout_ms}"
 """For a statement that is a transaction of its own. The time-out ends it in PostgreSQL after we have stopped waiting.
 

@@ -38,3 +38,19 @@ async def test_kill_9_of_the_primary_ten_times_in_a_row(
                 await pair.synchronous()
                 await rig.load.answered(30)
         await failover.check(pair, rig)
+
+
+async def test_kill_9_of_the_standby_that_commits_wait_for(
+    pair: Pair, open_folder: Path, say: Callable[[str], None]
+) -> None:
+    """Nothing is committed without it, so all goes to the spool, and comes out when it is back."""
+    await pair.synchronous()
+    async with failover.loaded(pair, open_folder, say=say) as rig:
+        with rig.phase("kill of the standby"):
+            pair.standby.kill()
+            await rig.service.spooling(300)
+            assert not (await rig.service.readiness() or {})["database"]
+            await pair.standby.start()
+            await rig.service.until(lambda answer: answer["database"])
+            await rig.load.answered(30)
+        await failover.check(pair, rig)

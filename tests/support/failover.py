@@ -61,7 +61,7 @@ class Evidence:
         part = self.ledger.between(since, until)
         verdict = ledgers.judge(part, self.rows, self.ledger)
         return (
-            f"{name:<12}attempted {len(part.ids()):>5}  acknowledged {len(part.ids('ok')):>5}"
+            f"{name:<21}attempted {len(part.ids()):>5}  acknowledged {len(part.ids('ok')):>5}"
             f"  spooled {len(part.ids() & self.spooled):>5}  stored {verdict.stored:>5}"
             f"  lost {len(verdict.lost)}  twice {len(verdict.duplicated)}"
             f"  without commits {self.silence(since, until):.1f} s  in the spool {self.longest(since, until):.1f} s"

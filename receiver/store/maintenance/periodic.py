@@ -5,15 +5,19 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Final
 
 import asyncpg
 
+from receiver.store import sql
 from receiver.store.postgres import TRANSIENT
 from receiver.store.schema import connect
 from receiver.telemetry.logs import get_logger
 
 Round = Callable[["asyncpg.Connection[asyncpg.Record]"], Awaitable[None]]
 Connect = Callable[[], AbstractAsyncContextManager["asyncpg.Connection[asyncpg.Record]"]]
+
+_PATIENCE_MS: Final = 1000
 
 log = get_logger()
 
@@ -44,6 +48,14 @@ async def connected(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Recor
         yield connection
     finally:
         connection.terminate()  # `close` would wait for a hung server, and delay the shutdown
+
+
+@asynccontextmanager
+async def connected_to_commit(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """The same for rounds that go on by themselves. Raises where PostgreSQL's commits are not confirmed."""
+    async with connected(url) as connection:
+        await connection.execute(sql.NOT_UNCONFIRMED.format(patience_ms=_PATIENCE_MS))
+        yield connection
 
 
 async def repeat_all(tasks: Sequence[Periodic], connect: Connect) -> None:
