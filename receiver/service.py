@@ -135,6 +135,7 @@ async def running(
         state.phase = "stopping"
         log.info("service.stopping")
         if callbacks is not None:
+            await asyncio.sleep(settings.shutdown_delay_s)  # `/readyz` says 503 from here on
             await callbacks.drain(settings.drain_delay_s)
     log.info("service.stopped")
 

@@ -135,6 +135,7 @@ def _absolute(path: Path) -> Path:
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Seconds = Annotated[float, Field(gt=0, le=3_600, allow_inf_nan=False)]
+Pause = Annotated[float, Field(ge=0, le=3_600, allow_inf_nan=False)]
 DaysAhead = Annotated[int, Field(ge=1, le=365)]
 WorkerCount = Annotated[int, Field(ge=1, le=16)]
 Count = Annotated[int, Field(ge=1)]

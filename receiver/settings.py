@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import Final, Self
 
 from platformdirs import user_data_path
 from pydantic import ByteSize, Field, model_validator
@@ -26,6 +26,7 @@ from receiver.setting_types import (
     LogFormat,
     LogLevel,
     Networks,
+    Pause,
     Port,
     PublicUrl,
     RejectedBytes,
@@ -165,7 +166,12 @@ class Settings(FromEnvironment):
         description="Hours within which a platform reports, `platform=hours,…`, for `sms.overdue_message`.",
         json_schema_extra={"default": "as each platform documents it"},
     )
-    drain_delay_s: Annotated[float, Field(ge=0, le=3_600, allow_inf_nan=False)] = Field(
+    shutdown_delay_s: Pause = Field(
+        0.0,
+        description="Seconds for which a service that is to stop goes on taking callbacks while `/readyz` says 503, "
+        "for a load balancer to notice.",
+    )
+    drain_delay_s: Pause = Field(
         0.5, description="Seconds in which open connections may bring their last requests when the service stops."
     )
     shutdown_timeout_s: Seconds = Field(20.0, description="Seconds that requests under way may take when it stops.")

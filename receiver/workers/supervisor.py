@@ -85,6 +85,7 @@ async def running(settings: Settings, platforms: Sequence[Opened], stop: asyncio
         yield Supervised(ops=ops, team=team)
         state.phase = "stopping"
         log.info("service.stopping")
+        await asyncio.sleep(settings.shutdown_delay_s)  # `/readyz` says 503 from here on
         # The workers' are the last ones then: they accept all that is in the queue, and nothing new gets into it.
         for one in sockets.sockets:
             one.close()

@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import asyncpg
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from support import process
 from support import service as services
 from support.dialects import ENDPOINT_PATHS, good_body, tells_of
 from support.service import Service
@@ -206,6 +209,21 @@ async def test_it_says_that_it_stops_before_it_stops(make_settings: Callable[...
             assert response.status == 200
         await stopping
     assert seen <= {"ready", "stopping"}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_it_takes_new_connections_while_a_balancer_learns_that_it_stops(
+    database: str, tmp_path: Path, workers: int
+) -> None:
+    """One that polls each second or two goes on sending callers until it has asked."""
+    settings = {"database_url": database, "workers": workers, "shutdown_delay_s": 3.0}
+    async with process.running(tmp_path, **settings) as service, aiohttp.ClientSession() as client:
+        stopping = asyncio.create_task(service.terminate())
+        await service.until(lambda answer: answer["status"] == "stopping")
+        url = f"{service.url}/callback/huawei/report"
+        async with client.post(url, data=good_body("huawei/report", "afterwards")) as response:
+            assert response.status == 200
+        assert await stopping == 0
 
 
 async def test_it_warns_when_partitions_run_out(

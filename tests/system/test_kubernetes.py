@@ -99,7 +99,7 @@ def test_a_pod_has_time_to_stop(pods: dict[str, Any]) -> None:
     spec = pods["StatefulSet"]["spec"]
     pause = int(spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][1])
     defaults = Settings(_env_file=None)
-    wanted = pause + defaults.drain_delay_s + 2 * defaults.shutdown_timeout_s
+    wanted = pause + defaults.shutdown_delay_s + defaults.drain_delay_s + 2 * defaults.shutdown_timeout_s
     assert spec["terminationGracePeriodSeconds"] > wanted + 5
 
 

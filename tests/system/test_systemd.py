@@ -61,7 +61,7 @@ def test_every_unit_is_confined_alike() -> None:
 def test_systemd_waits_longer_than_the_service_takes_to_stop(unit: str) -> None:
     defaults = Settings(_env_file=None)
     (given,) = units.settings(unit)["TimeoutStopSec"]
-    assert float(given) > defaults.drain_delay_s + 2 * defaults.shutdown_timeout_s + 10
+    assert float(given) > defaults.shutdown_delay_s + defaults.drain_delay_s + 2 * defaults.shutdown_timeout_s + 10
 
 
 def allowed(analyze: Callable[..., str], unit: str) -> set[str]:
