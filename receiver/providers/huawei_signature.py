@@ -27,6 +27,10 @@ WINDOW: Final = timedelta(minutes=15)
 """X-Sdk-Date may differ from now by this much, either way."""
 
 _DATE: Final = "x-sdk-date"
+_CONNECTION: Final = "connection"
+_CONNECTIONS: Final = ("Keep-Alive", "close")
+"""Values of the header Connection in the platform's documents."""
+
 _CONTENT_HASH: Final = "x-sdk-content-sha256"
 _MAX_NAME: Final = 32
 
@@ -53,18 +57,18 @@ def verify(head: SignedHead, keys: Mapping[str, str], now: datetime) -> CheckBod
     """
     headers = _by_name(head.headers)
     claim = _claim(_single_header(headers, "authorization"))
-    signed = {name: _single_header(headers, name) for name in claim.signed_headers}
-    if _DATE not in signed:
+    signed = [{name: _single_header(one, name) for name in claim.signed_headers} for one in _as_sent(headers)]
+    if _DATE not in claim.signed_headers:
         # The date is signed in any case, but the platform's rules demand it here too.
         raise SignatureError(f"{_DATE} is not among the signed headers")
-    _check_date(signed[_DATE], now)
+    _check_date(signed[0][_DATE], now)
     secret = _secret(keys, claim.access)
     if not secret:
         raise SignatureError("no key pair has this Access")
 
     def check(body: bytes) -> None:
-        text = _string_to_sign(head, signed, _body_hash(body, signed.get(_CONTENT_HASH)))
-        if not hmac.compare_digest(_signature(text, secret), claim.signature):
+        texts = (_string_to_sign(head, one, _body_hash(body, one.get(_CONTENT_HASH))) for one in signed)
+        if not any(hmac.compare_digest(_signature(text, secret), claim.signature) for text in texts):
             raise SignatureError(
                 "the signature does not fit: the secret is another one, or the path, the body or a signed header was "
                 "changed on the way"
@@ -79,6 +83,16 @@ def _by_name(headers: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
     for name, value in headers:
         by_name.setdefault(name.lower(), []).append(value.strip(" \t\r\n"))
     return by_name
+
+
+def _as_sent(headers: Mapping[str, list[str]]) -> list[Mapping[str, list[str]]]:
+    """The headers as the platform may have sent them.
+
+    It signs Connection, which many a proxy takes away, as it should (RFC 9110, 7.6.1): then it had one of two values.
+    """
+    if _CONNECTION in headers:
+        return [headers]
+    return [{**headers, _CONNECTION: [value]} for value in _CONNECTIONS]
 
 
 def _single_header(headers: Mapping[str, list[str]], name: str) -> str:
