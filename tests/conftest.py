@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 _numbers = count()
+_SEEN = "what the load client saw"
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -48,6 +50,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in set(apart)]
     if hasattr(config, "workerinput"):
         items[:] = workers.in_order(items)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The figures of tests with load."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
+    told = {report.nodeid: [line for name, line in report.user_properties if name == _SEEN] for report in reports}
+    if any(told.values()):
+        terminalreporter.section(_SEEN)
+    for nodeid, lines in sorted(told.items()):
+        if lines:
+            terminalreporter.write_line("\n    ".join((nodeid, *lines)))
+
+
+@pytest.fixture
+def say(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Add a line to what is printed at the end, under the test's name."""
+    return partial(record_property, _SEEN)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,6 +1,7 @@
 """The load: a process of its own that posts unique reports at a steady rate and notes each before and after.
 
     python load.py --url http://127.0.0.1:8080 --ledger FILE [--rate 150] [--connections 16] [--run NAME] [--fresh]
+        [--authorities FILE --server-name NAME]
 
 SIGTERM ends it: what is under way is awaited, and the exit code is 0. The ledger's format: support/ledger.py.
 """
@@ -11,9 +12,11 @@ import contextlib
 import json
 import os
 import signal
+import ssl
 import time
 from collections.abc import Callable
 from itertools import count
+from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
@@ -57,6 +60,10 @@ class Client:
         self._session = session
         self._url = options.url
         self._run = options.run
+        self._tls: dict[str, Any] = {}
+        if options.authorities:
+            context = ssl.create_default_context(cafile=options.authorities)
+            self._tls = {"ssl": context, "server_hostname": options.server_name}
         self._file = os.open(options.ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self._numbers = count()
 
@@ -77,7 +84,7 @@ class Client:
     async def _post(self, path: str, content_type: str, body: bytes) -> tuple[str, str]:
         try:
             async with self._session.post(
-                self._url + path, data=body, headers={"Content-Type": content_type}
+                self._url + path, data=body, headers={"Content-Type": content_type}, **self._tls
             ) as response:
                 await response.read()
                 return ("ok" if response.status == 200 else "failed"), str(response.status)
@@ -113,6 +120,8 @@ async def main() -> None:
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--run", default="r")
     parser.add_argument("--fresh", action="store_true", help="a connection of its own for every request")
+    parser.add_argument("--authorities", help="certificates, one of which is that of the TLS server")
+    parser.add_argument("--server-name", help="the name in that certificate")
     options = parser.parse_args()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

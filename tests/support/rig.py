@@ -30,10 +30,15 @@ _runs = count()
 class Load:
     """The load client's process and its ledger."""
 
-    def __init__(self, url: str, file: Path, *, rate: float, connections: int, fresh: bool = False) -> None:
+    def __init__(
+        self, url: str, file: Path, *, rate: float, connections: int, fresh: bool = False, **more: object
+    ) -> None:
+        """`more`: options of tests/faults/load.py."""
         self._file = file
         options = {"url": url, "ledger": file, "rate": rate, "connections": connections, "run": f"run{next(_runs)}"}
-        arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+        arguments = [
+            part for name, value in (options | more).items() for part in (f"--{name.replace('_', '-')}", str(value))
+        ]
         arguments += ["--fresh"] if fresh else []
         self._process = subprocess.Popen([sys.executable, str(_LOAD), *arguments], stdin=subprocess.DEVNULL)
 

@@ -1,6 +1,8 @@
-"""The receiver behind nginx with the file that is shipped: nothing lost, nothing told, nothing changed on the way."""
+"""Receivers behind HAProxy and nginx with the files that are shipped: nothing told, nothing changed on the way.
 
-import asyncio
+What becomes of reports when receivers restart, die or hang behind them: test_rolling.py.
+"""
+
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -9,11 +11,11 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from support import nginx, wire
+from support import fronts, wire
 from support.cases import case
 from support.cluster import APPLICATION, Cluster
 from support.databases import connected
-from support.nginx import SERVER_NAME, Front
+from support.front import SERVER_NAME, Front
 from support.process import ServiceProcess
 from support.waiting import eventually
 
@@ -31,16 +33,19 @@ Program = Callable[..., list[str]]
 
 @dataclass
 class Behind:
-    """nginx, and two instances behind it, each on a port of its own."""
+    """A proxy, and three instances behind it, each on a port of its own."""
 
     front: Front
     instances: list[ServiceProcess]
     sql: "asyncpg.Connection[asyncpg.Record]"
 
 
-@pytest.fixture(scope="module")
-async def behind(program: Program, reachable: Cluster, open_folder: Path) -> AsyncIterator[Behind]:
-    command = program("nginx", *nginx.PACKAGES)
+@pytest.fixture(scope="module", params=fronts.NAMES)
+async def behind(
+    request: pytest.FixtureRequest, program: Program, reachable: Cluster, open_folder: Path
+) -> AsyncIterator[Behind]:
+    folder = open_folder / f"behind-{request.param}"
+    folder.mkdir()
     database = await reachable.new_database()
     settings = {
         "database_url": reachable.url(database, user=APPLICATION),
@@ -48,15 +53,13 @@ async def behind(program: Program, reachable: Cluster, open_folder: Path) -> Asy
         "push_keys": "huawei:the-access:the-secret",
         "trusted_proxies": "127.0.0.1/32",
     }
-    instances = [ServiceProcess(open_folder / f"behind-{number}", **settings) for number in (1, 2)]
+    instances = [ServiceProcess(folder / str(number), **settings) for number in range(3)]
     async with AsyncExitStack() as stack:
         sql = await stack.enter_async_context(connected(reachable.socket_url(database)))
         for instance in instances:
             await listening(instance)
             stack.push_async_callback(_gone, instance)
-        front = stack.enter_context(
-            nginx.running(command, open_folder / "nginx", [instance.port for instance in instances])
-        )
+        front = stack.enter_context(fronts.running(request.param, program, folder / "proxy", instances))
         yield Behind(front, instances, sql)
 
 
@@ -136,7 +139,7 @@ async def test_what_is_too_large_or_elsewhere_does_not_reach_the_receiver(behind
         assert (await behind.front.send(wire.request(path, b""))).status == 404
 
 
-async def test_no_log_of_nginx_has_the_token(behind: Behind) -> None:
+async def test_no_log_of_the_proxy_has_the_token(behind: Behind) -> None:
     """Not in the access log, nor in the error log, which quotes requests that went wrong."""
     before = len(behind.front.told())
     paths = [HUAWEI, f"{HUAWEI}?x=1", f"/callback/huawei/{TOKEN}", f"/{TOKEN}", f"/callback//huawei/report/{TOKEN}"]
@@ -148,30 +151,3 @@ async def test_no_log_of_nginx_has_the_token(behind: Behind) -> None:
     assert [line["path"] for line in told] == ["/callback/huawei/report"] * 2 + ["-"] * 3 + ["/callback/huawei/report"]
     assert TOKEN not in behind.front.logs()
     assert told[-1]["status"] == 413
-
-
-async def test_one_instance_after_the_other_restarts_and_no_push_is_lost(behind: Behind) -> None:
-    """Even by kill -9: what it had in its hands is tried again at the other, and is stored once."""
-    sent: list[str] = []
-    stop = asyncio.Event()
-
-    async def platform(name: str) -> None:
-        while not stop.is_set():
-            sent.append(f"{name}-{len(sent)}")
-            answer = await behind.front.send(push(form(sent[-1])))
-            assert answer.status == 200, behind.front.logs()[-2000:]
-
-    async with asyncio.TaskGroup() as group:
-        for number in range(8):
-            group.create_task(platform(f"rolling-{number}"))
-        for end in (ServiceProcess.terminate, ServiceProcess.kill):
-            for instance in behind.instances:
-                begin = len(sent)
-                await end(instance)
-                await listening(instance)
-                async with asyncio.timeout(wire.DEADLINE_S):
-                    while len(sent) < begin + 20:
-                        await asyncio.sleep(0.02)
-        stop.set()
-    rows = await behind.sql.fetch("SELECT message_id FROM sms.delivery_report WHERE message_id LIKE 'rolling-%'")
-    assert sorted(row[0] for row in rows) == sorted(sent)

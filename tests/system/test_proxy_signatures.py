@@ -1,18 +1,19 @@
-"""Every genuine push among the fixtures is as genuine behind nginx: nothing that is signed was changed on the way."""
+"""Every genuine push among the fixtures is as genuine behind a proxy: nothing that is signed was changed on the way."""
 
 import base64
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
-from support import nginx
+from support import fronts
 from support.cases import FOLDER
-from support.nginx import Front
+from support.front import Front
 
 from receiver.providers import VERIFIERS
 from receiver.providers.base import SignedHead
@@ -25,21 +26,28 @@ GENUINE = {
 }
 
 
-@pytest.fixture(scope="module")
+@dataclass(frozen=True)
+class Noting:
+    """What stands behind the proxy; it is ready."""
+
+    port: int
+    ops_port: int
+
+
+@pytest.fixture(scope="module", params=fronts.NAMES)
 async def arrived(
-    program: Callable[..., list[str]], open_folder: Path
+    request: pytest.FixtureRequest, program: Callable[..., list[str]], open_folder: Path
 ) -> AsyncIterator[tuple[Front, list[tuple[SignedHead, bytes]]]]:
-    """nginx, and what a server behind it was sent, read as the receiver reads it."""
+    """A proxy, and what a server behind it was sent, read as the receiver reads it."""
     requests: list[tuple[SignedHead, bytes]] = []
 
-    async def note(request: web.Request) -> web.Response:
-        path, _, query = request.raw_path.partition("?")
-        headers = tuple(request.headers.items())
-        head = SignedHead(method=request.method, raw_path=path, raw_query=query, headers=headers)
-        requests.append((head, await request.read()))
+    async def note(one: web.Request) -> web.Response:
+        path, _, query = one.raw_path.partition("?")
+        if path != "/readyz":
+            head = SignedHead(method=one.method, raw_path=path, raw_query=query, headers=tuple(one.headers.items()))
+            requests.append((head, await one.read()))
         return web.Response()
 
-    command = program("nginx", *nginx.PACKAGES)
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", note)
     runner = web.AppRunner(app, auto_decompress=False)
@@ -48,7 +56,9 @@ async def arrived(
         stack.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         port = runner.addresses[0][1]
-        yield stack.enter_context(nginx.running(command, open_folder / "signatures", [port, port])), requests
+        behind = [Noting(port, port)] * 3
+        folder = open_folder / f"signatures-{request.param}"
+        yield stack.enter_context(fronts.running(request.param, program, folder, behind)), requests
 
 
 @pytest.mark.parametrize("name", GENUINE)
