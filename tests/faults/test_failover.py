@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -54,3 +55,51 @@ async def test_kill_9_of_the_standby_that_commits_wait_for(
             await rig.service.until(lambda answer: answer["database"])
             await rig.load.answered(30)
         await failover.check(pair, rig)
+
+
+@pytest.mark.parametrize("way", ["lives on", "hangs", "is found again"])
+async def test_the_standby_is_promoted_beside_a_primary_that(
+    pair: Pair, open_folder: Path, say: Callable[[str], None], way: str
+) -> None:
+    """Two servers take writes; those of the old one wait for a standby that has left it, so none of them counts."""
+    await pair.synchronous()
+    async with failover.loaded(pair, open_folder, say=say) as rig:
+        with rig.phase(f"it {way}"):
+            if way != "lives on":
+                pair.primary.pause()
+            await pair.promote()
+            await rig.load.answered(300)
+            await rig.service.until(lambda answer: answer["database"])
+            if way == "is found again":
+                pair.standby.resume()
+            await rig.load.answered(300)
+        await failover.check(pair, rig)
+    pair.standby.kill()
+    await pair.rejoin(anew=False)
+
+
+async def test_what_an_asynchronous_standby_has_not_received_is_lost(
+    pair: Pair, open_folder: Path, say: Callable[[str], None]
+) -> None:
+    """And nothing else is: what the old primary alone has was answered as good, and is on its disk still."""
+    await pair.synchronous(wanted=False)
+    async with failover.loaded(pair, open_folder, say=say) as rig, pair.proxied() as between:
+        received_until = time.time()
+        await pair.follows()
+        with rig.phase("cut, then killed"):
+            await between.set("blackhole")
+            await rig.load.answered(150)
+            pair.primary.kill()
+            await pair.promote()
+            await rig.service.until(lambda answer: answer["database"])
+            await rig.load.answered(30)
+        evidence = await failover.settle(pair, rig)
+    await pair.standby.start()
+    left_behind = await failover.commits(pair.standby.socket_url(rig.database))
+    verdict = evidence.verdict
+    assert verdict.lost
+    assert verdict.lost <= {commit.message_id for commit in left_behind if commit.committed > received_until}
+    assert not verdict.duplicated | verdict.invented | verdict.mistimed
+    assert set(evidence.ledger.statuses()) == {"200"}
+    pair.standby.kill()
+    await pair.rejoin(anew=False)

@@ -94,8 +94,9 @@ class Cluster:
         await self._accepting()
 
     def beside(self, folder: Path, settings: Mapping[str, str] = MappingProxyType({})) -> "Cluster":
-        """Another server of the same programs and account, whose folders are empty."""
+        """Another server of the same programs and account, for it to become a copy of this one."""
         other = Cluster(folder, self._binaries, self.account, settings)
+        other._numbers = self._numbers
         for private in (other.layout.folder, other.layout.pgdata, other.layout.sockets):
             private.mkdir(parents=True, exist_ok=True)
             make_private(private, self.account)

@@ -13,7 +13,7 @@ from receiver.store.maintenance import counts
 from support import ledger as ledgers
 from support import rig as rigs
 from support.databases import connected
-from support.ledger import Ledger, Row
+from support.ledger import Ledger, Row, Verdict
 from support.pair import Pair
 from support.rig import Rig
 
@@ -56,6 +56,11 @@ class Evidence:
     commits: list[Commit]
     spooled: set[str]
 
+    @property
+    def verdict(self) -> Verdict:
+        """Of the whole run."""
+        return ledgers.judge(self.ledger, self.rows)
+
     def of(self, name: str, since: float, until: float) -> str:
         """What came of the requests of that time, and of what was committed in it: a line for people."""
         part = self.ledger.between(since, until)
@@ -84,9 +89,7 @@ async def settle(pair: Pair, rig: Rig) -> Evidence:
     ledger = await rig.load.stop()
     await rig.service.drained()
     url = pair.primary.socket_url(rig.database)
-    async with connected(url) as sql:
-        commits = [Commit(*row) for row in await sql.fetch(_COMMITTED)]
-    evidence = Evidence(ledger, await ledgers.stored(url), commits, spooled_by(rig))
+    evidence = Evidence(ledger, await ledgers.stored(url), await commits(url), spooled_by(rig))
     begins = [since for _, since, _ in rig.phases]
     for (name, since, _), until in zip(rig.phases, [*begins[1:], inf], strict=True):
         rig.say(evidence.of(name, since, until))
@@ -97,8 +100,7 @@ async def settle(pair: Pair, rig: Rig) -> Evidence:
 async def check(pair: Pair, rig: Rig) -> Evidence:
     """`settle`, and assert what must hold after every failover without loss."""
     evidence = await settle(pair, rig)
-    verdict = ledgers.judge(evidence.ledger, evidence.rows)
-    assert verdict.good, verdict
+    assert evidence.verdict.good, evidence.verdict
     assert set(evidence.ledger.statuses()) == {"200"}
     assert evidence.longest() < SPOOLED_S
     async with connected(pair.primary.socket_url(rig.database)) as sql:
@@ -106,6 +108,12 @@ async def check(pair: Pair, rig: Rig) -> Evidence:
         assert await counts.recount(sql) == 0
     assert not rig.service.noise(), "\n".join(rig.service.noise())
     return evidence
+
+
+async def commits(url: str) -> list[Commit]:
+    """Of all reports that a server has."""
+    async with connected(url) as sql:
+        return [Commit(*row) for row in await sql.fetch(_COMMITTED)]
 
 
 def spooled_by(rig: Rig) -> set[str]:

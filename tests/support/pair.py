@@ -10,8 +10,10 @@ from typing import Final
 from receiver.embedded.account import make_private
 from receiver.embedded.layout import SUPERUSER
 from support import cluster as clusters
+from support import proxy as proxies
 from support.cluster import APPLICATION, Cluster
 from support.databases import connected
+from support.proxy import Proxy
 from support.standby import allow_replication, base_backup
 from support.waiting import eventually
 
@@ -23,6 +25,7 @@ _SETTINGS: Final = {
 _FOLLOWS: Final = """
 SELECT EXISTS (SELECT FROM pg_stat_replication WHERE state = 'streaming' AND flush_lsn >= $1 AND {})
 """
+_RECEIVES: Final = "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE sender_port = $1 AND status = 'streaming')"
 _SYNCHRONOUS: Final = "sync_state IN ('sync', 'quorum')"
 
 
@@ -57,6 +60,18 @@ class Pair:
         async with connected(self.primary.socket_url("postgres")) as sql:
             now = await sql.fetchval("SELECT pg_current_wal_flush_lsn()")
             await eventually(lambda: sql.fetchval(_FOLLOWS.format(how), now))
+
+    @asynccontextmanager
+    async def proxied(self) -> AsyncIterator[Proxy]:
+        """The network between the two, to be broken; the standby is on its way through it when the block begins."""
+        async with proxies.running(self.primary.port) as proxy:
+            through = f"host=127.0.0.1 port={proxy.port} user={SUPERUSER}"
+            await self.standby.administrate(
+                f"ALTER SYSTEM SET primary_conninfo = '{through}'", "SELECT pg_reload_conf()"
+            )
+            async with connected(self.standby.socket_url("postgres")) as sql:
+                await eventually(lambda: sql.fetchval(_RECEIVES, proxy.port))
+            yield proxy
 
     async def promote(self) -> None:
         """The standby is the primary from now on, and waits for nobody."""
