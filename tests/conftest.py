@@ -117,6 +117,21 @@ async def citus(open_folder: Path) -> AsyncIterator[Citus]:
 
 
 @pytest.fixture(scope="session")
+async def spread_template(citus: Citus) -> Citus:
+    """The same, with a template that is distributed."""
+    await citus.make_distributed_template(partial(fill_template, shards=citus_support.SHARDS))
+    return citus
+
+
+@pytest.fixture
+async def spread(spread_template: Citus) -> AsyncIterator[str]:
+    """URL of a distributed database of the test's own."""
+    name = await spread_template.new_database()
+    yield spread_template.socket_url(name)
+    await spread_template.drop_database(name)
+
+
+@pytest.fixture(scope="session")
 async def template(cluster: str) -> str:
     """Name of a database with the schema and the code tables."""
     await administrate(cluster, "CREATE DATABASE template_sms")

@@ -28,7 +28,7 @@ MAX_REJECTED: Final = 10_000
 """As far as rejected payloads are counted."""
 
 _REJECTED_COUNT: Final = f"""
-SELECT count(*) FROM (SELECT FROM sms.rejected_payload WHERE {{where}} LIMIT {MAX_REJECTED}) AS rejected
+SELECT count(*) FROM (SELECT 1 FROM sms.rejected_payload WHERE {{where}} LIMIT {MAX_REJECTED}) AS rejected
 """
 _BODY: Final = f"SELECT {REJECTED}, body FROM sms.rejected_payload WHERE rejected_id = $1"
 

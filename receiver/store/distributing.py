@@ -11,7 +11,7 @@ import asyncpg
 
 from receiver.errors import OperatorError
 
-SCRIPTS: Final = ("begin", "tables", "reference")
+SCRIPTS: Final = ("begin", "sessions", "tables", "reference", "replies", "rejected", "probe", "look_ups", "readers")
 """In this order: files of `migrations/sql/distributed`, one for each subject."""
 
 SHARDS: Final = 16

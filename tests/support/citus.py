@@ -39,10 +39,13 @@ _SETTINGS: Final = {
     "max_worker_processes": "64",  # each database has a daemon
     "jit": "off",
     "timezone": "UTC",
-    "citus.shard_count": "8",
+    "citus.shard_count": "4",
     "citus.local_hostname": _HOST,
     "citus.enable_statistics_collection": "off",
 }
+SHARDS: Final = 4
+"""Of each table of the template."""
+
 _TEMPLATE: Final = "template_citus"
 
 Fill = Callable[[str], Awaitable[None]]
@@ -117,6 +120,8 @@ class Citus(Cluster):
         """
         name = f"citus_{next(self._numbers)}"
         await asyncio.gather(*(_copied(node, template, name) for node in self.nodes))
+        # As migrate has set it for the template: settings are not copied.
+        await self.administrate(f"ALTER DATABASE {name} SET citus.override_table_visibility = off")
         return name
 
     async def drop_database(self, name: str) -> None:

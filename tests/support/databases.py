@@ -30,9 +30,9 @@ async def administrate(url: str, *statements: str) -> None:
         await connection.close()
 
 
-async def fill_template(url: str) -> None:
-    """What every other database is a copy of: the schema and the code tables."""
-    await migrate.upgrade(url)
+async def fill_template(url: str, shards: int | None = None) -> None:
+    """What every other database is a copy of: the schema and the code tables; `shards`: distributed into so many."""
+    await migrate.upgrade(url, shards=shards)
     async with connected(url) as connection:
         await catalogue_table.sync(connection)
 

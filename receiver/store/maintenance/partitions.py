@@ -105,6 +105,7 @@ async def _retire(
     """
     owner = await connection.fetchval(sql.IS_OWNER)
     if owner:
+        await retention.drop_old_probes(connection)
         await counts.drop_old(connection, retention.midnight_of(today() - timedelta(days=counts_days)))
     if retention_days is None:
         return Retired()

@@ -13,12 +13,15 @@ from typing import Final
 
 import asyncpg
 
-from receiver.store import sql
+from receiver.store import distributing, sql
 from receiver.store.maintenance import counts
 from receiver.store.told import UNTOLD, Told
 
 _LOCK_TIMEOUT: Final = "1s"
 """Of one attempt. While it waits, nobody can attach a partition to the same table."""
+
+_BRIEF_LOCK_TIMEOUT: Final = "300ms"
+"""Of one attempt on Citus, which detaches nothing concurrently: while it waits, writers wait too."""
 
 _ATTEMPT_EVERY_S: Final = 4.0
 
@@ -70,6 +73,8 @@ SELECT (SELECT count(*) FROM old) AS found, (SELECT count(*) FROM gone) AS delet
 """
 """After the messages: an envelope is kept as long as its message, which later reports may keep alive."""
 
+_DELETE_OLD_PROBES: Final = "DELETE FROM sms_data.probe WHERE probed_at < now() - interval '1 hour'"
+
 _DELETE_OLD_REPLY_KEYS: Final = """
 WITH old AS MATERIALIZED (
     SELECT ctid, received_at FROM sms_data.reply_key
@@ -103,18 +108,29 @@ async def retire(
     midnight = midnight_of(cutoff)
     await counts.without_messages(connection, midnight)
     give_up = time.monotonic() + patience_s
-    await connection.execute(sql.SET_LOCK_TIMEOUT, _LOCK_TIMEOUT)
-    await _drop(connection, cutoff, done, told)
+    concurrently = not await distributing.is_distributed(connection)
+    await connection.execute(sql.SET_LOCK_TIMEOUT, _LOCK_TIMEOUT if concurrently else _BRIEF_LOCK_TIMEOUT)
+    await _drop(connection, cutoff, done, told, concurrently=concurrently)
     done.deleted = await _delete(connection, midnight, told)
     await counts.thin(connection, midnight)
     while done.left and time.monotonic() < give_up:
         await asyncio.sleep(_ATTEMPT_EVERY_S)
-        await _drop(connection, cutoff, done, told)
+        await _drop(connection, cutoff, done, told, concurrently=concurrently)
     return done
 
 
-async def _drop(connection: "asyncpg.Connection[asyncpg.Record]", cutoff: date, done: Retired, told: Told) -> None:
-    """One attempt for each old partition; also finishes what an interrupted round left detached."""
+async def drop_old_probes(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Delete the rows that probes have left, where a probe itself does not. Needs the owner's rights."""
+    await connection.execute(_DELETE_OLD_PROBES)
+
+
+async def _drop(
+    connection: "asyncpg.Connection[asyncpg.Record]", cutoff: date, done: Retired, told: Told, *, concurrently: bool
+) -> None:
+    """One attempt for each old partition; also finishes what an interrupted round left detached.
+
+    Not `concurrently`: the drop itself detaches it.
+    """
     done.left = []
     old = await connection.fetch(sql.OLD_PARTITIONS, cutoff)
     told.stage("dropping partitions", len(old))
@@ -122,7 +138,7 @@ async def _drop(connection: "asyncpg.Connection[asyncpg.Record]", cutoff: date, 
         parent, name = row["parent"], row["name"]
         told.note(name)
         try:
-            if row["attached"]:
+            if row["attached"] and concurrently:
                 # The first detachment waits for the table's readers, and blocks none that come meanwhile. Once it is
                 # pending, new queries leave the partition out.
                 finish = "FINALIZE" if row["detaching"] else "CONCURRENTLY"
