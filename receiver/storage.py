@@ -19,15 +19,18 @@ from receiver.ingest.quarantine import Quarantine
 from receiver.ingest.recent import Recent
 from receiver.providers import PROVIDERS
 from receiver.settings import Settings
+from receiver.store import postgres, spool_folders
 from receiver.store import schema as migrate
-from receiver.store import spool_folders
 from receiver.store.durable import DurableStore
+from receiver.store.host_watch import HostWatch
 from receiver.store.maintenance import counts, overdue, rejected_quota
 from receiver.store.maintenance.partitions import Maintenance, set_days_left_from
 from receiver.store.maintenance.periodic import Periodic, connected_to_commit, repeat_all
 from receiver.store.maintenance.rejected_quota import RejectedQuota
+from receiver.store.postgres import Connect
 from receiver.store.readiness import until_ready, version_if_ready
 from receiver.store.spool import Spool
+from receiver.store.timelines import Timelines, load
 from receiver.store.writer import Writer
 from receiver.telemetry import metrics as metric_set
 from receiver.telemetry.metrics import Metrics, set_from
@@ -101,7 +104,9 @@ async def storing(settings: Settings, stop: asyncio.Event, role: Role = _WHOLE) 
         observing = partial(observe, metrics=metrics, recent=recent)
         spool = Spool(role.spool_folder(settings), settings.spool_max_bytes)
         stack.push_async_callback(spool.close)
-        writer = _writer(settings, url, metrics)
+        timelines = Timelines(load(settings.data_dir))
+        connect = partial(postgres.connect, timelines=timelines)
+        writer = _writer(settings, url, metrics, connect)
         quota = RejectedQuota(
             metrics, settings.rejected_max_bytes, processes=role.processes, body_bytes=settings.max_body_bytes
         )
@@ -112,7 +117,8 @@ async def storing(settings: Settings, stop: asyncio.Event, role: Role = _WHOLE) 
         @asynccontextmanager
         async def draining(spool: Spool, store: DurableStore | None = None) -> AsyncIterator[None]:
             store = store or store_over(spool)
-            quarantine = Quarantine(url, store, spool, metrics, observing, timeout_s=settings.database_timeout_s)
+            timeout_s = settings.database_timeout_s
+            quarantine = Quarantine(url, store, spool, metrics, observing, timeout_s=timeout_s, connect=connect)
             try:
                 async with background(stop, Drain(store, writer, spool, metrics, quarantine, observing).run()):
                     yield
@@ -135,8 +141,10 @@ async def storing(settings: Settings, stop: asyncio.Event, role: Role = _WHOLE) 
             recent=recent,
         )
         _set_gauges(storage)
+        set_from(metrics.stale_primaries, lambda: timelines.stale)
         rounds = [rejected_quota.periodic(quota, rejected_days(settings))]  # it renews this process's own share
-        tasks = [_maintain(url, setting, rounds, ready=server is not None)]
+        watch = HostWatch(url, timelines, settings.data_dir, looks=role.slot is None)
+        tasks = [_maintain(url, setting, rounds, timelines, ready=server is not None), watch.run()]
         if role.slot is None:
             rounds += [maintenance.periodic, counts.periodic(), overdue.periodic(windows_h(settings))]
             tasks.append(left.run())
@@ -186,13 +194,14 @@ async def _database(settings: Settings, stack: AsyncExitStack) -> str:
     return server.url
 
 
-def _writer(settings: Settings, url: str, metrics: Metrics) -> Writer:
+def _writer(settings: Settings, url: str, metrics: Metrics, connect: Connect) -> Writer:
     return Writer(
         url,
         metrics,
         timeout_s=settings.database_timeout_s,
         max_queue=settings.queue_max_reports,
         max_flush=settings.flush_max_reports,
+        connect=connect,
     )
 
 
@@ -204,10 +213,10 @@ def _maintenance(settings: Settings) -> Maintenance:
     )
 
 
-async def _maintain(url: str, setting: str, rounds: Sequence[Periodic], *, ready: bool) -> None:
+async def _maintain(url: str, setting: str, rounds: Sequence[Periodic], timelines: Timelines, *, ready: bool) -> None:
     if not ready:
         await until_ready(url, setting)
-    await repeat_all(rounds, partial(connected_to_commit, url))
+    await repeat_all(rounds, partial(connected_to_commit, url, timelines.judge))
 
 
 def rejected_days(settings: Settings) -> int:

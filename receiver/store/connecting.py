@@ -9,11 +9,9 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import asyncpg
-from asyncpg.prepared_stmt import PreparedStatement
 
 from receiver import database_hosts
 from receiver.database_hosts import Wanted
-from receiver.store import sql
 from receiver.store.racing import Refusal, race
 from receiver.store.standing import Standing
 
@@ -73,7 +71,7 @@ async def connect(
     timeout_s: float,
     command_timeout_s: float | None = None,
     wanted: Wanted = Wanted.READ_WRITE,
-    refused: Refusal = lambda _: None,
+    refused: Refusal = lambda _url, _found: None,
 ) -> Connection:
     """A connection, within `timeout_s`; `command_timeout_s` is the default time-out of its statements.
 
@@ -87,7 +85,7 @@ async def connect(
     if len(urls) == 1:
         return await _open(url, timeout_s, command_timeout_s)
     found = await race(urls, open_one, wanted, refused, timeout_s)
-    found.connection.url, found.connection.standing = urls[found.at], found.standing
+    found.connection.standing = found.standing
     return found.connection
 
 
@@ -102,14 +100,3 @@ async def _open(url: str, timeout_s: float, command_timeout_s: float | None) -> 
     )
     connection.url = url
     return connection
-
-
-async def prepare_main_statement(connection: Connection) -> "PreparedStatement[asyncpg.Record] | None":
-    """The main statement, prepared for the whole session; None through a pooler, which would lose it.
-
-    Call it in a transaction. A pooler does not know the process id of the server that it will choose, and reports
-    another one.
-    """
-    if await connection.fetchval("SELECT pg_backend_pid()") != connection.get_server_pid():
-        return None
-    return await connection.prepare(sql.STORE_REPORTS, name="store_reports")

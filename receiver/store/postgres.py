@@ -12,11 +12,13 @@ import orjson
 from asyncpg.prepared_stmt import PreparedStatement
 
 from receiver.report import RowId
-from receiver.store import connecting, sql
+from receiver.store import connecting, sql, standing
 from receiver.store.batch import Batch, arrange, incoming
 from receiver.store.columns import envelope_columns, rejected_columns, reply_columns, submission_columns
 from receiver.store.connecting import Connection
 from receiver.store.job import Job, Receipt
+from receiver.store.racing import Unsuitable
+from receiver.store.timelines import Timelines
 from receiver.telemetry.logs import get_logger
 
 POISON: Final = (
@@ -48,31 +50,52 @@ class PartitionMissing(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A connection of the write path; `store` is the main statement if it can stay prepared."""
+    """A connection of the write path; `store` is the main statement if it can stay prepared.
+
+    `is_old` says whether its server was superseded by a promotion that has been seen since.
+    """
 
     connection: "asyncpg.Connection[asyncpg.Record]"
     store: "PreparedStatement[asyncpg.Record] | None" = None
+    is_old: Callable[[], bool] = lambda: False
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether the next transaction may go there."""
+        return not (self.connection.is_closed() or self.is_old())
 
 
-async def connect(url: str, timeout_s: float, connect_timeout_s: float) -> Session:
-    """A session of the write path, ready within `connect_timeout_s`; `timeout_s` bounds each of its statements."""
+async def connect(url: str, timeout_s: float, connect_timeout_s: float, timelines: Timelines | None = None) -> Session:
+    """A session of the write path, ready within `connect_timeout_s`; `timeout_s` bounds each of its statements.
+
+    Never with a server below the highest of the `timelines`. Raises Unsuitable, NoHost.
+    """
+    known = Timelines() if timelines is None else timelines
     async with asyncio.timeout(connect_timeout_s):
-        connection = await connecting.connect(url, timeout_s=connect_timeout_s, command_timeout_s=timeout_s)
+        connection = await connecting.connect(
+            url, timeout_s=connect_timeout_s, command_timeout_s=timeout_s, refused=known.judge
+        )
         try:
-            return await _warm_up(connection, timeout_s)
+            return await _warm_up(connection, timeout_s, known)
         except BaseException:
             connection.terminate()
             raise
 
 
-async def _warm_up(connection: Connection, timeout_s: float) -> Session:
+async def _warm_up(connection: Connection, timeout_s: float, timelines: Timelines) -> Session:
     """Check that PostgreSQL lets us write, and prepare the main statement if it can stay prepared.
 
     In few round trips, for slow networks.
     """
     not_unconfirmed = sql.NOT_UNCONFIRMED.format(patience_ms=int(timeout_s * 1000))
-    await connection.execute(sql.BEGIN.format(timeout_ms=0) + not_unconfirmed)
-    session = Session(connection, await connecting.prepare_main_statement(connection))
+    await connection.execute(f"{sql.BEGIN.format(timeout_ms=0)} {not_unconfirmed} {standing.SAVEPOINT}")
+    found = connection.standing or await standing.ask(connection)
+    if reason := timelines.judge(connection.url, found):
+        raise Unsuitable(reason)
+    # A pooler does not know the process id of the server that it will choose, and would lose a prepared statement.
+    pooled = found.pid != connection.get_server_pid()
+    store = None if pooled else await connection.prepare(sql.STORE_REPORTS, name="store_reports")
+    session = Session(connection, store, partial(timelines.is_old, found))
     await _store_reports(session, Batch(), 0)
     # The prepared statement runs without BEGIN, so its settings are the session's; a pooler would give them to others.
     settings = sql.SESSION.format(timeout_ms=int(timeout_s * 1000)) if session.store else ""
@@ -228,7 +251,8 @@ class Database:
         return receipt
 
     async def _connected(self, timeout_s: float) -> Session:
-        if self._session is None or self._session.connection.is_closed():
+        if self._session is None or not self._session.is_usable:
+            self.drop()
             self._session = await self._connect(self._url, self._timeout_s, timeout_s)
         return self._session
 

@@ -20,7 +20,7 @@ _GRACE_S: Final = 0.3
 _SHARE: Final = 0.9
 """Share of the time in which a server must have been found: the caller's own time-out says nothing of the hosts."""
 
-_MAY_PASS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+MAY_PASS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 
 
 class Unsuitable(ConnectionError):
@@ -38,16 +38,17 @@ class NoHost(ConnectionError):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A host that answers; `at` is its place in the URL."""
+    """A host that answers; `at` is its place among the hosts."""
 
     at: int
+    url: str
     connection: "Connection"
     standing: Standing
 
 
 Open = Callable[[str], Awaitable["Connection"]]
-Refusal = Callable[[Standing], str | None]
-"""Why a server must not be used, None if it may."""
+Refusal = Callable[[str, Standing], str | None]
+"""Why the server of this URL must not be used, None if it may."""
 
 _WILL_DO: Final[dict[Wanted, Callable[[Standing], bool]]] = {
     Wanted.ANY: lambda _: True,
@@ -122,12 +123,12 @@ class _Heat:
             found = attempt.result()
         except asyncpg.exceptions.ClientConfigurationError:
             raise
-        except _MAY_PASS as error:
+        except MAY_PASS as error:
             self.errors[at] = error
             return
         if not _WILL_DO[self._wanted](found.standing):
             self.errors[at] = Unsuitable(_described(found.standing))
-        elif reason := self._refused(found.standing):
+        elif reason := self._refused(found.url, found.standing):
             self.errors[at] = Unsuitable(reason)
         elif self.best is None or self._worth(found) > self._worth(self.best):
             self.best = found
@@ -140,7 +141,7 @@ class _Heat:
 async def _candidate(at: int, url: str, open_one: Open) -> Candidate:
     connection = await open_one(url)
     try:
-        return Candidate(at, connection, await standing.ask(connection))
+        return Candidate(at, url, connection, await standing.ask(connection))
     except BaseException:
         connection.terminate()
         raise

@@ -13,6 +13,7 @@ import asyncpg
 import receiver
 from receiver.errors import OperatorError
 from receiver.store import connecting, distributing, roles
+from receiver.store.racing import Refusal
 from receiver.store.told import UNTOLD, Told
 from receiver.store.watching import Backend, watched
 
@@ -50,9 +51,9 @@ def folder() -> Path:
     return installed if installed.is_dir() else package.parent / "migrations"
 
 
-async def connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
+async def connect(url: str, refused: Refusal = lambda _url, _found: None) -> "asyncpg.Connection[asyncpg.Record]":
     """A connection for commands and migrations, without a statement time-out; not for the write path."""
-    return await connecting.connect(url, timeout_s=_CONNECT_TIMEOUT_S)
+    return await connecting.connect(url, timeout_s=_CONNECT_TIMEOUT_S, refused=refused)
 
 
 def run_script(name: str) -> None:

@@ -8,11 +8,13 @@ import asyncpg
 if TYPE_CHECKING:
     from receiver.store.connecting import Connection
 
-_PLAIN: Final = "SELECT pg_is_in_recovery() AS standby, current_setting('transaction_read_only') = 'on' AS read_only"
-
+_PLAIN: Final = """
+SELECT pg_is_in_recovery() AS standby, current_setting('transaction_read_only') = 'on' AS read_only,
+    pg_backend_pid() AS pid
+"""
 _WHOLE: Final = """
 SELECT pg_is_in_recovery() AS standby, current_setting('transaction_read_only') = 'on' AS read_only,
-    (SELECT system_identifier::text FROM pg_control_system()) AS system,
+    pg_backend_pid() AS pid, (SELECT system_identifier::text FROM pg_control_system()) AS system,
     CASE WHEN NOT pg_is_in_recovery()
          THEN ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint END AS timeline
 """
@@ -20,16 +22,22 @@ SELECT pg_is_in_recovery() AS standby, current_setting('transaction_read_only') 
 promotion until the next checkpoint."""
 
 
+SAVEPOINT: Final = "SAVEPOINT asked"
+"""To be set before `ask` in a transaction, which goes on if the server does not tell all."""
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """`system` is the identifier that a primary and its standbys share; `timeline` rises with each promotion.
+    """`pid` is the server's process; `system` the identifier that a primary and its standbys share; `timeline` rises
+    with each promotion.
 
-    Both are None where PostgreSQL does not tell them: a standby has no timeline of its own, some managed services hide
-    both.
+    The last two are None where PostgreSQL does not tell them: a standby has no timeline of its own, some managed
+    services hide both.
     """
 
     standby: bool
     read_only: bool
+    pid: int
     system: str | None = None
     timeline: int | None = None
 
@@ -44,5 +52,7 @@ async def ask(connection: "Connection") -> Standing:
     try:
         (row,) = await connection.fetch(_WHOLE)
     except (asyncpg.SyntaxOrAccessError, asyncpg.FeatureNotSupportedError, asyncpg.ObjectNotInPrerequisiteStateError):
+        if connection.is_in_transaction():
+            await connection.execute(f"ROLLBACK TO {SAVEPOINT}")
         (row,) = await connection.fetch(_PLAIN)
     return Standing(*row)

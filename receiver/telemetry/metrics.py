@@ -98,6 +98,7 @@ class Metrics:
     spool_writes: Counter
     spool_drained: Counter
     breaker: Enum
+    stale_primaries: Gauge
     partitions_left_days: Gauge
     partitions_overdue: Gauge
     tls_certificate_expires_seconds: Gauge
@@ -221,6 +222,7 @@ def build(version: str) -> Metrics:
             states=["closed", "half_open", "open"],
             registry=registry,
         ),
+        stale_primaries=gauge("stale_primaries", "Old primaries that still take writes, as far as they are seen."),
         partitions_left_days=gauge("partitions_left_days", "Days ahead for which partitions exist."),
         partitions_overdue=gauge("partitions_overdue", "Partitions that the retention should have dropped."),
         tls_certificate_expires_seconds=gauge(

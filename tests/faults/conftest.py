@@ -1,6 +1,7 @@
 """One PostgreSQL for all faults."""
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from support import cluster as clusters
 from support import rig as rigs
 from support.cluster import Cluster
 from support.rig import Loaded
+from support.two_hosts import Line, Pair
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +24,16 @@ async def fragile(open_folder: Path) -> AsyncIterator[Cluster]:
 def loaded(fragile: Cluster, open_folder: Path, say: Callable[[str], None]) -> Loaded:
     """A service under load, with whatever settings the test wants."""
     return partial(rigs.loaded, fragile, open_folder, say=say)
+
+
+@pytest.fixture(scope="module")
+async def line(open_folder: Path, request: pytest.FixtureRequest) -> AsyncIterator[Line]:
+    """A PostgreSQL that may be lost: its standby takes its place for the tests that follow in the file."""
+    folder = open_folder / request.module.__name__
+    async with clusters.running(folder / "first") as first, AsyncExitStack() as stack:
+        yield Line(first, folder, stack, await first.new_database())
+
+
+@pytest.fixture
+async def pair(line: Line) -> Pair:
+    return await line.pair()

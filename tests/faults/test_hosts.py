@@ -1,19 +1,12 @@
 """A primary and its standby, both named in one URL: each part of the service finds the one that it needs by itself."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
-from itertools import count
-from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from support import cluster as clusters
-from support.cluster import APPLICATION, Cluster
-from support.databases import connected
+from support.cluster import APPLICATION
 from support.faults import READ_ONLY, READ_WRITE
 from support.preloaded import Commands
-from support.standby import standby_of
+from support.two_hosts import Pair
 from support.waiting import eventually
 from support.writers import of, writing
 
@@ -22,69 +15,6 @@ from receiver.reading.reader import opened
 from receiver.settings import Settings
 from receiver.store import connecting
 from receiver.store.writer import PROBE, DatabaseUnavailable, Writer
-
-
-@dataclass
-class Pair:
-    """`first` was the primary at the beginning."""
-
-    first: Cluster
-    second: Cluster
-    database: str
-
-    def url(self, *, user: str = APPLICATION, query: str = "") -> str:
-        """The standby stands first in it."""
-        return f"postgresql://{user}@127.0.0.1:{self.second.port},127.0.0.1:{self.first.port}/{self.database}{query}"
-
-    async def stored(self, cluster: Cluster) -> set[str]:
-        async with connected(cluster.url(self.database)) as sql:
-            return {row["message_id"] for row in await sql.fetch("SELECT message_id FROM sms.delivery_report")}
-
-    async def fail_over(self) -> None:
-        """kill -9 of the primary; the standby takes its place."""
-        self.first.kill()
-        await self.second.administrate("SELECT pg_promote()")
-
-
-@dataclass
-class _Line:
-    """Primaries one after the other: a standby that has taken the place of one gets a standby of its own."""
-
-    primary: Cluster
-    folder: Path
-    stack: AsyncExitStack
-    database: str
-    standby: Cluster | None = None
-    numbers: Iterator[int] = field(default_factory=count)
-
-    async def pair(self) -> Pair:
-        if self.standby and self.standby.alive and not await _is_standby(self.standby):
-            self.primary.kill()
-            self.primary, self.standby = self.standby, None
-        for cluster in filter(None, (self.primary, self.standby)):
-            if not cluster.alive:
-                await cluster.start()
-        if self.standby is None:
-            folder = self.folder / f"standby_{next(self.numbers)}"
-            self.standby = await self.stack.enter_async_context(standby_of(self.primary, folder))
-        return Pair(self.primary, self.standby, self.database)
-
-
-@pytest.fixture(scope="module")
-async def line(open_folder: Path) -> AsyncIterator[_Line]:
-    folder = open_folder / "hosts"
-    async with clusters.running(folder / "first") as first, AsyncExitStack() as stack:
-        yield _Line(first, folder, stack, await first.new_database())
-
-
-@pytest.fixture
-async def pair(line: _Line) -> Pair:
-    return await line.pair()
-
-
-async def _is_standby(cluster: Cluster) -> bool:
-    async with connected(cluster.socket_url("postgres")) as sql:
-        return bool(await sql.fetchval("SELECT pg_is_in_recovery()"))
 
 
 async def _commits(writer: Writer) -> bool:

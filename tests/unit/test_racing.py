@@ -11,8 +11,8 @@ from receiver.database_hosts import Wanted
 from receiver.store.racing import Candidate, NoHost, Refusal, race
 from receiver.store.standing import Standing
 
-PRIMARY, PROMOTED = Standing(False, False, "7", 1), Standing(False, False, "7", 2)  # noqa: FBT003 - as in a row
-STANDBY, READ_ONLY = Standing(True, True), Standing(False, True, "7", 1)  # noqa: FBT003
+PRIMARY, PROMOTED = Standing(False, False, 11, "7", 1), Standing(False, False, 11, "7", 2)  # noqa: FBT003 - as in a row
+STANDBY, READ_ONLY = Standing(True, True, 11), Standing(False, True, 11, "7", 1)  # noqa: FBT003
 
 FOR_EVER = 1e9
 
@@ -30,7 +30,7 @@ class Host:
 
     async def fetch(self, _query: str) -> list[tuple[Any, ...]]:
         assert isinstance(self.is_, Standing)
-        return [(self.is_.standby, self.is_.read_only, self.is_.system, self.is_.timeline)]
+        return [(self.is_.standby, self.is_.read_only, self.is_.pid, self.is_.system, self.is_.timeline)]
 
     def terminate(self) -> None:
         self.cut = True
@@ -60,7 +60,7 @@ class Hosts:
 async def raced(*hosts: Host, wanted: Wanted = Wanted.READ_WRITE, timeout_s: float = 1.0) -> tuple[Candidate, Hosts]:
     them = Hosts(dict(zip("abc", hosts, strict=False)))
     try:
-        return await them.race(wanted, lambda _: None, timeout_s), them
+        return await them.race(wanted, lambda _url, _found: None, timeout_s), them
     except NoHost:
         assert them.left_open() == []
         raise
@@ -121,12 +121,12 @@ async def test_a_caller_who_gives_up_leaves_no_connection_behind() -> None:
     them = Hosts({"a": Host(0, PRIMARY), "b": Host(FOR_EVER, PRIMARY)})
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1):
-            await them.race(Wanted.READ_WRITE, lambda _: None, 10.0)
+            await them.race(Wanted.READ_WRITE, lambda _url, _found: None, 10.0)
     assert them.left_open() == []
 
 
 @in_virtual_time
 async def test_one_that_is_refused_is_waited_past() -> None:
     them = Hosts({"a": Host(0, PRIMARY), "b": Host(0.8, PROMOTED)})
-    found = await them.race(Wanted.READ_WRITE, lambda one: None if one.timeline == 2 else "it is old", 1.0)
+    found = await them.race(Wanted.READ_WRITE, lambda _url, one: None if one.timeline == 2 else "it is old", 1.0)
     assert (found.at, them.left_open()) == (1, ["b"])

@@ -11,6 +11,7 @@ import asyncpg
 
 from receiver.store import sql
 from receiver.store.postgres import TRANSIENT
+from receiver.store.racing import Refusal
 from receiver.store.schema import connect
 from receiver.telemetry.logs import get_logger
 
@@ -41,9 +42,11 @@ class Periodic:
 
 
 @asynccontextmanager
-async def connected(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    """A connection for maintenance."""
-    connection = await connect(url)
+async def connected(
+    url: str, refused: Refusal = lambda _url, _found: None
+) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """A connection for maintenance, to a host that is not refused."""
+    connection = await connect(url, refused)
     try:
         yield connection
     finally:
@@ -51,9 +54,11 @@ async def connected(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Recor
 
 
 @asynccontextmanager
-async def connected_to_commit(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+async def connected_to_commit(
+    url: str, refused: Refusal = lambda _url, _found: None
+) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
     """The same for rounds that go on by themselves. Raises where PostgreSQL's commits are not confirmed."""
-    async with connected(url) as connection:
+    async with connected(url, refused) as connection:
         await connection.execute(sql.NOT_UNCONFIRMED.format(patience_ms=_PATIENCE_MS))
         yield connection
 

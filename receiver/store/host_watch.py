@@ -1,0 +1,92 @@
+"""A look at every host of a URL every few seconds: a service that still writes to an old primary notices a promotion.
+
+And the file in which the highest timelines outlive a restart, and get from one worker to the others.
+"""
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from receiver import database_hosts
+from receiver.store import connecting, standing, timelines
+from receiver.store.racing import MAY_PASS
+from receiver.store.timelines import Timelines
+from receiver.telemetry.logs import get_logger
+
+if TYPE_CHECKING:
+    from receiver.store.connecting import Connection
+
+_EVERY_S: Final = 3.0
+_DEADLINE_S: Final = 2.0
+
+log = get_logger()
+
+
+class HostWatch:
+    """Owns a connection to each host where it `looks`; `run` closes them when it is cancelled."""
+
+    def __init__(self, url: str, known: Timelines, folder: Path, *, looks: bool) -> None:
+        hosts = database_hosts.each(url)
+        self._hosts = [_Host(one) for one in hosts] if looks and len(hosts) > 1 else []
+        self._known = known
+        self._folder = folder
+        self._kept = False
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        try:
+            while True:
+                await asyncio.gather(*(host.look(self._known) for host in self._hosts))
+                await self._exchange()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_EVERY_S):
+                        await self._known.changed.wait()
+        finally:
+            for host in self._hosts:
+                host.close()
+
+    async def _exchange(self) -> None:
+        """Write what is new to the file, and read what others have written."""
+        if self._known.changed.is_set():
+            self._known.changed.clear()
+            await self._save()
+            return
+        there = await asyncio.to_thread(timelines.load, self._folder)
+        if there is None and self._kept:
+            self._known.forget()
+        self._kept = there is not None
+        self._known.learn(there or {})
+
+    async def _save(self) -> None:
+        if not (known := self._known.known):
+            return
+        try:
+            await asyncio.to_thread(timelines.save, self._folder, known)
+        except OSError as error:
+            log.warning("database.timeline_not_kept", error=type(error).__name__, detail=str(error))
+        else:
+            self._kept = True
+
+
+class _Host:
+    """One host, and a connection to it as long as it answers."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: Connection | None = None
+
+    async def look(self, known: Timelines) -> None:
+        try:
+            async with asyncio.timeout(_DEADLINE_S):
+                if self._connection is None or self._connection.is_closed():
+                    self._connection = await connecting.connect(self._url, timeout_s=_DEADLINE_S)
+                known.judge(self._url, await standing.ask(self._connection))
+        except MAY_PASS:
+            self.close()
+            known.gone(self._url)
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
