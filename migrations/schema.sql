@@ -1212,6 +1212,17 @@ AS $function$
 $function$
 ;
 
+CREATE OR REPLACE FUNCTION sms_data.store_envelopes(message_ids text[], providers text[], envelope_ids uuid[], received_ats timestamp with time zone[], contexts jsonb[], raws jsonb[])
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+    INSERT INTO sms_data.envelope (message_id, provider, envelope_id, received_at, context, raw)
+    SELECT * FROM unnest(message_ids, providers, envelope_ids, received_ats, contexts, raws)
+    ON CONFLICT DO NOTHING
+$function$
+;
+
 CREATE OR REPLACE FUNCTION sms_data.store_reports(lone sms_data.incoming_report[], messages sms_data.incoming_message[], reports sms_data.incoming_report[], most_reports integer, patience_ms integer)
  RETURNS TABLE(row_id uuid, known boolean)
  LANGUAGE plpgsql
@@ -1345,6 +1356,19 @@ BEGIN
         FROM unnest(lone) AS r;
     END IF;
 END
+$function$
+;
+
+CREATE OR REPLACE FUNCTION sms_data.store_submissions(submission_ids uuid[], message_ids text[], providers text[], recipients text[], countries text[], senders text[], segments smallint[], fees integer[], statuses text[], reasons text[], codes text[], details text[], correlations text[], contexts jsonb[], submitted_ats timestamp with time zone[], received_ats timestamp with time zone[], remote_addrs inet[], raws jsonb[])
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+    INSERT INTO sms_data.submission (
+        submission_id, message_id, provider, recipient, country, sender, segments, fee, status, reason, code, detail,
+        correlation, context, submitted_at, received_at, remote_addr, raw)
+    SELECT * FROM unnest(submission_ids, message_ids, providers, recipients, countries, senders, segments, fees, statuses,
+                         reasons, codes, details, correlations, contexts, submitted_ats, received_ats, remote_addrs, raws)
 $function$
 ;
 
@@ -2012,7 +2036,9 @@ GRANT EXECUTE ON FUNCTION sms_data.rank(text) TO sms_writer;
 GRANT EXECUTE ON FUNCTION sms_data.rejected_bytes() TO sms_writer;
 GRANT EXECUTE ON FUNCTION sms_data.rejected_slot() TO sms_writer;
 GRANT EXECUTE ON FUNCTION sms_data.report_count(jsonb,smallint,uuid[]) TO sms_writer;
+GRANT EXECUTE ON FUNCTION sms_data.store_envelopes(text[],text[],uuid[],timestamp with time zone[],jsonb[],jsonb[]) TO sms_writer;
 GRANT EXECUTE ON FUNCTION sms_data.store_reports(sms_data.incoming_report[],sms_data.incoming_message[],sms_data.incoming_report[],integer,integer) TO sms_writer;
+GRANT EXECUTE ON FUNCTION sms_data.store_submissions(uuid[],text[],text[],text[],text[],text[],smallint[],integer[],text[],text[],text[],text[],text[],jsonb[],timestamp with time zone[],timestamp with time zone[],inet[],jsonb[]) TO sms_writer;
 GRANT EXECUTE ON FUNCTION sms_data.time_bucket(double precision) TO sms_writer;
 GRANT EXECUTE ON FUNCTION sms_data.unseen(uuid[],uuid[]) TO sms_writer;
 GRANT EXECUTE ON FUNCTION sms_data.utc_hour(timestamp with time zone) TO sms_writer;

@@ -11,7 +11,26 @@ import asyncpg
 
 from receiver.errors import OperatorError
 
-SCRIPTS: Final = ("begin", "sessions", "tables", "reference", "replies", "rejected", "probe", "look_ups", "readers")
+SCRIPTS: Final = (
+    "begin",
+    "sessions",
+    "tables",
+    "reference",
+    "anchors",
+    "counts",
+    "merging",
+    "counting",
+    "store_reports",
+    "beside_reports",
+    "folding",
+    "views_by_day",
+    "replies",
+    "rejected",
+    "probe",
+    "look_ups",
+    "functions",
+    "readers",
+)
 """In this order: files of `migrations/sql/distributed`, one for each subject."""
 
 SHARDS: Final = 16

@@ -52,20 +52,9 @@ for a duplicate, false for a row above the limit.
 PROBE: Final = "SELECT sms_data.probe()"
 """A write, because a missing synchronous standby or a full disk shows only when a change is committed."""
 
-INSERT_ENVELOPES: Final = """
-INSERT INTO sms_data.envelope (message_id, provider, envelope_id, received_at, context, raw)
-SELECT * FROM unnest($1::text[], $2::text[], $3::uuid[], $4::timestamptz[], $5::jsonb[], $6::jsonb[])
-ON CONFLICT DO NOTHING
-"""
+INSERT_ENVELOPES: Final = "SELECT sms_data.store_envelopes($1, $2, $3, $4, $5, $6)"
 
-INSERT_SUBMISSIONS: Final = """
-INSERT INTO sms_data.submission (
-    submission_id, message_id, provider, recipient, country, sender, segments, fee, status, reason, code, detail,
-    correlation, context, submitted_at, received_at, remote_addr, raw)
-SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::smallint[],
-                     $8::integer[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::jsonb[],
-                     $15::timestamptz[], $16::timestamptz[], $17::inet[], $18::jsonb[])
-"""
+INSERT_SUBMISSIONS: Final = f"SELECT sms_data.store_submissions({', '.join(f'${n}' for n in range(1, 19))})"
 
 INSERT_REPLIES: Final = """
 WITH new AS (

@@ -86,11 +86,11 @@ async def test_schema_sql_is_what_the_migrations_make(template, cluster):
 LATER = """
 from receiver.store.schema import run_script
 
-revision, down_revision = "0003", "0002"
+revision, down_revision = "0004", "0003"
 
 
 def upgrade():
-    run_script("0003/column.sql")
+    run_script("0004/column.sql")
 """
 COLUMN = """
 ALTER TABLE sms_data.message ADD COLUMN campaign text;
@@ -100,7 +100,7 @@ CREATE TABLE sms_data.campaign (name text PRIMARY KEY);
 
 async def test_an_upgrade_from_this_version_keeps_what_is_stored(empty_database, tmp_path, monkeypatch):
     await migrate.upgrade(empty_database)
-    assert migrate.head() == "0002", "add what the new migration has to bring over"
+    assert migrate.head() == "0003", "add what the new migration has to bring over"
     async with connected(empty_database) as connection:
         await connection.execute(sql.CREATE_PARTITIONS, NOON.date())
         session = postgres.Session(connection)
@@ -108,11 +108,11 @@ async def test_an_upgrade_from_this_version_keeps_what_is_stored(empty_database,
         before = await connection.fetch("SELECT * FROM sms.message")
 
         later = shutil.copytree(migrate.folder(), tmp_path / "migrations")
-        (later / "versions" / "0003_later.py").write_text(LATER)
-        (later / "sql" / "0003").mkdir()
-        (later / "sql" / "0003" / "column.sql").write_text(COLUMN)
+        (later / "versions" / "0004_later.py").write_text(LATER)
+        (later / "sql" / "0004").mkdir()
+        (later / "sql" / "0004" / "column.sql").write_text(COLUMN)
         monkeypatch.setattr(migrate, "folder", lambda: later)
-        with pytest.raises(SchemaBehindError, match="at 0002 and this version needs 0003: run `receiver migrate`"):
+        with pytest.raises(SchemaBehindError, match="at 0003 and this version needs 0004: run `receiver migrate`"):
             await migrate.check(connection)
         await migrate.upgrade(empty_database)
         await migrate.check(connection)
@@ -124,11 +124,14 @@ async def test_an_upgrade_from_this_version_keeps_what_is_stored(empty_database,
 
 async def test_the_counts_of_the_first_version_are_there_by_the_day_too(empty_database, tmp_path, monkeypatch):
     first = shutil.copytree(migrate.folder(), tmp_path / "migrations")
-    (first / "versions" / "0002_days.py").unlink()
+    for later in ("0002_days", "0003_functions_that_write"):
+        (first / "versions" / f"{later}.py").unlink()
+    functions = (migrate.folder() / "sql" / "0003" / "beside_reports.sql").read_text()
     with monkeypatch.context() as of_the_first:
         of_the_first.setattr(migrate, "folder", lambda: first)
         await migrate.upgrade(empty_database)
     async with connected(empty_database) as connection:
+        await connection.execute(functions)  # that version inserted the rows itself
         session = postgres.Session(connection)
         for hours in (0, 5, 20):
             at = NOON + timedelta(hours=hours)
@@ -137,6 +140,7 @@ async def test_the_counts_of_the_first_version_are_there_by_the_day_too(empty_da
             await postgres.write(session, [one], 20.0)
             if hours < 20:
                 await counts.fold(connection)
+        await connection.execute("DROP FUNCTION sms_data.store_envelopes, sms_data.store_submissions")
         await migrate.upgrade(empty_database)
         found = await connection.fetch(
             "SELECT day, sum(messages), sum(taken), sum(requests) FROM sms.daily GROUP BY 1 ORDER BY 1"

@@ -12,3 +12,20 @@ BEGIN
     END IF;
 END
 $$;
+
+-- Citus distributes no table with triggers. What they count is counted by the functions that write (counting.sql,
+-- folding.sql).
+DO $$
+DECLARE
+    statement text;
+BEGIN
+    FOR statement IN
+        SELECT format('DROP TRIGGER %I ON %s', tgname, tgrelid::regclass)
+        FROM pg_trigger JOIN pg_class AS c ON c.oid = tgrelid
+        WHERE NOT tgisinternal AND c.relnamespace = 'sms_data'::regnamespace
+              AND NOT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = tgrelid)
+    LOOP
+        EXECUTE statement;
+    END LOOP;
+END
+$$;

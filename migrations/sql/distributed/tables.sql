@@ -1,10 +1,32 @@
 -- What belongs to a message is distributed by its id, and lies together: a message, its reports, its submissions and its
 -- envelopes are in shards of one node.
 
--- Citus distributes no table with triggers. What they count is counted by the functions that write (counting.sql).
-DROP TRIGGER IF EXISTS count_inserted ON sms_data.message;
-DROP TRIGGER IF EXISTS count_updated ON sms_data.message;
-DROP TRIGGER IF EXISTS count_inserted ON sms_data.submission;
+-- What a message is counted as: the columns of the counts (0001/counts.sql), and its steps in the histograms of delivery
+-- times and of reporting lags, null where it is in none.
+DO $$
+BEGIN
+    IF to_regtype('sms_data.counted_message') IS NULL THEN
+        CREATE TYPE sms_data.counted_message AS (
+            hour            timestamptz,
+            submitted_hour  timestamptz,
+            country         text COLLATE "C",
+            status          text COLLATE "C",
+            reason          text COLLATE "C",
+            code            text COLLATE "C",
+            accepted        boolean,
+            reported        boolean,
+            reports         integer,
+            segments        smallint,
+            delivery_bucket smallint,
+            lag_bucket      smallint
+        );
+    END IF;
+END
+$$;
+
+-- As it was counted before its last change. PostgreSQL returns no values from before an update, and the coordinator needs
+-- them for the difference.
+ALTER TABLE sms_data.message ADD COLUMN IF NOT EXISTS was sms_data.counted_message;
 
 DO $$
 DECLARE
