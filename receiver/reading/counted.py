@@ -17,13 +17,12 @@ _STEPS: Final = (6 * HOUR, 48 * HOUR, 31 * 24 * HOUR)
 """How far back the counts are looked at, step by step: most filters have hits in the last hours."""
 
 _HOURS: Final = """
-SELECT counted.hour, counted.messages
+SELECT hour, sum(messages)::bigint AS messages
 FROM (SELECT day FROM {daily} WHERE day > {since} - interval '24 hours' AND day < {until} AND {where}
       GROUP BY 1 HAVING sum(messages) > 0) AS one
-CROSS JOIN LATERAL (
-    SELECT hour, sum(messages)::bigint AS messages FROM sms.hourly
-    WHERE hour >= greatest(one.day, {since}) AND hour < least(one.day + interval '24 hours', {until}) AND {where}
-    GROUP BY 1 HAVING sum(messages) > 0) AS counted
+JOIN sms.hourly ON hour >= greatest(one.day, {since}) AND hour < least(one.day + interval '24 hours', {until})
+WHERE {where}
+GROUP BY 1 HAVING sum(messages) > 0
 ORDER BY 1 DESC
 """
 

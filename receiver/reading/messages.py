@@ -24,14 +24,19 @@ _TIES: Final = ("provider", "message_id", "recipient")
 _ORDER: Final = ", ".join((f"{_TIME} DESC", *_TIES))
 
 _BY_HOURS: Final = f"""
-SELECT {MESSAGE}
-FROM unnest({{since}}::timestamptz[], {{until}}::timestamptz[]) AS span (since, until)
-CROSS JOIN LATERAL (
-    SELECT {MESSAGE} FROM sms.message
-    WHERE first_received_at >= span.since AND first_received_at < span.until AND {{where}}
-    ORDER BY {_ORDER} LIMIT {{skip}}::bigint + {{limit}}::bigint) AS found
+SELECT * FROM (
+    SELECT {MESSAGE}
+    FROM unnest({{since}}::timestamptz[], {{until}}::timestamptz[]) AS span (since, until)
+    JOIN sms.message ON first_received_at >= span.since AND first_received_at < span.until
+    WHERE {{where}}
+    UNION ALL
+    (SELECT {MESSAGE} FROM sms.message
+     WHERE first_received_at >= {{oldest_since}} AND first_received_at < {{oldest_until}} AND {{where}}
+     ORDER BY {_ORDER} LIMIT {{skip}}::bigint + {{limit}}::bigint)) AS found
 ORDER BY {_ORDER} OFFSET {{skip}} LIMIT {{limit}}
 """
+"""Fewer messages than are wanted are in all hours but the oldest. That one may have any number."""
+
 _OF_NUMBERS: Final = (
     "unnest({}::text[]) AS named (number) CROSS JOIN LATERAL sms.messages_to(named.number, {}) AS message"
 )
@@ -104,13 +109,15 @@ async def _by_hours(
     rows: list[Message] = []
     async for hours in counted.hours_with(reader, filters, Period(period.since, until), enough):
         where = Where()
-        since = where.arg([max(hour, period.since) for hour in hours])
-        ends = where.arg([min(hour + counted.HOUR, until) for hour in hours])
+        spans = [(max(hour, period.since), min(hour + counted.HOUR, until)) for hour in hours]
+        since, ends = where.arg([since for since, _ in spans[:-1]]), where.arg([ends for _, ends in spans[:-1]])
+        oldest_since, oldest_until = where.arg(spans[-1][0]), where.arg(spans[-1][1])
         where.state(filters)
         where.sender(filters)
         place = older if older and hours[0] <= older.at < hours[0] + counted.HOUR else None
         at, skip, most = _place(where, place, limit + 1 - len(rows))
-        query = _BY_HOURS.format(since=since, until=ends, where=at, skip=skip, limit=most)
+        bounds = {"since": since, "until": ends, "oldest_since": oldest_since, "oldest_until": oldest_until}
+        query = _BY_HOURS.format(**bounds, where=at, skip=skip, limit=most)
         rows += [message(row) for row in await reader.fetch(query, *where.args)]
         if len(rows) > limit:
             break

@@ -28,16 +28,17 @@ FROM (SELECT received_at, provider FROM sms.delivery_report
 GROUP BY 1, 2 ORDER BY 1, 2
 """
 _LAST_HOURS: Final = """
-SELECT last.provider, (
-    SELECT max(hour) FROM (
-        SELECT hour FROM sms.hourly
-        WHERE provider = last.provider AND reported AND hour >= last.day AND hour < last.day + interval '24 hours'
-        GROUP BY hour HAVING sum(messages) > 0) AS reported) AS hour
-FROM (SELECT provider, max(day) AS day
-      FROM (SELECT provider, day FROM sms.daily WHERE day >= $1
-            GROUP BY 1, 2 HAVING sum(messages - silent) > 0) AS reported
-      GROUP BY 1) AS last
-ORDER BY 1
+SELECT provider, max(hour) AS hour
+FROM (SELECT counted.provider, hour
+      FROM (SELECT provider, max(day) AS day
+            FROM (SELECT provider, day FROM sms.daily WHERE day >= $1
+                  GROUP BY 1, 2 HAVING sum(messages - silent) > 0) AS reported
+            GROUP BY 1) AS last
+      JOIN sms.hourly AS counted ON counted.provider = last.provider
+           AND hour >= last.day AND hour < last.day + interval '24 hours'
+      WHERE reported
+      GROUP BY 1, 2 HAVING sum(messages) > 0) AS reported
+GROUP BY 1 ORDER BY 1
 """
 """By the day first, for a month of hours would be many rows."""
 
