@@ -66,7 +66,7 @@ class Evidence:
         part = self.ledger.between(since, until)
         verdict = ledgers.judge(part, self.rows, self.ledger)
         return (
-            f"{name:<21}attempted {len(part.ids()):>5}  acknowledged {len(part.ids('ok')):>5}"
+            f"{name:<34}attempted {len(part.ids()):>5}  acknowledged {len(part.ids('ok')):>5}"
             f"  spooled {len(part.ids() & self.spooled):>5}  stored {verdict.stored:>5}"
             f"  lost {len(verdict.lost)}  twice {len(verdict.duplicated)}"
             f"  without commits {self.silence(since, until):.1f} s  in the spool {self.longest(since, until):.1f} s"
@@ -86,9 +86,13 @@ class Evidence:
 async def settle(pair: Pair, rig: Rig) -> Evidence:
     """Stop the load, let the spool drain, and say what came of each loss."""
     rig.cluster = pair.primary
+    return await settled(pair.primary.socket_url(rig.database), rig)
+
+
+async def settled(url: str, rig: Rig) -> Evidence:
+    """As `settle`, of the database at that URL, a superuser's."""
     ledger = await rig.load.stop()
     await rig.service.drained()
-    url = pair.primary.socket_url(rig.database)
     evidence = Evidence(ledger, await ledgers.stored(url), await commits(url), spooled_by(rig))
     begins = [since for _, since, _ in rig.phases]
     for (name, since, _), until in zip(rig.phases, [*begins[1:], inf], strict=True):
@@ -100,13 +104,11 @@ async def settle(pair: Pair, rig: Rig) -> Evidence:
 async def check(pair: Pair, rig: Rig) -> Evidence:
     """`settle`, and assert what must hold after every failover without loss."""
     evidence = await settle(pair, rig)
-    assert evidence.verdict.good, evidence.verdict
-    assert set(evidence.ledger.statuses()) == {"200"}
+    nothing_lost(evidence, rig)
     assert evidence.longest() < SPOOLED_S
     async with connected(pair.primary.socket_url(rig.database)) as sql:
         assert await sql.fetchval(_COUNTS)
         assert await counts.recount(sql) == 0
-    assert not rig.service.noise(), "\n".join(rig.service.noise())
     return evidence
 
 
@@ -114,6 +116,13 @@ async def commits(url: str) -> list[Commit]:
     """Of all reports that a server has."""
     async with connected(url) as sql:
         return [Commit(*row) for row in await sql.fetch(_COMMITTED)]
+
+
+def nothing_lost(evidence: Evidence, rig: Rig) -> None:
+    """Assert that all that was sent was acknowledged, and is stored, once."""
+    assert evidence.verdict.good, evidence.verdict
+    assert set(evidence.ledger.statuses()) == {"200"}
+    assert not rig.service.noise(), "\n".join(rig.service.noise())
 
 
 def spooled_by(rig: Rig) -> set[str]:

@@ -77,9 +77,9 @@ class Load:
 
 @dataclass
 class Rig:
-    """All of it. `phases` are the times of the faults, for the report."""
+    """All of it. `phases` are the times of the faults, for the report; `cluster` is None where another keeps it."""
 
-    cluster: Cluster
+    cluster: Cluster | None
     network: Proxy | None
     database: str
     service: ServiceProcess
@@ -150,7 +150,7 @@ Loaded = Callable[..., AbstractAsyncContextManager[Rig]]
 
 @asynccontextmanager
 async def serving(
-    cluster: Cluster,
+    cluster: Cluster | None,
     folder: Path,
     database: str,
     *,

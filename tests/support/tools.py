@@ -22,7 +22,7 @@ _AS_JSON: Final = "import json, sys, yaml; json.dump(list(yaml.safe_load_all(ope
 def check(tool: str, *arguments: str | Path) -> str:
     """Run a tool, and return what it printed. AssertionError where it finds fault."""
     done = subprocess.run(
-        [str(_installed() / "bin" / tool), *map(str, arguments)],
+        [str(installed() / "bin" / tool), *map(str, arguments)],
         cwd=CHECKOUT,
         capture_output=True,
         text=True,
@@ -40,8 +40,11 @@ def documents(file: Path) -> list[Any]:
 
 
 @cache
-def _installed() -> Path:
-    """The environment; one for each state of the lock. Its scripts know their folder, so it is made in its place."""
+def installed() -> Path:
+    """The environment; one for each state of the lock. Its scripts know their folder, so it is made in its place.
+
+    Raises subprocess.SubprocessError where its packages are not to be had.
+    """
     folder = _FOLDER / sha256(_LOCK.read_bytes()).hexdigest()[:16]
     whole = folder / "whole"
     if not whole.exists():

@@ -1,0 +1,251 @@
+"""Three PostgreSQL machines under Patroni lose their primary, their etcd or their network: no report is lost."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from support import debian, etcd, netns
+from support import failover as failovers
+from support import patroni as patronis
+from support import rig as rigs
+from support.cluster import free_port
+from support.etcd import Etcd
+from support.failover import Evidence
+from support.netns import Network
+from support.patroni import Node, Patroni
+from support.rig import Rig
+
+from receiver.embedded.account import account_for
+from receiver.embedded.binaries import usable_binaries
+from receiver.embedded.layout import SUPERUSER
+
+MACHINES = ("db1", "db2", "db3")
+ETCD = "etcd1"
+
+
+class Programs(NamedTuple):
+    """How to call them."""
+
+    patroni: list[str | Path]
+    etcd: list[str]
+    postgresql: Path
+
+
+@pytest.fixture(scope="module")
+async def programs(program: Callable[..., list[str]], open_folder: Path) -> Programs:
+    """All fetched before the network is entered, from which nothing can be."""
+    account = account_for(open_folder / "none")
+    try:
+        patroni = patronis.command(account)
+    except debian.NotAvailableError as error:
+        pytest.skip(str(error))
+    return Programs(patroni, program("etcd", *etcd.PACKAGES), await usable_binaries(open_folder, account))
+
+
+@pytest.fixture(scope="module")
+async def network(programs: Programs) -> AsyncIterator[Network | str]:
+    """Namespaces, entered; or why there are none, as without root: then all machines are on the loopback."""
+    assert programs, "fetched before"
+    with ExitStack() as stack:
+        try:
+            ip = debian.command("ip", "iproute2", *debian.missing_packages("iproute2"))
+            made = stack.enter_context(netns.made(ip, (*MACHINES, ETCD)))
+        except (netns.NoNamespacesError, debian.NotAvailableError) as error:
+            yield str(error)
+            return
+        stack.enter_context(made.entered())
+        # A thread stays where it was started: none of before serves in here, and none of here afterwards.
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(2))
+        try:
+            yield made
+        finally:
+            loop.set_default_executor(ThreadPoolExecutor(2))
+
+
+@pytest.fixture
+def cuttable(network: Network | str) -> Network:
+    if isinstance(network, str):
+        pytest.skip(network)
+    return network
+
+
+@pytest.fixture(scope="module")
+async def patroni(programs: Programs, network: Network | str, open_folder: Path) -> AsyncIterator[Patroni]:
+    net = network if isinstance(network, Network) else None
+    folder = open_folder / "patroni"
+    folder.mkdir()
+    folder.chmod(0o711)
+    account = account_for(folder / "none")
+    addresses = net.addresses if net else dict.fromkeys((*MACHINES, ETCD), "127.0.0.1")
+    nodes = [
+        Node(name, addresses[name], (5432, 8008) if net else (free_port(), free_port()), folder / name, net)
+        for name in MACHINES
+    ]
+    kept = Etcd(programs.etcd, folder / ETCD, account, addresses[ETCD], 2379 if net else free_port())
+    made = Patroni(nodes, kept, account, net)
+    try:
+        await made.start(programs.patroni, programs.postgresql)
+        yield made
+    finally:
+        made.kill()
+
+
+Fault = Callable[[Patroni, Node], Awaitable[None]]
+
+
+async def switchover(patroni: Patroni, _: Node) -> None:
+    patroni.order("switchover", "--force")
+
+
+async def postgresql_killed(_: Patroni, leader: Node) -> None:
+    leader.kill_postgresql()
+
+
+async def all_killed(patroni: Patroni, leader: Node) -> None:
+    """And Patroni started again, as by systemd."""
+    leader.kill()
+    await asyncio.sleep(1)
+    patroni.restart(leader)
+
+
+async def machine_lost(patroni: Patroni, leader: Node) -> None:
+    patroni.lose(leader)
+
+
+async def machine_lost_and_fenced(patroni: Patroni, leader: Node) -> None:
+    """Its key is removed by an operator who knows that it is off."""
+    patroni.lose(leader)
+    await patroni.etcd.forget("/service/sms/leader")
+
+
+SWIFT: tuple[Fault, ...] = (switchover, postgresql_killed, all_killed, machine_lost_and_fenced)
+
+
+@pytest.fixture
+async def rig(patroni: Patroni, open_folder: Path, say: Callable[[str], None]) -> AsyncIterator[Rig]:
+    """A service under load, before a cluster that is whole."""
+    await patroni.healthy()
+    database = await patroni.new_database()
+    url = patroni.url(database)
+    async with rigs.serving(None, open_folder, database, say=say, rate=40, database_url=url) as rig:
+        yield rig
+
+
+async def fail_over(patroni: Patroni, rig: Rig, fault: Fault) -> None:
+    """Until another machine is the primary, and the service stores reports on it."""
+    leader = await patroni.leader()
+    with rig.phase(fault.__name__.replace("_", " ")):
+        await fault(patroni, leader)
+        await patroni.another_leads(leader)
+        await stores_again(rig)
+
+
+async def stores_again(rig: Rig) -> None:
+    await rig.service.until(lambda answer: answer["database"], 60)
+    await rig.load.answered(30)
+
+
+async def spools(rig: Rig) -> bool:
+    answer = await rig.service.readiness()
+    return answer is not None and not answer["database"]
+
+
+async def check(patroni: Patroni, rig: Rig) -> Evidence:
+    """Nobody was sent away, nothing lost, nothing twice."""
+    evidence = await failovers.settled(patroni.url(rig.database, SUPERUSER), rig)
+    failovers.nothing_lost(evidence, rig)
+    return evidence
+
+
+async def test_reports_wait_less_than_ten_seconds_where_patroni_need_not_wait_for_its_lease(
+    patroni: Patroni, rig: Rig
+) -> None:
+    for fault in SWIFT:
+        await patroni.healthy()
+        await fail_over(patroni, rig, fault)
+        patroni.bring_back_all()
+    assert (await check(patroni, rig)).longest() < failovers.SPOOLED_S
+
+
+async def test_a_machine_is_lost(patroni: Patroni, rig: Rig) -> None:
+    await fail_over(patroni, rig, machine_lost)
+    patroni.bring_back_all()
+    await check(patroni, rig)
+
+
+async def test_etcd_is_lost(patroni: Patroni, rig: Rig) -> None:
+    """With failsafe_mode nobody notices; without it no machine may be the primary, and reports are spooled."""
+    with rig.phase("etcd killed, failsafe_mode"):
+        patroni.etcd.kill()
+        await asyncio.sleep(10)  # longer than loop_wait and retry_timeout together
+        assert not await spools(rig)
+        await patroni.start_etcd()
+    patroni.configure(failsafe_mode=False)
+    try:
+        with rig.phase("etcd killed"):
+            patroni.etcd.kill()
+            await rig.service.until(lambda answer: not answer["database"])
+            await rig.load.answered(30)
+        with rig.phase("etcd back"):
+            await patroni.start_etcd()
+            await stores_again(rig)
+    finally:
+        patroni.configure(failsafe_mode=True)
+    await check(patroni, rig)
+
+
+async def test_the_primary_is_cut_off_from_the_others_but_not_from_the_receiver(
+    cuttable: Network, patroni: Patroni, rig: Rig
+) -> None:
+    async def cut(_: Patroni, leader: Node) -> None:
+        cuttable.isolate(leader.name)
+
+    leader = await patroni.leader()
+    await fail_over(patroni, rig, cut)
+    with rig.phase("network back"):
+        cuttable.join(leader.name)
+        await patroni.healthy()
+    await check(patroni, rig)
+
+
+async def test_pause(patroni: Patroni, rig: Rig) -> None:
+    """Nobody takes the place of a primary that ends meanwhile; reports wait for the end of the pause."""
+    leader = await patroni.leader()
+    patroni.order("pause", "--wait")
+    with rig.phase("PostgreSQL killed in a pause"):
+        leader.kill_postgresql()
+        await rig.service.until(lambda answer: not answer["database"])
+        await asyncio.sleep(5)  # longer than loop_wait
+        assert await spools(rig)
+    with rig.phase("resumed"):
+        patroni.order("resume", "--wait")
+        await stores_again(rig)
+    await check(patroni, rig)
+
+
+async def test_standbys_are_cut_off(cuttable: Network, patroni: Patroni, rig: Rig) -> None:
+    """One machine is enough then, unless synchronous_mode_strict asks for two."""
+    leader = await patroni.leader()
+    standbys = [name for name in patroni.nodes if name != leader.name]
+    with rig.phase("standbys cut off"):
+        for name in standbys:
+            cuttable.isolate(name)
+        await rig.service.until(lambda answer: not answer["database"])
+        await stores_again(rig)
+    try:
+        with rig.phase("synchronous_mode_strict"):
+            patroni.configure(synchronous_mode_strict=True)
+            await rig.service.until(lambda answer: not answer["database"])
+            await rig.load.answered(30)
+        with rig.phase("standbys back"):
+            for name in standbys:
+                cuttable.join(name)
+            await stores_again(rig)
+    finally:
+        patroni.configure(synchronous_mode_strict=False)
+    await check(patroni, rig)
