@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest
 SHARED := $(PYTEST) --numprocesses auto --maxprocesses 4
 
 .DEFAULT_GOAL := help
-.PHONY: help run install dev wheel test test-unit test-integration test-faults test-matrix golden man schema test-system screenshots soak fuzz bench lint format lock clean uninstall
+.PHONY: help run install dev wheel test test-unit test-integration test-faults test-matrix golden man schema test-system screenshots soak fuzz bench plan lint format lock clean uninstall
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ soak: dev ## break everything at random for SECONDS, from SEED, with WORKERS, an
 
 fuzz: dev ## try mutated payloads and bytes on the parsers and on a running service for SECONDS, from SEED
 	PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
+
+plan: dev ## compute the machines that RATE reports a day need (1e9, 200M), from measured costs (docs/scaling.md)
+	@PYTHONPATH=tests $(BIN)/python -m plan $(or $(RATE),$(error RATE is missing, as in: make plan RATE=200M)) $(ARGS)
 
 bench: dev ## measure beside a bare handler, a straightforward one and PostgreSQL alone; SECONDS for each, ROUNDS
 	PYTHONPATH=tests $(BIN)/python -m bench $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)

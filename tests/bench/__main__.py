@@ -7,6 +7,7 @@ import platform
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -15,8 +16,23 @@ import aiohttp
 import asyncpg
 import click
 import psutil
+from plan import costs, page
 
-from bench import cases, cluster, growth, programs, reads, rounds, servers, spooling, table, writing, wrk
+from bench import (
+    cases,
+    cluster,
+    growth,
+    plan_database,
+    plan_service,
+    programs,
+    reads,
+    rounds,
+    servers,
+    spooling,
+    table,
+    writing,
+    wrk,
+)
 from bench.cases import Case
 from bench.cluster import Cluster
 from receiver.telemetry import logs
@@ -33,6 +49,7 @@ class Plan:
     sizes: Sequence[int]
     rows: int
     base: str = ""
+    keep: bool = False
 
 
 class Part(NamedTuple):
@@ -106,6 +123,15 @@ async def _write(running: Cluster, plan: Plan) -> Part:
     return Part(*await writing.compare(running, plan.base or writing.BASE, 5 * plan.times))
 
 
+async def _scaling(running: Cluster, plan: Plan) -> Part:
+    machine = await _machine(running, plan)
+    found = await plan_database.measure(running.folder, 5 * plan.times)
+    found |= await plan_service.measure(running, found["service_flush_us"], plan.seconds, plan.times)
+    if plan.keep:
+        await asyncio.to_thread(page.keep, found, f"{datetime.now(UTC):%B %Y}, {machine.rstrip('.')}")
+    return Part(f"### What a report costs\n\n{table.grid(('', ''), costs.rows(found))}", found)
+
+
 PARTS: Final[dict[str, Callable[[Cluster, Plan], Awaitable[Part]]]] = {
     "main": partial(_cases, cases.MAIN),
     "costs": partial(_cases, cases.COSTS),
@@ -115,20 +141,27 @@ PARTS: Final[dict[str, Callable[[Cluster, Plan], Awaitable[Part]]]] = {
     "growth": _growth,
     "reads": _reads,
     "write": _write,
+    "scaling": _scaling,
 }
-_USUAL: Final = tuple(part for part in PARTS if part != "reads")
-"""To fill a month takes half an hour."""
+_USUAL: Final = tuple(part for part in PARTS if part not in ("reads", "scaling"))
+"""To fill a month takes half an hour; what a report costs is asked for by name."""
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.option("--seconds", default=4.0, help="Length of one measurement.")
 @click.option("--rounds", "times", default=3, help="Measurements of each case; the median counts.")
-@click.option("--only", multiple=True, type=click.Choice([*PARTS]), help="These parts alone; without it all but reads.")
+@click.option(
+    "--only",
+    multiple=True,
+    type=click.Choice([*PARTS]),
+    help="These parts alone; without it all but reads and scaling.",
+)
 @click.option("--match", default="", help="Of the tables, only lines with this text in title or line.")
 @click.option("--spooled", default=500_000, help="Reports in the spool that is drained.")
 @click.option("--size", "sizes", multiple=True, type=int, default=(0, 1_000_000, 10_000_000), help="Reports stored.")
 @click.option("--rows", default=20_000_000, help="Messages of the month that is read.")
 @click.option("--base", default="", help="A commit whose receiver is measured too.")
+@click.option("--keep", is_flag=True, help="Let `make plan` and docs/scaling.md have the figures of scaling.")
 @click.option("--folder", default="/var/tmp", help="Where the databases go: a disk, not a tmpfs.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def main(*, only: tuple[str, ...], folder: str, as_json: bool, **amounts: Any) -> None:

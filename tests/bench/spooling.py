@@ -43,11 +43,11 @@ async def drain(cluster: Cluster, reports: int, live: Load | None) -> Drain:
     """A spool of so many single reports, and the receiver started on it with a PostgreSQL that is up."""
     folder = cluster.folder / "service"
     try:
-        await asyncio.to_thread(_fill, folder / "data" / "spool", reports)
+        await asyncio.to_thread(fill, folder / "data" / "spool", reports)
         async with cluster.database() as url, servers.running("receiver", url, folder) as service:
-            begun, before = perf_counter(), await _depth(service)
+            begun, before = perf_counter(), await depth(service)
             traffic = asyncio.create_task(_live(service.url, live))
-            while (left := await _depth(service)) and perf_counter() - begun < _MOST_S:
+            while (left := await depth(service)) and perf_counter() - begun < _MOST_S:
                 await asyncio.sleep(0.2)
             spent = perf_counter() - begun
             answers = await _stopped(traffic)
@@ -70,7 +70,8 @@ async def hang(cluster: Cluster, load: Load, seconds: float) -> Answers:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _fill(folder: Path, reports: int) -> None:
+def fill(folder: Path, reports: int) -> None:
+    """A spool of so many single reports."""
     file = SpoolFile(folder, _SPOOL_BYTES)
     for begin in range(0, reports, _AT_ONCE):
         file.append(_callback() for _ in range(min(_AT_ONCE, reports - begin)))
@@ -88,7 +89,7 @@ def _callback() -> Inbound:
     )
 
 
-async def _depth(service: servers.Server) -> int:
+async def depth(service: servers.Server) -> int:
     callbacks: int = (await service.readiness())["spool"]["callbacks"]
     return callbacks
 

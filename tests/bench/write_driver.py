@@ -34,13 +34,13 @@ A_CALLBACK = 50
 """Reports in one callback."""
 
 
-def items(first: int, count: int, code: str) -> list[dict[str, str]]:
-    """Reports about messages first to first + count - 1, with ids as random as a platform's."""
+def items(first: int, count: int, code: str, stride: int) -> list[dict[str, str]]:
+    """Reports about so many messages from `first` on, each `stride`th, with random ids and numbers, as a platform's."""
     return [
         {
             "smsMsgId": f"{number * 0x9E3779B97F4A7C15 % 2**64:016x}-4f0e-{number:012x}_1",
             "status": code,
-            "to": f"+86155{number % 10**8:08}",
+            "to": f"+86155{number * 0x9E3779B1 % 10**8:08}",
             "sequence": "1",
             "total": "1",
             "orgCode": "000",
@@ -48,22 +48,23 @@ def items(first: int, count: int, code: str) -> list[dict[str, str]]:
             "source": "2",
             "extend": f"order-{number}",
         }
-        for number in range(first, first + count)
+        for number in range(first, first + count * stride, stride)
     ]
 
 
-async def flushes(first: int, count: int, size: int, code: str) -> list[list[Any]]:
+async def flushes(first: int, count: int, size: int, code: str, stride: int = 1) -> list[list[Any]]:
     """The jobs of each flush: callbacks of at most fifty reports each."""
     made = []
-    for begin in range(first, first + count, size):
+    for begin in range(0, count, size):
         jobs = []
         for at in range(begin, begin + size, A_CALLBACK):
-            body = json.dumps({"statusReportList": items(at, min(A_CALLBACK, begin + size - at), code)}).encode()
+            some = items(first + at * stride, min(A_CALLBACK, begin + size - at), code, stride)
+            body = json.dumps({"statusReportList": some}).encode()
             callback = Callback(
                 path="huawei/reports",
                 body=body,
                 content_type="application/json",
-                received_at=START + timedelta(milliseconds=at),
+                received_at=START + timedelta(milliseconds=first + at),
                 remote_addr="192.0.2.7",
                 request_id="r",
             )
