@@ -145,6 +145,11 @@ class Settings(FromEnvironment):
     answer_deadline_s: Seconds = Field(2.0, description="Seconds after which a callback is answered in any case.")
     keepalive_timeout_s: Seconds = Field(75.0, description="Seconds that an idle connection stays open.")
     database_timeout_s: Seconds = Field(1.0, description="Seconds that a statement or commit may take.")
+    require_sync_replica: bool = Field(
+        default=False,
+        description="Take a report for committed once a synchronous standby has it too; without one it goes to the "
+        "spool.",
+    )
     queue_max_reports: Count = Field(50_000, description="Reports that may wait in memory for PostgreSQL.")
     flush_max_reports: Count = Field(2_000, description="Most reports in one commit.")
     spool_max_bytes: Bytes = Field(
@@ -213,6 +218,13 @@ class Settings(FromEnvironment):
         """An instance checks the quota after each sixteenth of it (store/maintenance/rejected_quota.py)."""
         if self.rejected_max_bytes < 20 * self.max_body_bytes:
             raise ValueError(f"{PREFIX}REJECTED_MAX_BYTES must be at least twenty times {PREFIX}MAX_BODY_BYTES")
+        return self
+
+    @model_validator(mode="after")
+    def _check_replica(self) -> Self:
+        if self.require_sync_replica and self.database_url is None:
+            name = variable("require_sync_replica")
+            raise ValueError(f"{name} needs {variable('database_url')}: the embedded PostgreSQL has no standby")
         return self
 
     @model_validator(mode="after")

@@ -1,6 +1,7 @@
 """Where a process keeps reports: PostgreSQL, the spool, and the tasks between them and beside them."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable, Container, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -77,6 +78,7 @@ class Storage:
     spool: Spool
     left: LeftSpools
     recent: Recent
+    watch: HostWatch
 
     @property
     def view(self) -> OneProcess:
@@ -88,6 +90,7 @@ class Storage:
             spool=self.spool,
             left=lambda: self.left.spools,
             ring=self.recent,
+            watch=self.watch,
         )
 
 
@@ -105,7 +108,7 @@ async def storing(settings: Settings, stop: asyncio.Event, role: Role = _WHOLE) 
         spool = Spool(role.spool_folder(settings), settings.spool_max_bytes)
         stack.push_async_callback(spool.close)
         timelines = Timelines(load(settings.data_dir))
-        connect = partial(postgres.connect, timelines=timelines)
+        connect = partial(postgres.connect, timelines=timelines, needs_replica=settings.require_sync_replica)
         writer = _writer(settings, url, metrics, connect)
         quota = RejectedQuota(
             metrics, settings.rejected_max_bytes, processes=role.processes, body_bytes=settings.max_body_bytes
@@ -139,12 +142,11 @@ async def storing(settings: Settings, stop: asyncio.Event, role: Role = _WHOLE) 
             spool=spool,
             left=left,
             recent=recent,
+            watch=_watch(settings, url, timelines, role),
         )
         _set_gauges(storage)
-        set_from(metrics.stale_primaries, lambda: timelines.stale)
         rounds = [rejected_quota.periodic(quota, rejected_days(settings))]  # it renews this process's own share
-        watch = HostWatch(url, timelines, settings.data_dir, looks=role.slot is None)
-        tasks = [_maintain(url, setting, rounds, timelines, ready=server is not None), watch.run()]
+        tasks = [_maintain(url, setting, rounds, timelines, ready=server is not None), storage.watch.run()]
         if role.slot is None:
             rounds += [maintenance.periodic, counts.periodic(), overdue.periodic(windows_h(settings))]
             tasks.append(left.run())
@@ -205,6 +207,12 @@ def _writer(settings: Settings, url: str, metrics: Metrics, connect: Connect) ->
     )
 
 
+def _watch(settings: Settings, url: str, timelines: Timelines, role: Role) -> HostWatch:
+    """One process of a service looks at its hosts; the embedded PostgreSQL has no other."""
+    looks = role.slot is None and settings.database_url is not None
+    return HostWatch(url, timelines, settings.data_dir, looks=looks)
+
+
 def _maintenance(settings: Settings) -> Maintenance:
     return Maintenance(
         days_ahead=settings.partition_days_ahead,
@@ -231,9 +239,11 @@ def windows_h(settings: Settings) -> dict[str, int]:
 
 
 def _set_gauges(storage: Storage) -> None:
-    metrics, view = storage.metrics, storage.view
+    metrics, view, watch = storage.metrics, storage.view, storage.watch
     set_from(metrics.spool_payloads, lambda: view.depth.callbacks)
     set_from(metrics.spool_bytes, lambda: view.depth.file_bytes)
     set_from(metrics.spool_oldest_age_seconds, lambda: view.depth.age_s)
     set_days_left_from(metrics, lambda: storage.maintenance.days_left)
     set_from(metrics.partitions_overdue, lambda: storage.maintenance.overdue)
+    set_from(metrics.stale_primaries, lambda: watch.stale)
+    set_from(metrics.sync_replica, lambda: math.nan if watch.replicated is None else watch.replicated)

@@ -1,15 +1,17 @@
 """A look at every host of a URL every few seconds: a service that still writes to an old primary notices a promotion.
 
-And the file in which the highest timelines outlive a restart, and get from one worker to the others.
+And whether the primary's commits are on a second machine; and the file in which the highest timelines outlive a
+restart, and get from one worker to the others.
 """
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from receiver import database_hosts
-from receiver.store import connecting, standing, timelines
+from receiver.store import connecting, sql, standing, timelines
 from receiver.store.racing import MAY_PASS
 from receiver.store.timelines import Timelines
 from receiver.telemetry.logs import get_logger
@@ -24,20 +26,28 @@ log = get_logger()
 
 
 class HostWatch:
-    """Owns a connection to each host where it `looks`; `run` closes them when it is cancelled."""
+    """Owns a connection to each host where it `looks`; `run` closes them when it is cancelled.
+
+    `replicated`: a commit of the primary is on a synchronous standby too; None while that is not known.
+    """
 
     def __init__(self, url: str, known: Timelines, folder: Path, *, looks: bool) -> None:
-        hosts = database_hosts.each(url)
-        self._hosts = [_Host(one) for one in hosts] if looks and len(hosts) > 1 else []
+        self._hosts = [_Host(one) for one in database_hosts.each(url)] if looks else []
         self._known = known
         self._folder = folder
         self._kept = False
+        self.replicated: bool | None = None
+
+    @property
+    def stale(self) -> int:
+        """See `Timelines`."""
+        return self._known.stale
 
     async def run(self) -> None:
         """Until cancelled."""
         try:
             while True:
-                await asyncio.gather(*(host.look(self._known) for host in self._hosts))
+                self._tell(await asyncio.gather(*(host.look(self._known) for host in self._hosts)))
                 await self._exchange()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_EVERY_S):
@@ -45,6 +55,13 @@ class HostWatch:
         finally:
             for host in self._hosts:
                 host.close()
+
+    def _tell(self, found: Sequence[bool | None]) -> None:
+        before, self.replicated = self.replicated, next((one for one in found if one is not None), None)
+        if before is True and self.replicated is False:
+            log.warning("database.sync_replica_lost")
+        elif before is False and self.replicated is True:
+            log.info("database.sync_replica_found")
 
     async def _exchange(self) -> None:
         """Write what is new to the file, and read what others have written."""
@@ -76,15 +93,21 @@ class _Host:
         self._url = url
         self._connection: Connection | None = None
 
-    async def look(self, known: Timelines) -> None:
+    async def look(self, known: Timelines) -> bool | None:
+        """Whether a commit there is on a standby too; None unless it is the primary."""
         try:
             async with asyncio.timeout(_DEADLINE_S):
                 if self._connection is None or self._connection.is_closed():
                     self._connection = await connecting.connect(self._url, timeout_s=_DEADLINE_S)
-                known.judge(self._url, await standing.ask(self._connection))
+                found = await standing.ask(self._connection)
+                if known.judge(self._url, found) is not None or not found.writable:
+                    return None
+                ((waits, standbys),) = await self._connection.fetch(sql.STANDBYS)
+                return bool(waits and standbys != 0)
         except MAY_PASS:
             self.close()
             known.gone(self._url)
+            return None
 
     def close(self) -> None:
         if self._connection is not None:

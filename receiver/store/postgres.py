@@ -38,6 +38,9 @@ _TOO_MANY: Final = f"more than {sql.MAX_REPORTS_A_MESSAGE} different reports abo
 
 _RETRIES_AT_ONCE: Final = 3
 
+_PATIENCE: Final = 0.75
+"""Share of a statement's time in which the standby has to confirm: the error then says more than a time-out."""
+
 RETRY_AT_ONCE: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
 
@@ -52,12 +55,14 @@ class PartitionMissing(Exception):
 class Session:
     """A connection of the write path; `store` is the main statement if it can stay prepared.
 
-    `is_old` says whether its server was superseded by a promotion that has been seen since.
+    `is_old` says whether its server was superseded by a promotion that has been seen since. `replicated` is the
+    statement that raises unless a synchronous standby has what is committed, empty where none is needed.
     """
 
     connection: "asyncpg.Connection[asyncpg.Record]"
     store: "PreparedStatement[asyncpg.Record] | None" = None
     is_old: Callable[[], bool] = lambda: False
+    replicated: str = ""
 
     @property
     def is_usable(self) -> bool:
@@ -65,7 +70,14 @@ class Session:
         return not (self.connection.is_closed() or self.is_old())
 
 
-async def connect(url: str, timeout_s: float, connect_timeout_s: float, timelines: Timelines | None = None) -> Session:
+async def connect(
+    url: str,
+    timeout_s: float,
+    connect_timeout_s: float,
+    timelines: Timelines | None = None,
+    *,
+    needs_replica: bool = False,
+) -> Session:
     """A session of the write path, ready within `connect_timeout_s`; `timeout_s` bounds each of its statements.
 
     Never with a server below the highest of the `timelines`. Raises Unsuitable, NoHost.
@@ -76,13 +88,14 @@ async def connect(url: str, timeout_s: float, connect_timeout_s: float, timeline
             url, timeout_s=connect_timeout_s, command_timeout_s=timeout_s, refused=known.judge
         )
         try:
-            return await _warm_up(connection, timeout_s, known)
+            session = await _warm_up(connection, timeout_s, known, needs_replica=needs_replica)
         except BaseException:
             connection.terminate()
             raise
+        return session
 
 
-async def _warm_up(connection: Connection, timeout_s: float, timelines: Timelines) -> Session:
+async def _warm_up(connection: Connection, timeout_s: float, timelines: Timelines, *, needs_replica: bool) -> Session:
     """Check that PostgreSQL lets us write, and prepare the main statement if it can stay prepared.
 
     In few round trips, for slow networks.
@@ -95,11 +108,13 @@ async def _warm_up(connection: Connection, timeout_s: float, timelines: Timeline
     # A pooler does not know the process id of the server that it will choose, and would lose a prepared statement.
     pooled = found.pid != connection.get_server_pid()
     store = None if pooled else await connection.prepare(sql.STORE_REPORTS, name="store_reports")
-    session = Session(connection, store, partial(timelines.is_old, found))
+    patience_ms = int(timeout_s * _PATIENCE * 1000)
+    replicated = sql.REPLICATED.format(patience_ms=patience_ms, timeline=found.timeline or 0) if needs_replica else ""
+    session = Session(connection, store, partial(timelines.is_old, found), replicated)
     await _store_reports(session, Batch(), 0)
     # The prepared statement runs without BEGIN, so its settings are the session's; a pooler would give them to others.
     settings = sql.SESSION.format(timeout_ms=int(timeout_s * 1000)) if session.store else ""
-    await connection.execute(f"{sql.ROLLBACK}; {settings}")
+    await connection.execute(f"{sql.ROLLBACK}; {settings}; {replicated}")
     return session
 
 
@@ -238,14 +253,17 @@ class Database:
         raise asyncpg.InterfaceError("retries did not help")
 
     async def _confirmed(self, session: Session, jobs: Sequence[Job]) -> Receipt:
-        """Write, and confirm what was there already.
+        """Write, and confirm what was there already; all of it where a replica is needed.
 
         A deadline per transaction: to isolate many poisoned rows takes many, and each must end. Connecting has its own
         time-out, or over a slow network the two together would never finish in time.
         """
         async with asyncio.timeout(self._timeout_s):
             receipt = await write(session, jobs, self._timeout_s)
-        if not receipt.stored and any(job.size for job in jobs):
+        if session.replicated:
+            async with asyncio.timeout(self._timeout_s):
+                await session.connection.execute(session.replicated)
+        elif not receipt.stored and any(job.size for job in jobs):
             async with asyncio.timeout(self._timeout_s):
                 await confirm(session, self._timeout_s)
         return receipt

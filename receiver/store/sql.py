@@ -31,6 +31,48 @@ Nothing ends that wait but the standby: a session that is given up goes on waiti
 to write would take one more connection from PostgreSQL, until none is left for anybody. One round trip.
 """
 
+REPLICATED: Final = """
+DO $$
+DECLARE
+    committed CONSTANT pg_lsn := pg_current_wal_flush_lsn();
+    gives_up  CONSTANT timestamptz := clock_timestamp() + interval '{patience_ms} ms';
+    flushed   pg_lsn;
+BEGIN
+    IF {timeline} NOT IN (0, ('x' || left(pg_walfile_name(committed), 8))::bit(32)::bigint) THEN
+        RAISE EXCEPTION 'another server answers than the one that has committed' USING ERRCODE = 'connection_failure';
+    END IF;
+    LOOP
+        flushed := (SELECT max(flush_lsn) FROM pg_stat_get_wal_senders()
+                    WHERE state = 'streaming' AND sync_state IN ('sync', 'quorum'));
+        EXIT WHEN flushed >= committed;
+        IF NOT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') THEN
+            RAISE EXCEPTION 'RECEIVER_REQUIRE_SYNC_REPLICA: run GRANT pg_read_all_stats TO sms_writer'
+                USING ERRCODE = 'insufficient_privilege';
+        ELSIF flushed IS NULL OR clock_timestamp() > gives_up THEN
+            RAISE EXCEPTION 'RECEIVER_REQUIRE_SYNC_REPLICA: no synchronous standby has what is committed here'
+                USING ERRCODE = 'object_not_in_prerequisite_state';
+        END IF;
+        PERFORM pg_sleep(0.001);
+    END LOOP;
+END $$
+"""
+"""Raises unless a synchronous standby has on its disk all that this server has. In a message after the commit.
+
+The wait of a commit for a standby proves nothing by itself: it does not take place while synchronous_standby_names is
+empty, which a failover manager makes it when it loses the standby, it ends as if all were well when that happens
+meanwhile or somebody cancels it, and a changed setting reaches the server's processes one after the other. What the
+standby says does: the position up to which it has flushed. `timeline` is that of the session, 0 if it is not known: a
+pooler may have gone over to another server since the commit.
+"""
+
+STANDBYS: Final = """
+SELECT current_setting('synchronous_standby_names') <> '' AS waits,
+       CASE WHEN pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')
+            THEN (SELECT count(*) FROM pg_stat_get_wal_senders()
+                  WHERE state = 'streaming' AND sync_state IN ('sync', 'quorum')) END AS standbys
+"""
+"""Whether a commit waits for a standby, and how many may confirm it; NULL for a login that may not see them."""
+
 SESSION: Final = "SET default_transaction_isolation = 'read committed'; SET statement_timeout = {timeout_ms}"
 """For a statement that is a transaction of its own. The time-out ends it in PostgreSQL after we have stopped waiting.
 

@@ -99,6 +99,7 @@ class Metrics:
     spool_drained: Counter
     breaker: Enum
     stale_primaries: Gauge
+    sync_replica: Gauge
     partitions_left_days: Gauge
     partitions_overdue: Gauge
     tls_certificate_expires_seconds: Gauge
@@ -223,6 +224,7 @@ def build(version: str) -> Metrics:
             registry=registry,
         ),
         stale_primaries=gauge("stale_primaries", "Old primaries that still take writes, as far as they are seen."),
+        sync_replica=gauge("sync_replica", "1 while a commit is on a synchronous standby too; NaN: not known."),
         partitions_left_days=gauge("partitions_left_days", "Days ahead for which partitions exist."),
         partitions_overdue=gauge("partitions_overdue", "Partitions that the retention should have dropped."),
         tls_certificate_expires_seconds=gauge(

@@ -67,6 +67,8 @@ def readiness(health: Health, phase: Phase) -> tuple[bool, dict[str, object]]:
         warnings.append("PostgreSQL does not take reports: they go to the spool")
     if not spool:
         warnings.append("the spool takes no reports")
+    if health.stale_primaries:
+        warnings.append("an old primary of PostgreSQL still takes writes: shut it down")
     if days_left is not None and days_left < _FEW_DAYS:
         warnings.append(f"partitions are there for {days_left} days ahead: run `receiver maintain`")
     ready = (database or spool) and phase == "serving" and (workers is None or workers.serving > 0)
@@ -74,6 +76,7 @@ def readiness(health: Health, phase: Phase) -> tuple[bool, dict[str, object]]:
         "status": "ready" if ready else "not ready" if phase == "serving" else phase,
         "database": database,
         "spool": {"takes": spool, **health.depth.as_dict()},
+        "sync_replica": health.sync_replica,
         "partition_days_left": days_left,
         **({"workers": workers._asdict()} if workers else {}),
         "warnings": warnings,

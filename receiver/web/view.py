@@ -7,6 +7,7 @@ from typing import Final, NamedTuple, Protocol
 
 from receiver.ingest.recent import Events, Position, Recent
 from receiver.store.durable import DurableStore
+from receiver.store.host_watch import HostWatch
 from receiver.store.maintenance.partitions import Maintenance
 from receiver.store.spool import Spool, SpoolError
 from receiver.store.spool_file import Depth, as_line, total
@@ -28,7 +29,8 @@ class Workers(NamedTuple):
 class Health:
     """`database`: the last write to PostgreSQL succeeded; `spool`: there is room in it; `depth` of all spools.
 
-    `days_left` is the number of days ahead that have partitions, None until it is known.
+    `days_left` is the number of days ahead that have partitions, None until it is known. `sync_replica`: a commit is on
+    a second machine, None while that is not known; `stale_primaries` is the number of old ones that still take writes.
     """
 
     database: bool
@@ -36,6 +38,8 @@ class Health:
     depth: Depth
     days_left: int | None
     workers: Workers | None = None
+    sync_replica: bool | None = None
+    stale_primaries: int = 0
 
 
 class View(Protocol):
@@ -64,6 +68,7 @@ class OneProcess:
     spool: Spool
     left: Callable[[], Sequence[Spool]]
     ring: Recent
+    watch: HostWatch
 
     @property
     def depth(self) -> Depth:
@@ -77,6 +82,8 @@ class OneProcess:
             spool=self.store.spool_takes,
             depth=self.depth,
             days_left=self.maintenance.days_left,
+            sync_replica=self.watch.replicated,
+            stale_primaries=self.watch.stale,
         )
 
     async def metrics(self) -> bytes:

@@ -24,6 +24,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "receiver_tls_certificate_expires_seconds": min,
     "receiver_partitions_left_days": _first,
     "receiver_stale_primaries": max,
+    "receiver_sync_replica": _first,
     "receiver_process_start_time_seconds": _first,
 }
 """By the family's name; all others are summed. The first value is the supervisor's."""

@@ -39,6 +39,8 @@ class Whole:
             spool=own.spool and all(state.spool for state in states),
             depth=total([own.depth, *(state.depth for state in states)]),
             days_left=own.days_left,
+            sync_replica=own.sync_replica,
+            stale_primaries=own.stale_primaries,
             workers=Workers(self.team.wanted, self.team.serving, len(self.left())),
         )
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-import aiohttp
 from support import process
+from support.asking import metric, send
 from support.cluster import APPLICATION
 from support.faults import READ_ONLY, READ_WRITE
 from support.process import ServiceProcess
@@ -11,21 +11,6 @@ from support.two_hosts import Pair
 from support.waiting import eventually
 
 from receiver.store.timelines import FILE_NAME
-
-
-async def send(service: ServiceProcess, message_id: str) -> None:
-    form = {"smsMsgId": message_id, "status": "DELIVRD", "sequence": "1", "total": "1"}
-    async with (
-        aiohttp.ClientSession() as client,
-        client.post(f"{service.url}/callback/huawei/report", data=form) as answer,
-    ):
-        assert answer.status == 200
-
-
-async def metric(service: ServiceProcess, name: str) -> float:
-    async with aiohttp.ClientSession() as client, client.get(f"http://127.0.0.1:{service.ops_port}/metrics") as answer:
-        lines = (await answer.text()).splitlines()
-    return float(next(line.split()[-1] for line in lines if line.startswith(f"{name} ")))
 
 
 async def test_a_service_that_is_connected_to_the_old_primary_goes_over(pair: Pair, tmp_path: Path) -> None:

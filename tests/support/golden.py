@@ -80,7 +80,7 @@ SUBMITTED: Final = json.dumps(
 
 _OF_THE_MOMENT: Final = (
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|\+\d\d:\d\d)?"), "TIME"),
-    (re.compile(r'("(file_bytes|partition_days_left)": )(\d+|null)'), r"\1N"),
+    (re.compile(r'("(file_bytes|partition_days_left|sync_replica)": )(\d+|null|false)'), r"\1N"),
 )
 
 
