@@ -37,6 +37,11 @@ GRANT sms_owner TO :"migrator";
 GRANT sms_writer TO :"service";
 GRANT sms_reader TO :"dashboard";
 
+-- How far the standbys are, which RECEIVER_REQUIRE_SYNC_REPLICA asks after each commit. It shows other sessions' queries too.
+\if :{?see_standbys}
+    GRANT pg_read_all_stats TO sms_writer;
+\endif
+
 -- Before PostgreSQL 16 an administrator is a member of nothing, and since then of what it creates, without its rights.
 SELECT format('GRANT sms_owner TO %I', current_user) WHERE NOT pg_has_role('sms_owner', 'USAGE')
 \gexec

@@ -14,6 +14,7 @@ from receiver import embedded
 from receiver.checks import in_database
 from receiver.checks.finding import Finding, Level
 from receiver.checks.in_database import PARTITIONS, RIGHTS, SCHEMA
+from receiver.checks.machines import REPLICATION, replication
 from receiver.database_hosts import Wanted, is_local, place, wanted
 from receiver.settings import Settings, variable
 from receiver.store import connecting
@@ -126,6 +127,7 @@ async def database(settings: Settings) -> list[Finding]:
         found += (state := await asked.part(SCHEMA, partial(in_database.schema, asked.connection, own=own)))
         if all(one.level == "ok" for one in state):
             if own:
+                found += await asked.part(REPLICATION, partial(replication, asked.connection, settings))
                 found += await asked.part(RIGHTS, partial(in_database.rights, asked.connection))
             found += await asked.part(PARTITIONS, partial(in_database.partitions, asked.connection, settings))
         return found

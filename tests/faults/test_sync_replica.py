@@ -13,6 +13,7 @@ from support.asking import metric, send
 from support.cluster import APPLICATION
 from support.databases import connected
 from support.pair import Pair
+from support.preloaded import Commands
 from support.reports import NOON, job, report
 from support.waiting import eventually
 
@@ -127,6 +128,21 @@ async def test_a_login_that_may_not_see_the_standbys_is_told_what_to_grant(pair:
         to.drop()
     finally:
         await pair.primary.administrate(GRANT)
+
+
+async def test_the_check_says_on_how_many_machines_a_commit_is(
+    pair: Pair, name: str, commands: Commands, tmp_path: Path
+) -> None:
+    given = {"database_url": pair.url(name), "require_sync_replica": True, "data_dir": tmp_path}
+    said = (await commands.run("check", **given)).out
+    assert "a commit is on a second machine: node_" in said
+    for node, is_ in ((pair.primary, "the primary"), (pair.standby, "a standby")):
+        assert f"127.0.0.1:{node.port} is {is_}" in said
+    await pair.synchronous(wanted=False)
+    assert (
+        "synchronous_standby_names is empty: every report goes to the spool"
+        in (await commands.run("check", **given)).out
+    )
 
 
 async def test_a_service_spools_while_there_is_no_second_machine_and_says_so(

@@ -54,9 +54,9 @@ def as_role(url: str, role: str, database: str = "sms") -> str:
     return with_database(url, database).replace("//postgres@", f"//{role}@").replace("///", "//")
 
 
-def psql(script: str, url: str) -> str:
+def psql(script: str, url: str, *options: str) -> str:
     program = binaries._bin(binaries._site_folder()) / "psql"
-    command = [program, "-X", "-q", "-f", FOLDER / script, url]
+    command = [program, "-X", "-q", *options, "-f", FOLDER / script, url]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, ""), done
     return done.stdout
@@ -176,3 +176,11 @@ async def test_no_login_fills_the_disk_or_holds_up_a_migration(bare: str, comman
                 with pytest.raises(asyncpg.InsufficientPrivilegeError):
                     await connection.execute(statement)
             assert await connection.fetch(EXECUTABLE, role) == []
+
+
+async def test_the_service_may_see_the_standbys_where_that_is_asked_for(bare: str) -> None:
+    """RECEIVER_REQUIRE_SYNC_REPLICA takes it; the right is a wide one, so it is not given unasked."""
+    for options, may in (((), False), (("-v", "see_standbys=yes"), True)):
+        psql("setup.sql", with_database(bare, "postgres"), *options)
+        async with connected(bare) as sql:
+            assert await sql.fetchval("SELECT pg_has_role('sms_writer', 'pg_read_all_stats', 'USAGE')") is may
