@@ -81,6 +81,10 @@ class Node:
         with self._network.at(self.name) if self._network else nullcontext():
             yield
 
+    def url(self, database: str, user: str) -> str:
+        """Of this machine alone."""
+        return f"postgresql://{user}@{self.address}:{self.port}/{database}"
+
     @property
     def alive(self) -> bool:
         """Whether its Patroni runs."""

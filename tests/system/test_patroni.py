@@ -157,7 +157,8 @@ async def spools(rig: Rig) -> bool:
 
 async def check(patroni: Patroni, rig: Rig) -> Evidence:
     """Nobody was sent away, nothing lost, nothing twice."""
-    evidence = await failovers.settled(patroni.url(rig.database, SUPERUSER), rig)
+    leader = await patroni.leader()
+    evidence = await failovers.settled(leader.url(rig.database, SUPERUSER), rig)
     failovers.nothing_lost(evidence, rig)
     return evidence
 
@@ -210,6 +211,18 @@ async def test_the_primary_is_cut_off_from_the_others_but_not_from_the_receiver(
     with rig.phase("network back"):
         cuttable.join(leader.name)
         await patroni.healthy()
+    await check(patroni, rig)
+
+
+async def test_patroni_is_killed_and_its_postgresql_goes_on(patroni: Patroni, rig: Rig) -> None:
+    """Without a watchdog: the old primary takes connections beside the new one, and nobody confirms what it writes."""
+    leader = await patroni.leader()
+
+    async def patroni_killed(_: Patroni, old: Node) -> None:
+        old.kill_patroni()
+
+    await fail_over(patroni, rig, patroni_killed)
+    patroni.restart(leader)
     await check(patroni, rig)
 
 
