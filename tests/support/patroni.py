@@ -130,12 +130,14 @@ class Patroni:
             make_private(node.folder / "run", self._account)
             node.config.write_text(_adapted(node, self.etcd, binaries), encoding="utf-8")
             node.config.chmod(0o644)
+        tools.check("patroni", "--validate-config", next(iter(self.nodes.values())).config)
+        for node in self.nodes.values():
             self.restart(node)
         await self.healthy()
         url = self.url("postgres", SUPERUSER)
         await administrate(url, f"CREATE DATABASE {_TEMPLATE}")
         await fill_template(self.url(_TEMPLATE, SUPERUSER))
-        await administrate(url, f"CREATE ROLE {APPLICATION} LOGIN IN ROLE sms_writer")
+        await administrate(url, f"CREATE ROLE {APPLICATION} LOGIN IN ROLE sms_writer, pg_read_all_stats")
 
     async def start_etcd(self) -> None:
         await self.etcd.start(self.network.at("etcd1") if self.network else nullcontext())

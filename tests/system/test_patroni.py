@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -126,13 +126,20 @@ async def machine_lost_and_fenced(patroni: Patroni, leader: Node) -> None:
 SWIFT: tuple[Fault, ...] = (switchover, postgresql_killed, all_killed, machine_lost_and_fenced)
 
 
+@asynccontextmanager
+async def serving(patroni: Patroni, folder: Path, say: Callable[[str], None], **settings: object) -> AsyncIterator[Rig]:
+    """A service under load, with a database of its own."""
+    database = await patroni.new_database()
+    options = {"database_url": patroni.url(database), "rate": 40, "say": say} | settings
+    async with rigs.serving(None, folder, database, **options) as rig:
+        yield rig
+
+
 @pytest.fixture
 async def rig(patroni: Patroni, open_folder: Path, say: Callable[[str], None]) -> AsyncIterator[Rig]:
-    """A service under load, before a cluster that is whole."""
+    """A service before a cluster that is whole."""
     await patroni.healthy()
-    database = await patroni.new_database()
-    url = patroni.url(database)
-    async with rigs.serving(None, open_folder, database, say=say, rate=40, database_url=url) as rig:
+    async with serving(patroni, open_folder, say) as rig:
         yield rig
 
 
@@ -241,24 +248,28 @@ async def test_pause(patroni: Patroni, rig: Rig) -> None:
     await check(patroni, rig)
 
 
-async def test_standbys_are_cut_off(cuttable: Network, patroni: Patroni, rig: Rig) -> None:
-    """One machine is enough then, unless synchronous_mode_strict asks for two."""
+async def test_standbys_are_cut_off(
+    cuttable: Network, patroni: Patroni, rig: Rig, open_folder: Path, say: Callable[[str], None]
+) -> None:
+    """One machine is enough then, unless the receiver asks for two, or synchronous_mode_strict."""
     leader = await patroni.leader()
     standbys = [name for name in patroni.nodes if name != leader.name]
-    with rig.phase("standbys cut off"):
-        for name in standbys:
-            cuttable.isolate(name)
-        await rig.service.until(lambda answer: not answer["database"])
-        await stores_again(rig)
-    try:
-        with rig.phase("synchronous_mode_strict"):
-            patroni.configure(synchronous_mode_strict=True)
-            await rig.service.until(lambda answer: not answer["database"])
-            await rig.load.answered(30)
-        with rig.phase("standbys back"):
-            for name in standbys:
-                cuttable.join(name)
-            await stores_again(rig)
-    finally:
+    async with serving(patroni, open_folder, say, rate=15, require_sync_replica=True) as careful:
+        with careful.phase("a replica is required"):
+            with rig.phase("standbys cut off"):
+                for name in standbys:
+                    cuttable.isolate(name)
+                await rig.service.until(lambda answer: not answer["database"])
+                await stores_again(rig)
+            assert await spools(careful)
+            with rig.phase("synchronous_mode_strict"):
+                patroni.configure(synchronous_mode_strict=True)
+                await rig.service.until(lambda answer: not answer["database"])
+                await rig.load.answered(30)
+            with rig.phase("standbys back"):
+                for name in standbys:
+                    cuttable.join(name)
+                await stores_again(rig)
         patroni.configure(synchronous_mode_strict=False)
-    await check(patroni, rig)
+        await check(patroni, rig)
+        await check(patroni, careful)
