@@ -16,6 +16,7 @@ from receiver.checks.finding import Finding, Level
 from receiver.checks.in_database import PARTITIONS, RIGHTS, SCHEMA
 from receiver.checks.machines import REPLICATION, replication
 from receiver.database_hosts import Wanted, is_local, place, wanted
+from receiver.reading import standby
 from receiver.settings import Settings, variable
 from receiver.store import connecting
 from receiver.store.connecting import Connection
@@ -30,7 +31,6 @@ _OLDEST: Final = 15
 _FEW_CONNECTIONS: Final = 8
 _SKEW_S: Final = 2.0
 _WRONG_DAY_S: Final = 3_600.0
-_LAG_S: Final = 60.0
 
 _VERIFY: Final = "put sslmode=verify-full&sslrootcert=… into the URL"
 _VERIFIED: Final = ("verify-full", "verify-ca")
@@ -52,11 +52,6 @@ SELECT (SELECT count(*) FROM pg_views WHERE schemaname = 'sms') AS views,
                AND has_table_privilege(format('%I.%I', schemaname, viewname), 'SELECT')) AS readable,
        coalesce(has_schema_privilege(to_regnamespace('sms'), 'USAGE'), false) AS enters,
        coalesce(has_schema_privilege(to_regnamespace('sms_data'), 'USAGE'), true) AS knows_version
-"""
-_LAG: Final = """
-SELECT pg_is_in_recovery() AS standby,
-       CASE WHEN pg_is_in_recovery() AND pg_last_wal_receive_lsn() IS DISTINCT FROM pg_last_wal_replay_lsn()
-            THEN extract(epoch FROM now() - pg_last_xact_replay_timestamp())::double precision ELSE 0 END AS lag_s
 """
 
 _FAULTS: Final[tuple[tuple[Callable[[Mapping[str, Any]], bool], Level, str, str], ...]] = (
@@ -228,11 +223,18 @@ async def _readable(connection: Connection) -> list[Finding]:
 
 
 async def _standby(connection: Connection) -> list[Finding]:
-    (row,) = await connection.fetch(_LAG)
-    if not row["standby"]:
+    found = await standby.behind(connection.fetch)
+    if found is None:
         return [Finding(READING, "ok", "it is no standby: people's questions go to a primary")]
-    lag_s = row["lag_s"] or 0.0
-    told = f"a standby, {lag_s:.0f} s behind"
-    if lag_s < _LAG_S:
-        return [Finding(READING, "ok", told)]
-    return [Finding(READING, "warning", told, "pages show what was so long ago: see the load of both servers")]
+    if not found.receives:
+        told = f"it is a standby that receives nothing from its primary; its last change is {_ago(found.seconds)}"
+        return [Finding(READING, "warning", told, "see primary_conninfo there, and the log of both servers")]
+    if found.is_late:
+        told = f"it is a standby, and its last change is {_ago(found.seconds)}"
+        return [Finding(READING, "warning", told, "pages show what was so long ago: see the load of both servers")]
+    said = f"{found.seconds:.0f} s behind" if found.seconds else "that follows its primary"
+    return [Finding(READING, "ok", f"it is a standby {said}")]
+
+
+def _ago(seconds: float | None) -> str:
+    return "not known" if seconds is None else f"{seconds:,.0f} s old"

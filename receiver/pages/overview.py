@@ -15,11 +15,14 @@ from receiver.pages.rendering import render
 from receiver.pages.sharing import Shared
 from receiver.pages.site import SITE, Site
 from receiver.providers import PROVIDERS
+from receiver.reading import standby
 from receiver.reading.counted import whole_hours
+from receiver.reading.errors import ReadError
 from receiver.reading.filters import FilterError, Filters
 from receiver.reading.lists import OverdueCount
 from receiver.reading.overview import Totals
 from receiver.reading.periods import DAY, Period
+from receiver.reading.standby import Behind
 from receiver.welcome import example_call, typed
 
 PERIODS: Final = (
@@ -50,6 +53,7 @@ class Seen(NamedTuple):
 
     figures: Figures
     charts: Charts
+    behind: Behind | None
 
 
 class Comparison(NamedTuple):
@@ -90,12 +94,26 @@ async def _seen(app: web.Application, filters: Filters, deadline_s: float) -> Se
     now = datetime.now(UTC)
 
     async def ask() -> Seen:
-        found = await figures(app[SITE].reader, filters, now, app[_PLACES], deadline_s)
-        return Seen(found, await asyncio.to_thread(drawn, found, filters))
+        site = app[SITE]
+        found, behind = await asyncio.gather(
+            figures(site.reader, filters, now, app[_PLACES], deadline_s), _behind(site, deadline_s)
+        )
+        return Seen(found, await asyncio.to_thread(drawn, found, filters), behind)
 
     period = filters.period(now)
     fresh_s = next(fresh_s for most, fresh_s in _FRESH_S if period.until - period.since <= most)
     return await app[SHARED].get(filters, ask, fresh_s)
+
+
+async def _behind(site: Site, deadline_s: float) -> Behind | None:
+    """The delay of a standby that is read; None too if it does not answer, of which the figures tell."""
+    if site.settings.read_database_url is None:
+        return None
+    try:
+        async with asyncio.timeout(deadline_s):
+            return await standby.behind(site.reader.fetch)
+    except (ReadError, TimeoutError):
+        return None
 
 
 def _context(site: Site, filters: Filters, seen: Seen, wrong: Mapping[str, str]) -> dict[str, object]:
@@ -130,6 +148,7 @@ def _context(site: Site, filters: Filters, seen: Seen, wrong: Mapping[str, str])
         "oldest_overdue": min((one.oldest for one in overdue or ()), default=None),
         "rejected": found.rejected.value,
         "charts": seen.charts,
+        "behind_primary": seen.behind,
         "first_visit": found.is_first_visit,
         "listens": site.callbacks is not None,
         "example": example_call(site.settings, site.callbacks) if site.callbacks else [],

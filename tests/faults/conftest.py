@@ -10,6 +10,7 @@ from support import cluster as clusters
 from support import rig as rigs
 from support.cluster import Cluster
 from support.rig import Loaded
+from support.standby import standby_of
 from support.two_hosts import Line, Pair
 
 
@@ -18,6 +19,13 @@ async def fragile(open_folder: Path) -> AsyncIterator[Cluster]:
     """The PostgreSQL that is killed, starved and cut off; each test has a database of its own in it."""
     async with clusters.running(open_folder / "fragile") as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="module")
+async def standby(fragile: Cluster, open_folder: Path, request: pytest.FixtureRequest) -> AsyncIterator[Cluster]:
+    """A hot standby of it, to read from."""
+    async with standby_of(fragile, open_folder / f"{request.module.__name__}_standby") as standby:
+        yield standby
 
 
 @pytest.fixture

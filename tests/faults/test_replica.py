@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
+from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
 from support.cluster import Cluster
 from support.databases import connected
 from support.reports import job, report
-from support.standby import standby_of
 from support.waiting import eventually
 
 from receiver.reading.errors import ReadUnavailable
@@ -18,12 +17,6 @@ from receiver.settings import Settings
 from receiver.store import postgres
 
 PURGE = "DELETE FROM sms_data.report; VACUUM sms_data.report"
-
-
-@pytest.fixture(scope="module")
-async def standby(fragile: Cluster, open_folder: Path) -> AsyncIterator[Cluster]:
-    async with standby_of(fragile, open_folder / "standby") as standby:
-        yield standby
 
 
 @pytest.fixture
@@ -75,6 +68,43 @@ async def test_a_query_that_the_standby_ends_is_explained_and_the_next_one_is_an
         if way == "a question":
             assert "max_standby_streaming_delay" in str(ended.value)
         await eventually(lambda: _answers(reader))
+
+
+@pytest.mark.parametrize(
+    "setting", ["hot_standby_feedback = on", "max_standby_streaming_delay = '60s'"], ids=["the primary", "the standby"]
+)
+async def test_a_query_goes_on_where_one_of_the_two_servers_waits_for_it(
+    fragile: Cluster, standby: Cluster, database: str, setting: str
+) -> None:
+    slow = "SELECT count(*) FROM (SELECT *, pg_sleep(0.0005) FROM sms.delivery_report) AS slow"
+    async with (
+        set_to(standby, "wal_receiver_status_interval = '1s'", setting),
+        opened(settings_for(standby, database), "", Limits(statement_s=60.0)) as reader,
+    ):
+        if "feedback" in setting:
+            await eventually(lambda: _is_told_of_queries(fragile))
+        asked = asyncio.create_task(reader.fetchval(slow))
+        await asyncio.sleep(0.3)
+        await purge(fragile, database)
+        assert await asyncio.wait_for(asked, 60) == 5_000
+
+
+@asynccontextmanager
+async def set_to(server: Cluster, *settings: str) -> AsyncIterator[None]:
+    """What they were before is in postgresql.auto.conf."""
+    auto = server.layout.pgdata / "postgresql.auto.conf"
+    before = auto.read_text(encoding="utf-8")
+    await server.administrate(*(f"ALTER SYSTEM SET {one}" for one in settings), "SELECT pg_reload_conf()")
+    try:
+        yield
+    finally:
+        auto.write_text(before, encoding="utf-8")
+        await server.administrate("SELECT pg_reload_conf()")
+
+
+async def _is_told_of_queries(primary: Cluster) -> bool:
+    async with connected(primary.url("postgres")) as sql:
+        return bool(await sql.fetchval("SELECT count(backend_xmin) FROM pg_stat_replication"))
 
 
 async def _interrupted(reader: Reader, fragile: Cluster, name: str, way: str) -> None:
