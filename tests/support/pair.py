@@ -18,10 +18,11 @@ from support.standby import allow_replication, base_backup
 from support.waiting import eventually
 
 _NAMES: Final = ("node_0", "node_1")
-_SETTINGS: Final = {
-    "track_commit_timestamp": "on",  # when each report was committed
-    "wal_keep_size": "512MB",
-}
+_SETTINGS: Final = {"track_commit_timestamp": "on"}
+"""When each report was committed."""
+_KEEP: Final = "ALTER SYSTEM SET wal_keep_size = '512MB'"
+"""In the file: the server that pg_rewind starts for itself must read it too, or it removes what pg_rewind needs."""
+
 _FOLLOWS: Final = """
 SELECT EXISTS (SELECT FROM pg_stat_replication WHERE state = 'streaming' AND flush_lsn >= $1 AND {})
 """
@@ -95,6 +96,7 @@ class Pair:
 async def running(folder: Path) -> AsyncIterator[Pair]:
     """A primary and a standby that follows it; no commit waits for that one yet."""
     async with clusters.running(folder / _NAMES[0], _SETTINGS | {"cluster_name": _NAMES[0]}) as primary:
+        await primary.administrate(_KEEP)
         await allow_replication(primary)
         standby = primary.beside(folder / _NAMES[1], _SETTINGS | {"cluster_name": _NAMES[1]})
         await base_backup(primary, standby)

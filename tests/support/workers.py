@@ -11,8 +11,8 @@ SLOWEST_FIRST: Final = ("tests/faults/", "tests/golden/", "tests/integration/", 
 TOGETHER: Final = ("tests/faults/", "tests/golden/")
 """Folders whose tests share what is dear to make, and which no two of them may break at once."""
 
-APART: Final = ("tests/faults/test_failover.py",)
-"""In such a folder, but with servers of its own."""
+APART: Final = ("tests/faults/test_failover.py", "tests/faults/test_recovery.py", "tests/faults/test_unconfirmed.py")
+"""In such a folder, but with servers of their own."""
 
 
 class Scheduler(LoadFileScheduling):
