@@ -8,7 +8,12 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from receiver.store import distributing
-from receiver.store.schema import VERSION_SCHEMA, execute
+from receiver.store.schema import VERSION_SCHEMA, compatible_from, execute
+
+HAS_COLUMN = """
+SELECT true FROM pg_attribute
+WHERE attrelid = 'sms_data.alembic_version'::regclass AND attname = 'compatible_from' AND NOT attisdropped
+"""
 
 steps = context.config.attributes["steps"]
 
@@ -23,9 +28,19 @@ def migrate(connection: Connection) -> None:
     )
     with context.begin_transaction():
         context.run_migrations()
+        tell_versions(connection)
         if steps.shards:
             distribute(connection)
         execute(connection, "hand_over.sql")
+
+
+def tell_versions(connection: Connection) -> None:
+    """Write down which versions may run on the schema, for one that does not know its revision (`schema.check`)."""
+    if not connection.execute(text(HAS_COLUMN)).scalar():  # ALTER TABLE would wait for a backup, with nothing to do
+        connection.execute(text("ALTER TABLE sms_data.alembic_version ADD COLUMN compatible_from text"))
+    connection.execute(
+        text("UPDATE sms_data.alembic_version SET compatible_from = :oldest"), {"oldest": compatible_from()}
+    )
 
 
 def distribute(connection: Connection) -> None:

@@ -7,6 +7,7 @@ from receiver.store.schema import run_script
 
 revision = "0003"
 down_revision = "0002"
+compatible_from = "0002"
 
 
 def upgrade() -> None:

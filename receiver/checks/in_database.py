@@ -47,13 +47,16 @@ SELECT has_function_privilege('sms_writer', 'sms_data.probe()', 'EXECUTE')
 async def schema(connection: Connection, *, own: bool, subject: str = SCHEMA) -> list[Finding]:
     """Whether the schema is this version's. `own`: `receiver serve` does not migrate it."""
     try:
-        await migrations.check(connection)
+        found = await migrations.check(connection)
     except SchemaBehindError as error:
         if not own:
             return [Finding(subject, "warning", str(error), "`receiver serve` does it at its start")]
         name = variable("database_url")
         return [Finding(subject, "error", str(error), f"with {name} of a member of {roles.OWNER}")]
-    return [Finding(subject, "ok", f"at {migrations.head()}, as this version needs it")]
+    if found != (known := migrations.head()):
+        told = f"at {found}, of a newer version, on which this one, of {known}, runs"
+        return [Finding(subject, "warning", told, "install the newer version here too")]
+    return [Finding(subject, "ok", f"at {found}, as this version needs it")]
 
 
 async def rights(connection: Connection) -> list[Finding]:

@@ -34,17 +34,21 @@ def migrate(*, distributed: bool, shards: int, as_json: bool) -> None:
     it is, and what it waits for. A schema that is distributed on Citus stays so, without --distributed.
     """
     with progress("connecting") as shown:
-        run(with_database(quiet_settings(), lambda url: _migrate(url, shown, shards if distributed else None)))
-    at = migrations.head()
-    click.echo(json.dumps({"schema": at}, indent=2) if as_json else f"The schema is at {at}.")
+        at = run(with_database(quiet_settings(), lambda url: _migrate(url, shown, shards if distributed else None)))
+    newer = "" if at == migrations.head() else ", a newer version's, on which this one runs"
+    click.echo(json.dumps({"schema": at}, indent=2) if as_json else f"The schema is at {at}{newer}.")
 
 
-async def _migrate(url: str, told: Told, shards: int | None) -> None:
-    await migrations.upgrade(url, told, shards)
+async def _migrate(url: str, told: Told, shards: int | None) -> str:
+    """The revision that the schema is at."""
+    at = await migrations.upgrade(url, told, shards)
+    if at != migrations.head():  # and so may be the code tables
+        return at
     connection = await migrations.connect(url)
     told.stage("code tables")
     await catalogue_table.sync(connection)
     await connection.close()
+    return at
 
 
 @click.command()

@@ -51,10 +51,12 @@ async def until_ready(url: str, setting: str) -> None:
 async def _check(url: str) -> str:
     connection = await migrate.connect(url)
     try:
-        await migrate.check(connection)
-        if await catalogue_table.sync(connection):
+        found, known = await migrate.check(connection), migrate.head()
+        if found != known:  # and so may be the catalogue there
+            log.warning("database.schema_newer", schema=found, known=known)
+        elif await catalogue_table.sync(connection):
             log.info("catalogue.loaded")
-        found = connection.get_server_version()
-        return f"{found.major}.{found.micro}"
+        server = connection.get_server_version()
+        return f"{server.major}.{server.micro}"
     finally:
         connection.terminate()  # not `close`, which waits for a hung server

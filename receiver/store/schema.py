@@ -13,6 +13,7 @@ import asyncpg
 import receiver
 from receiver.errors import OperatorError
 from receiver.store import connecting, distributing, roles
+from receiver.store.lock_waits import SET_TIMEOUT, with_patience
 from receiver.store.racing import Refusal
 from receiver.store.told import UNTOLD, Told
 from receiver.store.watching import Backend, watched
@@ -36,8 +37,12 @@ SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND (classid::b
 """
 
 
+_COMPATIBLE_FROM: Final = "SELECT to_jsonb(v) ->> 'compatible_from' FROM sms_data.alembic_version AS v"
+"""Null where no migration has told it."""
+
+
 class SchemaBehindError(OperatorError):
-    """The database's schema is older or newer than this version needs."""
+    """The database's schema is older than this version needs, or so new that it cannot run on it."""
 
 
 class MigrationError(OperatorError):
@@ -75,13 +80,23 @@ def execute(connection: "Connection", name: str) -> None:
 
 def head() -> str:
     """The revision that this version of the service needs."""
-    revision = _scripts().get_current_head()
+    revision = scripts().get_current_head()
     if revision is None:
         raise SchemaBehindError(f"there are no migrations in {folder()}")
     return revision
 
 
-def _scripts() -> "ScriptDirectory":
+def compatible_from() -> str:
+    """The oldest revision whose versions may run on a schema that is at `head()`: the migration there says so.
+
+    An expansion names an older one. Without a word, only versions that know the migration itself may run.
+    """
+    script = scripts().get_revision(head())
+    return str(getattr(script.module, "compatible_from", script.revision))
+
+
+def scripts() -> "ScriptDirectory":
+    """All migrations."""
     from alembic.script import ScriptDirectory
 
     return ScriptDirectory.from_config(_config())
@@ -95,27 +110,39 @@ async def current(connection: "asyncpg.Connection[asyncpg.Record]") -> str | Non
     return revision
 
 
-async def check(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Raise SchemaBehindError, with the command to run, unless the schema is at `head()`."""
+async def check(connection: "asyncpg.Connection[asyncpg.Record]") -> str:
+    """The revision of the schema: `head()`, or a newer one on which this version may run.
+
+    Raises SchemaBehindError, with what to do, for any other.
+    """
     found, needed = await current(connection), head()
-    _check_known(found)
+    if newer := await _newer(connection, found):
+        return newer
     if found != needed:
         raise SchemaBehindError(
             f"the database's schema is at {found or 'nothing'} and this version needs {needed}: run `receiver migrate`"
         )
+    return needed
 
 
-def _check_known(found: str | None) -> None:
-    """Raise SchemaBehindError for a revision of a newer version: no command of this version helps."""
-    known = {script.revision for script in _scripts().walk_revisions()}
-    if found is not None and found not in known:
-        raise SchemaBehindError(
-            f"the database's schema is at {found}, which this version does not know: install a newer version"
-        )
+async def _newer(connection: "asyncpg.Connection[asyncpg.Record]", found: str | None) -> str | None:
+    """The revision if it is a newer version's. Raises SchemaBehindError if this version cannot run on it."""
+    known = {script.revision for script in scripts().walk_revisions()}
+    if found is None or found in known:
+        return None
+    oldest: str | None = await connection.fetchval(_COMPATIBLE_FROM)
+    if oldest in known:
+        return found
+    runs = f" (those that know {oldest} run on it)" if oldest else ""
+    raise SchemaBehindError(
+        f"the database's schema is at {found}, which this version does not know: install a newer version{runs}"
+    )
 
 
-async def upgrade(url: str, told: Told = UNTOLD, shards: int | None = None) -> None:
-    """Bring the schema up to date. Concurrent callers take turns.
+async def upgrade(url: str, told: Told = UNTOLD, shards: int | None = None) -> str:
+    """Bring the schema up to date, and return its revision: `head()`, or a newer one on which this version may run.
+
+    Concurrent callers take turns. Writers do not wait behind it for long: it tries for locks, and tries again.
 
     `shards`: distribute it on Citus, each table into so many; one that is distributed stays so without it.
 
@@ -126,19 +153,25 @@ async def upgrade(url: str, told: Told = UNTOLD, shards: int | None = None) -> N
 
     async with _lock(url, told) as connection:
         found = await current(connection)
-        _check_known(found)
+        if newer := await _newer(connection, found):
+            return newer
         if shards:
             await distributing.check(connection)
         elif await distributing.is_distributed(connection):
             shards = distributing.SHARDS
         await _ensure_roles(connection)
         await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {VERSION_SCHEMA}")
-        steps = _Steps(url, found, told, shards)
-        try:
+
+        async def attempt() -> None:
+            steps = _Steps(url, found, told, shards)
             async with watched(partial(connect, url), steps.backend, told):
                 await asyncio.to_thread(command.upgrade, _config(steps), "head")
+
+        try:
+            await with_patience(attempt, connection, told)
         except DBAPIError as error:
             raise MigrationError(str(error.orig).partition("\n")[0]) from error
+    return head()
 
 
 async def _ensure_roles(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
@@ -151,8 +184,8 @@ class _Steps:
     """The migrations that are under way, told one by one. Called in Alembic's thread."""
 
     def __init__(self, url: str, found: str | None, told: Told, shards: int | None) -> None:
-        scripts = _scripts().iterate_revisions("head", found or "base")
-        self._labels = [f"migration {script.revision}" for script in reversed(list(scripts))]
+        pending = scripts().iterate_revisions("head", found or "base")
+        self._labels = [f"migration {script.revision}" for script in reversed(list(pending))]
         self._labels += ["distributing"] if shards else []
         self.shards = shards
         self._url = url
@@ -168,6 +201,7 @@ class _Steps:
     async def connect(self) -> "asyncpg.Connection[asyncpg.Record]":
         """The connection of the migrations."""
         connection = await connect(self._url)
+        await connection.execute(SET_TIMEOUT)
         self.backend.pid = connection.get_server_pid()
         return connection
 

@@ -15,9 +15,11 @@ from support.preloaded import Commands
 from support.reports import NOON, job, report, submission
 from support.schema_text import comparable, schema_text
 
-from receiver.store import postgres, sql
+from receiver.store import lock_waits, postgres, sql
 from receiver.store import schema as migrate
+from receiver.store.lock_waits import LocksNotGranted
 from receiver.store.maintenance import counts
+from receiver.store.readiness import version_if_ready
 from receiver.store.schema import MigrationError, SchemaBehindError
 
 OBJECTS = """
@@ -64,7 +66,7 @@ async def test_the_life_of_a_database(empty_database: str, commands: Commands, t
 
     async with connected(empty_database) as connection:
         assert await connection.fetchval("SELECT count(*) FROM sms.code") > 1_900
-        await connection.execute("UPDATE sms_data.alembic_version SET version_num = '9999'")
+        await connection.execute("UPDATE sms_data.alembic_version SET version_num = '9999', compatible_from = '9999'")
         for told in await complaints(commands, empty_database, "serve", "migrate"):
             assert "at 9999, which this version does not know" in told
             assert "receiver migrate" not in told, "to run this version's migrate would not help"
@@ -72,6 +74,63 @@ async def test_the_life_of_a_database(empty_database: str, commands: Commands, t
         await connection.execute("DELETE FROM sms_data.alembic_version")
         (told,) = await complaints(commands, empty_database, "serve")
         assert "run `receiver migrate`" in told
+
+
+async def test_a_newer_schema_serves_older_versions_as_far_as_it_says(
+    empty_database: str, commands: Commands, tmp_path: Path
+) -> None:
+    """An expansion: an instance of the old version that restarts in the middle of an upgrade runs on it."""
+    await migrate.upgrade(empty_database)
+    async with connected(empty_database) as connection:
+        oldest = "SELECT compatible_from FROM sms_data.alembic_version"
+        assert await connection.fetchval(oldest) == migrate.compatible_from()
+        await connection.execute("UPDATE sms_data.alembic_version SET version_num = '9999'")
+        await connection.execute("DELETE FROM sms_data.code")
+        assert await migrate.check(connection) == "9999"
+        ran = await commands.run("migrate", database_url=empty_database, data_dir="data")
+        assert (ran.code, ran.out) == (0, "The schema is at 9999, a newer version's, on which this one runs.\n")
+        assert await version_if_ready(empty_database, "RECEIVER_DATABASE_URL")
+        assert await connection.fetchval("SELECT count(*) FROM sms.code") == 0, "the newer version's code tables stay"
+        await connection.execute("UPDATE sms_data.alembic_version SET compatible_from = '9998'")
+        with pytest.raises(SchemaBehindError, match=r"newer version \(those that know 9998 run on it\)"):
+            await migrate.check(connection)
+
+
+def test_no_migration_lets_older_versions_run_on_than_the_one_before_it() -> None:
+    """What runs on a later schema must run on all that came before."""
+    migrations = sorted(migrate.scripts().walk_revisions(), key=lambda script: script.revision)
+    oldest = [getattr(script.module, "compatible_from", script.revision) for script in migrations]
+    assert oldest == sorted(oldest)
+    assert all(one <= script.revision for one, script in zip(oldest, migrations, strict=True))
+
+
+async def test_a_migration_that_gets_no_lock_says_which_session_is_in_the_way(
+    empty_database: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    await migrate.upgrade(empty_database)
+    later = later_version(tmp_path)
+    monkeypatch.setattr(migrate, "folder", lambda: later)
+    monkeypatch.setattr(lock_waits, "_PATIENCE_S", 0.0)
+    async with connected(empty_database) as reader:
+        async with reader.transaction():
+            await reader.fetch("SELECT FROM sms.message")
+            in_the_way = (
+                f"process {reader.get_server_pid()} \\(postgres\\).* s. End that, or run `receiver migrate` again"
+            )
+            with pytest.raises(LocksNotGranted, match=in_the_way):
+                await migrate.upgrade(empty_database)
+            assert await current(empty_database) != migrate.head()
+        await migrate.upgrade(empty_database)
+        assert await current(empty_database) == migrate.head()
+
+
+def later_version(folder: Path) -> Path:
+    """Migrations of a version to come."""
+    later = shutil.copytree(migrate.folder(), folder / "migrations")
+    (later / "versions" / "0004_later.py").write_text(LATER)
+    (later / "sql" / "0004").mkdir()
+    (later / "sql" / "0004" / "column.sql").write_text(COLUMN)
+    return later
 
 
 async def test_schema_sql_is_what_the_migrations_make(template, cluster):
@@ -107,10 +166,7 @@ async def test_an_upgrade_from_this_version_keeps_what_is_stored(empty_database,
         await postgres.write(session, [job(report("ACCEPTD"), report("DELIVRD"))], 10.0)
         before = await connection.fetch("SELECT * FROM sms.message")
 
-        later = shutil.copytree(migrate.folder(), tmp_path / "migrations")
-        (later / "versions" / "0004_later.py").write_text(LATER)
-        (later / "sql" / "0004").mkdir()
-        (later / "sql" / "0004" / "column.sql").write_text(COLUMN)
+        later = later_version(tmp_path)
         monkeypatch.setattr(migrate, "folder", lambda: later)
         with pytest.raises(SchemaBehindError, match="at 0003 and this version needs 0004: run `receiver migrate`"):
             await migrate.check(connection)

@@ -50,11 +50,11 @@ class Ended:
         return line.removeprefix("Error: ")
 
 
-def environ_of(**settings: object) -> dict[str, str]:
-    """What a process of this checkout has: these settings by field name, and no others."""
+def environ_of(*, code: Path = CHECKOUT, **settings: object) -> dict[str, str]:
+    """What a process of this checkout has, or of another `code`: these settings by field name, and no others."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith((PREFIX, "PYTHON", "PG"))}
     environ |= {f"{PREFIX}{name.upper()}": str(value) for name, value in settings.items()}
-    return environ | {"PYTHONPATH": str(CHECKOUT)}
+    return environ | {"PYTHONPATH": str(code)}
 
 
 async def started(

@@ -24,7 +24,10 @@ _NOISE = ("Traceback", "Task was destroyed", "never retrieved", "never awaited",
 
 
 class ServiceProcess:
-    """`settings` by field name: `ServiceProcess(folder, database_url=...)`. Its ports outlive restarts."""
+    """`settings` by field name: `ServiceProcess(folder, database_url=...)`. Its ports outlive restarts.
+
+    One that is no setting: `code`, a folder with another version of the service.
+    """
 
     def __init__(self, folder: Path, **settings: object) -> None:
         self.port = free_port()
