@@ -67,7 +67,11 @@ def _costs(_context: click.Context, param: click.Parameter, given: tuple[str, ..
 def main(rate: float, given: dict[str, float], **assumed: Any) -> None:
     """Compute which machines RATE reports a day need, from measured costs and assumptions that are printed."""
     table = costs.load().changed(given)
-    click.echo(text.told(layout.plan(table.costs, Assumptions(**assumed), rate), table))
+    try:
+        found = layout.plan(table.costs, Assumptions(**assumed), rate)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(text.told(found, table))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ REPLAY: Final = "a standby's replay"
 DISK: Final = "disk"
 """Resources of a machine."""
 
-_MOST_NODES: Final = 1_000
+MOST_NODES: Final = 1_024
+"""Beyond, each commit has to do with so many nodes that more of them help no more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +84,7 @@ def chosen(traffic: Traffic) -> Database:
 def citus(traffic: Traffic) -> Database:
     """As few nodes as can do it, at least two."""
     least, most = 1, 2
-    while not database(traffic, CITUS_NODE, most).fits and most < _MOST_NODES:
+    while not database(traffic, CITUS_NODE, most).fits and most < MOST_NODES:
         least, most = most, most * 2
     while most - least > 1:
         middle = (least + most) // 2
@@ -97,13 +98,13 @@ def database(traffic: Traffic, machine: Machine, nodes: int = 1) -> Database:
     data = needs.kept(costs, assumed, traffic.a_day, nodes)
     read = needs.missed(costs, assumed, data, machine.memory_gb).all
     each_s = _written_s(traffic, read, nodes)
-    writers = _writers(traffic, each_s)
-    flushed = needs.flushes(peak_s, writers, needs.commit_s(costs, assumed), each_s)
+    writers = _writers(traffic, each_s, _commit_s(traffic, nodes))
+    flushed = needs.flushes(peak_s, writers, _commit_s(traffic, nodes), each_s)
     wal = needs.wal(costs, assumed, peak_s / nodes, _commits_s(flushed, nodes), data)
     return Database(
         machine=machine,
         nodes=nodes,
-        coordinators=_coordinators(traffic, machine) if nodes > 1 else 0,
+        coordinators=_coordinators(traffic, machine, flushed) if nodes > 1 else 0,
         writers=writers,
         flushed=flushed,
         data=data,
@@ -122,10 +123,18 @@ def _written_s(traffic: Traffic, read: float, nodes: int) -> float:
     return each_s + (traffic.costs.citus_coordinator_us + traffic.costs.citus_worker_us) / 1e6 / traffic.assumed.core
 
 
-def _writers(traffic: Traffic, report_s: float) -> int:
+def _commit_s(traffic: Traffic, nodes: int) -> float:
+    """Seconds of a commit; on several nodes it is prepared on each, and committed then."""
+    costs, assumed = traffic.costs, traffic.assumed
+    if nodes == 1:
+        return needs.commit_s(costs, assumed)
+    cpu_us = costs.citus_coordinator_flush_us + costs.citus_worker_flush_us + costs.service_flush_us
+    return 2 * assumed.commit_ms / 1e3 + cpu_us / 1e6 / assumed.core
+
+
+def _writers(traffic: Traffic, report_s: float, wait_s: float) -> int:
     """The receivers' processes: none of them, and no connection of theirs, has less free than it should."""
     free = 1 - traffic.assumed.headroom
-    wait_s = needs.commit_s(traffic.costs, traffic.assumed)
     writers = max(1, math.ceil(traffic.peak_s * report_s / free - 1e-9))
     while True:
         flushed = needs.flushes(traffic.peak_s, writers, wait_s, report_s)
@@ -142,9 +151,10 @@ def _commits_s(flushed: needs.Flushes, nodes: int) -> float:
     return flushed.per_second * min(1.0, flushed.size / nodes)
 
 
-def _coordinators(traffic: Traffic, machine: Machine) -> int:
-    cores = traffic.peak_s * traffic.costs.citus_coordinator_us / 1e6 / traffic.assumed.core
-    return math.ceil(cores / machine.cores / (1 - traffic.assumed.headroom))
+def _coordinators(traffic: Traffic, machine: Machine, flushed: needs.Flushes) -> int:
+    costs, assumed = traffic.costs, traffic.assumed
+    used_us = traffic.peak_s * costs.citus_coordinator_us + flushed.per_second * costs.citus_coordinator_flush_us
+    return math.ceil(used_us / 1e6 / assumed.core / machine.cores / (1 - assumed.headroom))
 
 
 class _Asked(NamedTuple):
@@ -185,7 +195,9 @@ def _cores(traffic: Traffic, own_s: float, asked: _Asked) -> float:
     costs, assumed = traffic.costs, traffic.assumed
     if asked.nodes == 1:
         return needs.database_cores(costs, assumed, own_s, asked.flushed)
-    return own_s * costs.citus_worker_us * (1 + costs.database_other) / 1e6 / assumed.core
+    used_us = own_s * costs.citus_worker_us
+    used_us += _commits_s(asked.flushed, asked.nodes) * costs.citus_worker_flush_us
+    return used_us * (1 + costs.database_other) / 1e6 / assumed.core
 
 
 def _wal_tb(assumed: Assumptions, wal_mb: float) -> float:

@@ -15,13 +15,13 @@ PROCESSES: Final = "receivers' CPU"
 ADVICE: Final = {
     BOTH: "give PostgreSQL a machine of its own",
     PROCESSES: "more RECEIVER_WORKERS; with a machine full of them, another receiver behind HAProxy",
-    databases.CPU: "a machine with more cores; after the largest, Citus",
+    databases.CPU: "a machine with more cores; after the largest, Citus or more of its nodes",
     databases.CONNECTION: "more RECEIVER_WORKERS: more connections that wait side by side; more memory",
-    databases.WAL: "a longer checkpoint_timeout and wal_compression; then a faster disk, then Citus",
-    databases.PAGES: "more memory for the messages' key, or fewer days; then disks with more IOPS, then Citus",
+    databases.WAL: "a longer checkpoint_timeout and wal_compression; then a faster disk, then Citus, or a node more",
+    databases.PAGES: "more memory for the messages' key, or fewer days; then more IOPS, then Citus, or a node more",
     databases.NETWORK: "fewer standbys at this machine (cascade them); then a faster network",
     databases.REPLAY: "one process replays all WAL: Citus, so that each standby has a part",
-    databases.DISK: "fewer days of retention, or Citus",
+    databases.DISK: "fewer days of retention, or Citus, or a node more",
 }
 """What to do when it gives. The names are those of the resources."""
 

@@ -98,8 +98,10 @@ def _receivers(assumed: Assumptions, processes: int) -> Rented:
 
 
 def plan(costs: Costs, assumed: Assumptions, a_day: float) -> Plan:
-    """Raises ValueError for a rate that is none."""
+    """Raises ValueError for a rate that is none, and for one that no number of these machines takes."""
     found = sized(traffic_of(costs, assumed, a_day))
+    if not found.database.fits:
+        raise ValueError(f"{a_day:g} reports a day are too many for {databases.MOST_NODES:,} nodes of Citus")
     rented = _rented(assumed, found)
     wal_a_day = found.database.wal_s * found.database.nodes / found.traffic.peak_s * a_day
     archive_tb = wal_a_day * machines.ARCHIVE_DAYS / 1e12
