@@ -1,6 +1,7 @@
 """Spools of workers that are gone are drained, told of and exported by the process that is there."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,3 +50,24 @@ async def test_a_single_process_drains_the_spools_of_former_workers_and_removes_
         async with service.client.get(f"{service.ops_url}/readyz") as answer:
             assert (await answer.json())["spool"]["callbacks"] == 0
         assert not service.stop.is_set(), "the end of a drain is not the end of the service"
+
+
+async def test_the_spool_of_a_receiver_that_never_comes_back_is_drained_by_another_that_runs(
+    make_settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    """As docs/operations.md says: its folder, in one step, among those of former workers."""
+    dead = tmp_path / "dead" / "spool"
+    file = SpoolFile(dead, 1 << 20)
+    file.append(callback(body=f"smsMsgId=dead-{n}&status=DELIVRD&sequence=1&total=1".encode()) for n in range(4))
+    settings = make_settings()
+    async with services.running(settings) as service:
+        mine = settings.data_dir / "spool"
+        shutil.copytree(dead, mine / "incoming")  # it was not closed: what is in its journal counts
+        (mine / "incoming").rename(mine / "worker-900")
+
+        async def drained() -> bool:
+            return await service.sql.fetchval("SELECT count(*) FROM sms.delivery_report") == 4
+
+        await eventually(drained)
+        await eventually(lambda: not (mine / "worker-900").exists())
+    file.close()

@@ -95,12 +95,28 @@ def test_the_listeners_are_where_the_probes_and_services_look(
     assert public["externalTrafficPolicy"] == "Local", "or the caller's address is a node's"
 
 
-def test_a_pod_has_time_to_stop(pods: dict[str, Any]) -> None:
+def test_a_pod_has_time_to_stop(objects: dict[tuple[str, str], Any], pods: dict[str, Any]) -> None:
     spec = pods["StatefulSet"]["spec"]
-    pause = int(spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][1])
+    delay_s = float(objects["ConfigMap", "receiver"]["data"]["RECEIVER_SHUTDOWN_DELAY_S"])
     defaults = Settings(_env_file=None)
-    wanted = pause + defaults.shutdown_delay_s + defaults.drain_delay_s + 2 * defaults.shutdown_timeout_s
+    wanted = delay_s + defaults.drain_delay_s + 2 * defaults.shutdown_timeout_s
     assert spec["terminationGracePeriodSeconds"] > wanted + 5
+
+
+def test_while_one_pod_is_replaced_two_others_receive(
+    objects: dict[tuple[str, str], Any], pods: dict[str, Any]
+) -> None:
+    """And one that is going is known not to be ready before it stops listening."""
+    spec = objects["StatefulSet", "receiver"]["spec"]
+    assert spec["replicas"] - objects["PodDisruptionBudget", "receiver"]["spec"]["maxUnavailable"] >= 2
+    assert spec["updateStrategy"] == {"type": "RollingUpdate"}, (
+        "of a StatefulSet: one at a time, once the last is ready"
+    )
+    probe = pods["StatefulSet"]["spec"]["containers"][0]["readinessProbe"]
+    asked_s = probe["periodSeconds"] * probe["failureThreshold"] + probe["timeoutSeconds"]
+    delay_s = float(objects["ConfigMap", "receiver"]["data"]["RECEIVER_SHUTDOWN_DELAY_S"])
+    assert delay_s > asked_s
+    assert spec["minReadySeconds"] >= asked_s
 
 
 def test_the_spool_is_on_a_volume_that_stays(objects: dict[tuple[str, str], Any], pods: dict[str, Any]) -> None:
