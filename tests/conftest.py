@@ -17,7 +17,16 @@ from support import embedded as embedded_support
 from support import postgresql, preloaded, workers
 from support import service as services
 from support.citus import Citus
-from support.databases import Copies, administrate, fill_template, migrated_copy, with_database
+from support.databases import (
+    NODES,
+    Copies,
+    administrate,
+    create_database,
+    drop_database,
+    fill_template,
+    migrated_copy,
+    with_database,
+)
 from support.preloaded import Commands
 from support.service import Service
 
@@ -95,6 +104,12 @@ def open_folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 async def cluster(open_folder: Path) -> AsyncIterator[str]:
     """URL of a running PostgreSQL, the embedded one or TEST_POSTGRESQL_BIN; each worker of pytest-xdist has its own."""
+    if citus_support.ALL:
+        async with citus_support.running(open_folder / "cluster", citus_support.chosen()) as nodes:
+            url = nodes.socket_url("postgres")
+            NODES[url] = nodes
+            yield url
+        return
     if binaries := postgresql.chosen():
         async with postgresql.running(open_folder / "cluster", binaries) as url:
             yield url
@@ -134,8 +149,8 @@ async def spread(spread_template: Citus) -> AsyncIterator[str]:
 @pytest.fixture(scope="session")
 async def template(cluster: str) -> str:
     """Name of a database with the schema and the code tables."""
-    await administrate(cluster, "CREATE DATABASE template_sms")
-    await fill_template(with_database(cluster, "template_sms"))
+    await create_database(cluster, "template_sms")
+    await fill_template(with_database(cluster, "template_sms"), citus_support.SHARDS if citus_support.ALL else None)
     return "template_sms"
 
 
@@ -143,9 +158,9 @@ async def template(cluster: str) -> str:
 async def empty_database(cluster: str) -> AsyncIterator[str]:
     """URL of a database with nothing in it."""
     name = f"empty_{next(_numbers)}"
-    await administrate(cluster, f"CREATE DATABASE {name}")
+    await create_database(cluster, name)
     yield with_database(cluster, name)
-    await administrate(cluster, f"DROP DATABASE {name} WITH (FORCE)")
+    await drop_database(cluster, name)
 
 
 @pytest.fixture(scope="session")

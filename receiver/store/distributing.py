@@ -23,6 +23,7 @@ SCRIPTS: Final = (
     "store_reports",
     "beside_reports",
     "folding",
+    "retention",
     "views",
     "views_by_day",
     "periods",
@@ -66,9 +67,9 @@ async def check(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
             "this database has no Citus: an administrator has to run CREATE EXTENSION citus in it, on every node "
             "(docs/citus.md); on a PostgreSQL without Citus, run `receiver migrate` alone"
         )
-    if not await connection.fetchval(_AT_COORDINATOR):
-        raise NotDistributable("this is not the coordinator of the cluster: name that in the URL")
     if not await connection.fetchval(_WORKERS):
         raise NotDistributable(
             "no node takes shards: an administrator has to add the workers with citus_add_node (docs/citus.md)"
         )
+    if not await connection.fetchval(_AT_COORDINATOR):
+        raise NotDistributable("this is not the coordinator of the cluster: name that in the URL")

@@ -48,7 +48,7 @@ log = get_logger()
 
 
 class PartitionMissing(Exception):
-    """There is no partition for a row's day."""
+    """There is no partition for a row's day. Of PostgreSQL's error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ async def write(session: Session, jobs: Sequence[Job], timeout_s: float) -> Rece
         if error.constraint_name:
             raise
         # PostgreSQL gives a missing partition the code of a check violation, but no constraint's name.
-        raise PartitionMissing from error
+        raise PartitionMissing(error) from error
 
 
 async def confirm(session: Session, timeout_s: float) -> None:
@@ -241,11 +241,15 @@ class Database:
         return [whole]
 
     async def _transaction(self, jobs: Sequence[Job], connect_timeout_s: float) -> Receipt:
+        created = False
         for _ in range(_RETRIES_AT_ONCE):
             session = await self._connected(connect_timeout_s)
             try:
                 return await self._confirmed(session, jobs)
-            except PartitionMissing:
+            except PartitionMissing as missing:
+                if created:  # then it is poison: a shard of Citus does not name the constraint that a row violates
+                    raise missing.args[0] from missing
+                created = True
                 log.warning("partitions.missing")
                 await create_partitions(session, jobs)
             except RETRY_AT_ONCE:

@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import citus
 from support.databases import connected, emptied
 from support.reports import NOON, Row, job, report, some_report, some_submission, submission
 from support.waiting import DEADLINE_S, eventually
@@ -115,7 +116,8 @@ async def test_the_counts_are_those_of_the_messages_after_any_history(
     async def fold(connection: asyncpg.Connection, sql: asyncpg.Connection) -> None:
         for _ in range(4):
             await counts.fold(connection)
-            await exact(sql)
+            if not citus.ALL:  # which has no snapshot of all nodes
+                await exact(sql)
 
     async with emptied(shared_database) as sql, connected(shared_database) as one, connected(shared_database) as other:
         await postgres.create_partitions(postgres.Session(sql), [*turns[0], *turns[1]])
@@ -161,6 +163,9 @@ async def test_retention_keeps_the_counts_and_a_recount_puts_wrong_ones_right(
         assert await sql.fetchrow("SELECT sum(messages), sum(requests) FROM sms.hourly") == (3, 3)
         assert await counts.recount(sql) == 0
         await sql.execute("UPDATE sms_data.message_count SET messages = messages + 1 WHERE messages = 1")
+        if citus.ALL:  # where no trigger follows
+            await sql.execute("UPDATE sms_data.message_day_count SET messages = 2, taken = 2 WHERE messages = 1")
+            await sql.execute("UPDATE sms_data.code_day_count SET messages = 2 WHERE messages = 1")
         assert await counts.recount(sql) == 2, "there is nothing to compare the third with"
         assert await sql.fetchval("SELECT sum(messages) FROM sms.hourly") == 4
         await the_same_by_day(sql)
@@ -180,6 +185,8 @@ async def test_a_recount_beside_retention_takes_no_deleted_message_for_a_wrong_c
         await third.execute("BEGIN; LOCK TABLE sms_data.message_delta IN ACCESS EXCLUSIVE MODE")
         recounting = asyncio.create_task(counts.recount(sql))
         waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        if citus.ALL:  # they wait on whichever node
+            waiting = f"SELECT sum(result::integer) FROM run_command_on_all_nodes($$ {waiting} $$)"
         await eventually(lambda: third.fetchval(waiting))
         retiring = asyncio.create_task(retention.retire(other, NOON.date() + timedelta(days=1), 0.0))
 

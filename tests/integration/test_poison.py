@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import orjson
 import pytest
+from support import citus
 from support.capture import captured_log
 from support.databases import emptied
 from support.draining import drained, draining
@@ -135,6 +136,7 @@ ALTER TABLE sms_data.report ADD CONSTRAINT no_poison CHECK (is_good(code));
 """
 
 
+@pytest.mark.skipif(citus.ALL, reason="a transaction over several nodes takes longer than this one may")
 async def test_much_poison_does_not_count_as_a_database_that_is_away(database, sql):
     """To find twelve poisoned rows takes longer than one transaction may, and each transaction is quick."""
     await sql.execute(SLOW_POISON)
@@ -146,6 +148,7 @@ async def test_much_poison_does_not_count_as_a_database_that_is_away(database, s
     assert await stored(sql) == {f"m-{n}" for n in range(0, 24, 2)}
 
 
+@pytest.mark.skipif(citus.ALL, reason="a transaction over several nodes takes longer than this one may")
 async def test_poison_in_the_spool_does_not_block_what_comes_after_it(database, sql, tmp_path):
     await sql.execute(SLOW_POISON)
     metrics = build("test")

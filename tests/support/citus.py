@@ -23,6 +23,9 @@ from support.cluster import HBA, Cluster
 VARIABLE: Final = "RECEIVER_TEST_CITUS"
 """Environment variable with the folder of `initdb` and `postgres` of a PostgreSQL that has the extension Citus."""
 
+ALL: Final = os.environ.get("TEST_ON_CITUS") == "yes"
+"""Whether every test that asks a PostgreSQL is to run on Citus, in a distributed schema: `make test-citus`."""
+
 _CHOSEN: Final = os.environ.get(VARIABLE)
 """Read here: a test runs without any variable of this prefix."""
 
@@ -119,10 +122,20 @@ class Citus(Cluster):
         Nobody may be connected to the template meanwhile, and each has a daemon that is.
         """
         name = f"citus_{next(self._numbers)}"
-        await asyncio.gather(*(_copied(node, template, name) for node in self.nodes))
-        # As migrate has set it for the template: settings are not copied.
-        await self.administrate(f"ALTER DATABASE {name} SET citus.override_table_visibility = off")
+        await self.create_database(name, template)
         return name
+
+    async def create_database(self, name: str, template: str | None = None) -> None:
+        """On every node: a copy of the template, or an empty one."""
+        if template is None:
+            await self.empty_database(name)
+            return
+        await asyncio.gather(*(_copied(node, template, name) for node in self.nodes))
+        # As migrate has set them for the template: settings are not copied.
+        await self.administrate(
+            f"ALTER DATABASE {name} SET citus.override_table_visibility = off",
+            f"ALTER DATABASE {name} SET citus.propagate_set_commands = local",
+        )
 
     async def drop_database(self, name: str) -> None:
         """On every node."""

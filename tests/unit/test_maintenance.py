@@ -171,6 +171,7 @@ def server(**changes: list[Any]) -> Connection:
         "patience": ("SET LOCAL lock_timeout", [None]),
         "old counts": ("DELETE FROM sms_data.", [None]),
         "codes": ("SELECT sms_data.thin_counts", [None]),
+        "citus": ("SELECT EXISTS (SELECT FROM pg_extension", [False]),
     }
     return Connection({statement: changes.get(name, given) for name, (statement, given) in answers.items()})
 

@@ -26,12 +26,12 @@ CREATE OR REPLACE FUNCTION sms_data.store_submissions(
     SET citus.max_adaptive_executor_pool_size = 1
 AS $$
 BEGIN
-    PERFORM sms_data.check_rows('submission', received_ats, recipients || correlations);
     INSERT INTO sms_data.submission (
         submission_id, message_id, provider, recipient, country, sender, segments, fee, status, reason, code, detail,
         correlation, context, submitted_at, received_at, remote_addr, raw)
     SELECT * FROM unnest(submission_ids, message_ids, providers, recipients, countries, senders, segments, fees, statuses,
-                         reasons, codes, details, correlations, contexts, submitted_ats, received_ats, remote_addrs, raws);
+                         reasons, codes, details, correlations, contexts, submitted_ats, received_ats, remote_addrs, raws)
+    ON CONFLICT DO NOTHING;  -- there is none (store_reports.sql)
     PERFORM sms_data.check_countable(array_agg(concat(provider, country, status, reason, code)))
     FROM unnest(providers, countries, statuses, reasons, codes) AS row (provider, country, status, reason, code);
     INSERT INTO sms_data.message_delta (

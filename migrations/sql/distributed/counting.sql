@@ -1,6 +1,7 @@
 -- What is counted is counted by the functions that write, under an anchor of the call's own (anchors.sql).
 
--- The rule of sms_data.message_delta (0001/counts.sql), before a row is on its way to a shard (store_reports.sql).
+-- The rule of sms_data.message_delta (0001/counts.sql), before a row is on its way to a shard: an error from there does not
+-- name it.
 CREATE OR REPLACE FUNCTION sms_data.check_countable(texts text[]) RETURNS void
     LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp

@@ -2,6 +2,10 @@
 -- before a fold or after it, although Citus has no snapshot of all shards. No trigger keeps the counts by the day the same
 -- (0002/following.sql): each function here changes both.
 
+-- Who maintains the counts locks this, on the coordinator alone: Citus takes the lock of a distributed table node by node, and
+-- cannot say that it is taken. Nobody but the owner may.
+CREATE TABLE IF NOT EXISTS sms_data.turn (holder integer);
+
 -- Adds rows of the counts by the hour, of one anchor, to the counts by the hour and by the day.
 CREATE OR REPLACE FUNCTION sms_data.add_counts(added sms_data.message_count[], to_hours boolean) RETURNS void
     LANGUAGE plpgsql
@@ -87,7 +91,7 @@ DECLARE
     total   integer := 0;
 BEGIN
     BEGIN
-        LOCK TABLE sms_data.message_count IN SHARE ROW EXCLUSIVE MODE NOWAIT;
+        LOCK TABLE sms_data.turn IN SHARE ROW EXCLUSIVE MODE NOWAIT;
     EXCEPTION WHEN lock_not_available THEN
         RETURN 0;
     END;
@@ -125,7 +129,7 @@ DECLARE
     taken     sms_data.message_count[];
     thinned   integer := 0;
 BEGIN
-    LOCK TABLE sms_data.message_count IN SHARE ROW EXCLUSIVE MODE;
+    LOCK TABLE sms_data.turn IN SHARE ROW EXCLUSIVE MODE;
     SELECT array_agg(crowded.hour), array_agg(crowded.provider) INTO hours, providers
     FROM (
         SELECT c.hour, c.provider FROM sms_data.message_count AS c
@@ -175,8 +179,9 @@ DECLARE
     wrong   integer;
     total   integer;
 BEGIN
-    LOCK TABLE sms_data.message_delta, sms_data.message_count IN SHARE ROW EXCLUSIVE MODE;
-    SELECT before INTO since FROM sms_data.counts_only;
+    SELECT before INTO since FROM sms_data.counts_only FOR UPDATE;
+    LOCK TABLE sms_data.turn IN SHARE ROW EXCLUSIVE MODE;
+    LOCK TABLE sms_data.message_delta IN SHARE ROW EXCLUSIVE MODE;
     INSERT INTO sms_data.message_delta (
         hour, submitted_hour, provider, country, status, reason, code, accepted, reported, messages, reports, segments,
         fees, requests, anchor)

@@ -10,3 +10,15 @@ EXCEPTION WHEN insufficient_privilege THEN
         quote_ident(current_database());
 END
 $$;
+
+-- A lock time-out of a transaction holds on the other nodes too, where the rows are that it waits for.
+DO $$
+BEGIN
+    IF current_setting('citus.propagate_set_commands') <> 'local' THEN
+        EXECUTE format('ALTER DATABASE %I SET citus.propagate_set_commands = local', current_database());
+    END IF;
+EXCEPTION WHEN insufficient_privilege THEN
+    RAISE EXCEPTION 'an administrator has to run this first: ALTER DATABASE % SET citus.propagate_set_commands = local',
+        quote_ident(current_database());
+END
+$$;

@@ -2,28 +2,6 @@
 -- connected to. From there it is one exchange with each node for the messages, one for the reports, one with a single shard
 -- for the counts, and the two of a commit in two phases.
 
--- Rows without conflicts go to the shards by COPY, and an error from there has lost its code: Citus passes on its text
--- alone. The service has to tell a missing partition, and a row that can never be stored, from an outage. So what a shard
--- would refuse is refused before. `indexed`: what an index of theirs has to hold.
-CREATE OR REPLACE FUNCTION sms_data.check_rows(parent text, arrivals timestamptz[], indexed text[]) RETURNS void
-    LANGUAGE plpgsql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    missing text;
-BEGIN
-    SELECT child INTO missing
-    FROM (SELECT DISTINCT parent || to_char(at AT TIME ZONE 'UTC', '"_"YYYYMMDD') AS child FROM unnest(arrivals) AS at) AS days
-    WHERE to_regclass('sms_data.' || quote_ident(child)) IS NULL LIMIT 1;
-    IF missing IS NOT NULL THEN
-        RAISE EXCEPTION 'there is no partition %', missing USING ERRCODE = 'check_violation';  -- as PostgreSQL has it
-    END IF;
-    IF EXISTS (SELECT FROM unnest(indexed) AS value WHERE octet_length(value) > 2600) THEN
-        RAISE EXCEPTION 'a text is too long for an index' USING ERRCODE = 'program_limit_exceeded';
-    END IF;
-END
-$$;
-
 CREATE OR REPLACE FUNCTION sms_data.store_reports(
     lone sms_data.incoming_report[],
     messages sms_data.incoming_message[],
@@ -77,14 +55,16 @@ BEGIN
     END IF;
 
     IF cardinality(lone) > 0 THEN
-        PERFORM sms_data.check_rows('report', array_agg(r.received_at), array_agg(r.recipient)) FROM unnest(lone) AS r;
+        -- There is no conflict. Without the clause Citus would send the rows by COPY, and an error of such has no code:
+        -- the service has to tell a missing partition, and a row that can never be stored, from an outage.
         INSERT INTO sms_data.report (
             received_at, happened_at, report_id, segment, segments, message_id, provider, status, code, raw,
             remote_addr, recipient, country, sender, reason, detail, operator_code, reported_by, context, envelope_id)
         SELECT r.received_at, r.happened_at, r.report_id, r.segment, r.segments, r.message_id, r.provider, r.status,
                r.code, r.raw, r.remote_addr::inet, r.recipient, r.country, r.sender, r.reason, r.detail,
                r.operator_code, r.reported_by, r.context, r.envelope_id
-        FROM unnest(lone) AS r;
+        FROM unnest(lone) AS r
+        ON CONFLICT DO NOTHING;
     END IF;
     IF cardinality(written) > 0 THEN
         PERFORM sms_data.count_written(written);

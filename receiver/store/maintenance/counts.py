@@ -19,8 +19,15 @@ _THINNED: Final = timedelta(days=7)
 _MOST_CODES: Final = 1_000
 """Of a platform in an hour: an honest one uses some dozens."""
 
-_TABLES: Final = ("message_count", "delivery_time_count", "report_lag_count")
+_TABLES: Final = {
+    "message_count": ("message_day_count", "code_day_count"),
+    "delivery_time_count": ("delivery_time_day_count",),
+    "report_lag_count": (),
+}
+"""The counts by the hour, and those by the day that are made of them."""
 _DELETE_OLD: Final = "DELETE FROM sms_data.{table} WHERE hour < $1"
+_DELETE_OLD_DAYS: Final = "DELETE FROM sms_data.{table} WHERE day < $1"
+"""Triggers have done so already; on Citus there are none."""
 _LOCK_TIMEOUT: Final = "SET LOCAL lock_timeout = '2s'"
 _COUNTS_ONLY: Final = "UPDATE sms_data.counts_only SET before = $1 WHERE before < $1"
 
@@ -61,13 +68,16 @@ async def thin(connection: "asyncpg.Connection[asyncpg.Record]", before: datetim
 
 
 async def drop_old(connection: "asyncpg.Connection[asyncpg.Record]", before: datetime) -> None:
-    """Delete the counts of the hours before; those of a locked table go in a later round. Needs the owner's rights.
+    """Delete the counts of the hours before a midnight; those of a locked table go in a later round.
 
+    Needs the owner's rights.
     A login that may fold can hold such a lock, which must not keep the rest of the maintenance from its work.
     """
     await without_messages(connection, before)
-    for table in _TABLES:
+    for table, by_day in _TABLES.items():
         with suppress(asyncpg.LockNotAvailableError):
             async with connection.transaction():
                 await connection.execute(_LOCK_TIMEOUT)
                 await connection.execute(_DELETE_OLD.format(table=table), before)
+                for of_days in by_day:
+                    await connection.execute(_DELETE_OLD_DAYS.format(table=of_days), before)

@@ -6,6 +6,7 @@ second, holds no lock that a writer needs, and is repeated while everything else
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from datetime import time as time_of_day
@@ -87,6 +88,12 @@ SELECT (SELECT count(*) FROM old) AS found, (SELECT count(*) FROM gone) AS delet
        (SELECT max(received_at) FROM old) AS reached
 """
 
+_STATEMENTS: Final = (_DELETE_OLD_MESSAGES, _DELETE_OLD_ENVELOPES, _DELETE_OLD_REPLY_KEYS)
+_ON_SHARDS: Final = tuple(
+    f"SELECT * FROM sms_data.delete_old('{name}', $1, $2, $3)"  # noqa: S608 - our own names
+    for name in ("message", "envelope", "reply_key")
+)
+
 
 @dataclass(slots=True)
 class Retired:
@@ -111,7 +118,7 @@ async def retire(
     concurrently = not await distributing.is_distributed(connection)
     await connection.execute(sql.SET_LOCK_TIMEOUT, _LOCK_TIMEOUT if concurrently else _BRIEF_LOCK_TIMEOUT)
     await _drop(connection, cutoff, done, told, concurrently=concurrently)
-    done.deleted = await _delete(connection, midnight, told)
+    done.deleted = await _delete(connection, midnight, told, _STATEMENTS if concurrently else _ON_SHARDS)
     await counts.thin(connection, midnight)
     while done.left and time.monotonic() < give_up:
         await asyncio.sleep(_ATTEMPT_EVERY_S)
@@ -160,11 +167,13 @@ def midnight_of(day: date) -> datetime:
     return datetime.combine(day, time_of_day.min, UTC)
 
 
-async def _delete(connection: "asyncpg.Connection[asyncpg.Record]", midnight: datetime, told: Told) -> int:
+async def _delete(
+    connection: "asyncpg.Connection[asyncpg.Record]", midnight: datetime, told: Told, statements: Sequence[str]
+) -> int:
     """Delete from the tables that have no daily partitions, in small transactions with a pause as long after each."""
     deleted = 0
     told.stage("deleting old messages")
-    for statement in (_DELETE_OLD_MESSAGES, _DELETE_OLD_ENVELOPES, _DELETE_OLD_REPLY_KEYS):
+    for statement in statements:
         reached, found = _EARLIEST, _DELETE_BATCH
         while found == _DELETE_BATCH:
             began = time.monotonic()
