@@ -30,6 +30,7 @@ SCRIPTS: Final = (
     "replies",
     "rejected",
     "probe",
+    "identity",
     "look_ups",
     "functions",
     "readers",

@@ -45,6 +45,9 @@ _SETTINGS: Final = {
     "citus.shard_count": "4",
     "citus.local_hostname": _HOST,
     "citus.enable_statistics_collection": "off",
+    "citus.recover_2pc_interval": "2s",
+    "citus.node_connection_timeout": "5s",
+    "track_commit_timestamp": "on",
 }
 SHARDS: Final = 4
 """Of each table of the template."""
