@@ -108,7 +108,7 @@ async def storing(settings: Settings, stop: asyncio.Event, role: Role = _WHOLE) 
         spool = Spool(role.spool_folder(settings), settings.spool_max_bytes)
         stack.push_async_callback(spool.close)
         timelines = Timelines(load(settings.data_dir))
-        connect = partial(postgres.connect, timelines=timelines, needs_replica=settings.require_sync_replica)
+        connect = connect_to_write(settings, timelines)
         writer = _writer(settings, url, metrics, connect)
         quota = RejectedQuota(
             metrics, settings.rejected_max_bytes, processes=role.processes, body_bytes=settings.max_body_bytes
@@ -194,6 +194,11 @@ async def _database(settings: Settings, stack: AsyncExitStack) -> str:
     server = await stack.enter_async_context(embedded.running(settings.data_dir))
     await migrate.upgrade(server.url)
     return server.url
+
+
+def connect_to_write(settings: Settings, known: Timelines) -> Connect:
+    """For all that stores reports: never to an old primary, and with a replica where the settings require one."""
+    return partial(postgres.connect, timelines=known, needs_replica=settings.require_sync_replica)
 
 
 def _writer(settings: Settings, url: str, metrics: Metrics, connect: Connect) -> Writer:

@@ -28,7 +28,9 @@ from receiver.pull.settings import variable
 from receiver.pull.source import Opened, Platform, PullFailed
 from receiver.pull.sources import PLATFORMS
 from receiver.settings import Settings
+from receiver.storage import connect_to_write
 from receiver.store.job import Job, Kept, KeptIn
+from receiver.store.timelines import Timelines, load
 from receiver.store.told import Told
 from receiver.store.writer import DatabaseUnavailable, QueueFull, Writer
 from receiver.telemetry import metrics
@@ -127,7 +129,9 @@ def _look_up(opened: Opened, numbers: Sequence[str], since: datetime, until: dat
 async def _storing(url: str, config: Settings) -> AsyncIterator[Store]:
     """Store into PostgreSQL directly: a running service may own the spool, and a failed run can be repeated."""
     counts = metrics.build(version(DISTRIBUTION))
-    writer = Writer(url, counts, timeout_s=config.database_timeout_s, max_queue=1_000, max_flush=1_000)
+    connect = connect_to_write(config, Timelines(load(config.data_dir)))
+    timeout_s = config.database_timeout_s
+    writer = Writer(url, counts, timeout_s=timeout_s, max_queue=1_000, max_flush=1_000, connect=connect)
     writing = asyncio.create_task(writer.run())
 
     async def keep(job: Job) -> Kept:

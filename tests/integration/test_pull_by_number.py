@@ -57,3 +57,13 @@ async def test_a_key_that_is_refused_is_not_tried_again(
     assert api.refused == {code: 1}
     assert "RECEIVER_TENCENT_PULL_" in ended.complaint
     assert ended.complaint.endswith("then run it again")
+
+
+@pytest.mark.parametrize("required", [False, True])
+async def test_a_report_that_is_on_one_machine_alone_is_not_said_to_be_stored_where_a_replica_is_required(
+    api: Api, database: str, commands: Commands, *, required: bool
+) -> None:
+    api.give([report(1, PhoneNumber=NUMBER)])
+    ended = await asked(commands, api, database, NUMBER, require_sync_replica=required)
+    assert ended.code == (1 if required else 0)
+    assert ("PostgreSQL takes nothing now" in ended.err) == required
