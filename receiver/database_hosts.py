@@ -46,7 +46,7 @@ def each(url: str) -> list[str]:
     ports = ports * len(named) if len(ports) == 1 else ports
     others = [(name, value) for name, value in query if name not in ("host", "port")]
     return [
-        _joined(parts, parts.netloc, [*others, ("host", host), *([("port", port)] if port else [])])
+        _joined(parts, parts.netloc, [*others, ("host", _bracketed(host)), *([("port", port)] if port else [])])
         for host, port in zip(named, ports, strict=True)
     ]
 
@@ -118,7 +118,12 @@ def _joined(parts: SplitResult, netloc: str, query: list[tuple[str, str]]) -> st
 
 
 def _with_port(host: str, port: str) -> str:
-    return f"{host}:{port}" if port and not host.startswith("/") else host
+    return f"{_bracketed(host)}:{port}" if port and not host.startswith("/") else host
+
+
+def _bracketed(host: str) -> str:
+    """An address of IPv6 in brackets: libpq takes it without, the driver reads its end as a port."""
+    return f"[{host}]" if host.count(":") > 1 and not host.startswith(("[", "/")) else host
 
 
 def _without_port(named: str) -> str:

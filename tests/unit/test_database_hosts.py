@@ -20,6 +20,13 @@ EACH = {
         "postgresql://[::1]:5432,[2001:db8::7]/sms",
         [f"postgresql://[::1]:5432/sms?{ANY}", f"postgresql://[2001:db8::7]/sms?{ANY}"],
     ),
+    "addresses of IPv6 in the query": (
+        "postgresql:///sms?host=::1,2001:db8::7&port=5432",
+        [
+            f"postgresql:///sms?{ANY}&host=%5B%3A%3A1%5D&port=5432",
+            f"postgresql:///sms?{ANY}&host=%5B2001%3Adb8%3A%3A7%5D&port=5432",
+        ],
+    ),
     "hosts in the query": (
         QUERY,
         [
@@ -52,6 +59,12 @@ def test_what_errors_and_logs_need_of_it(url: str) -> None:
     assert [place(one) for one in each(url)] == ["a:5432", "b:5433"]
     assert host_names(url) == ["a", "b"]
     assert passwords(url) == {"p%40ss", "p@ss"}
+
+
+def test_an_address_of_ipv6_is_told_from_its_port() -> None:
+    url = "postgresql:///sms?host=::1,2001:db8::7&port=5432"
+    assert place(url) == "[::1]:5432,[2001:db8::7]:5432"
+    assert host_names(url) == ["::1", "2001:db8::7"]
 
 
 def test_the_server_that_it_asks_for() -> None:
