@@ -5,7 +5,7 @@ restart, and get from one worker to the others.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -35,7 +35,8 @@ class HostWatch:
         self._hosts = [_Host(one) for one in database_hosts.each(url)] if looks else []
         self._known = known
         self._folder = folder
-        self._kept = False
+        self._kept: Mapping[str, int] | None = None
+        self._told: bool | None = None
         self.replicated: bool | None = None
 
     @property
@@ -57,11 +58,14 @@ class HostWatch:
                 host.close()
 
     def _tell(self, found: Sequence[bool | None]) -> None:
-        before, self.replicated = self.replicated, next((one for one in found if one is not None), None)
-        if before is True and self.replicated is False:
+        """Of a failover too, between whose primaries nothing is known for a while."""
+        self.replicated = next((one for one in found if one is not None), None)
+        if self._told is True and self.replicated is False:
             log.warning("database.sync_replica_lost")
-        elif before is False and self.replicated is True:
+        elif self._told is False and self.replicated is True:
             log.info("database.sync_replica_found")
+        if self.replicated is not None:
+            self._told = self.replicated
 
     async def _exchange(self) -> None:
         """Write what is new to the file, and read what others have written."""
@@ -70,20 +74,19 @@ class HostWatch:
             await self._save()
             return
         there = await asyncio.to_thread(timelines.load, self._folder)
-        if there is None and self._kept:
+        if timelines.was_removed(self._kept, there):
             self._known.forget()
-        self._kept = there is not None
+        if there != {}:  # nothing can be said of a file that cannot be read
+            self._kept = there
         self._known.learn(there or {})
 
     async def _save(self) -> None:
         if not (known := self._known.known):
             return
         try:
-            await asyncio.to_thread(timelines.save, self._folder, known)
+            self._kept = await asyncio.to_thread(timelines.save, self._folder, known)
         except OSError as error:
             log.warning("database.timeline_not_kept", error=type(error).__name__, detail=str(error))
-        else:
-            self._kept = True
 
 
 class _Host:

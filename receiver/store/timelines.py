@@ -105,8 +105,18 @@ def load(folder: Path) -> dict[str, int] | None:
     return {system: timeline for system, timeline in pairs if isinstance(timeline, int)}
 
 
-def save(folder: Path, known: Mapping[str, int]) -> None:
-    """Beside what other processes have seen; whole or not at all. Raises OSError."""
+def was_removed(before: Mapping[str, int] | None, there: Mapping[str, int] | None) -> bool:
+    """Whether somebody has removed the file since.
+
+    Another process may have noticed that first, and have made a new one: a timeline in the file only rises otherwise.
+    """
+    if before is None:
+        return False
+    return there is None or any(there.get(system, timeline) < timeline for system, timeline in before.items())
+
+
+def save(folder: Path, known: Mapping[str, int]) -> dict[str, int]:
+    """Beside what other processes have seen, which is returned with it; whole or not at all. Raises OSError."""
     merged = dict(load(folder) or {})
     for system, timeline in known.items():
         merged[system] = max(timeline, merged.get(system, 0))
@@ -121,3 +131,4 @@ def save(folder: Path, known: Mapping[str, int]) -> None:
         with suppress(OSError):
             made.unlink()
         raise
+    return merged

@@ -70,3 +70,22 @@ async def test_processes_share_it_and_an_operator_may_remove_it(tmp_path: Path, 
         for watch in watches:
             watch.cancel()
         await asyncio.wait(watches)
+
+
+async def test_a_removed_file_counts_for_a_process_that_finds_a_new_one(tmp_path: Path, monkeypatch) -> None:
+    """Another process forgets first, and writes to the primary that the operator means."""
+    monkeypatch.setattr("receiver.store.host_watch._EVERY_S", 0.02)
+    timelines.save(tmp_path, {"7": 3, "8": 5})
+    known = Timelines()
+    watch = asyncio.create_task(HostWatch(A, known, tmp_path, looks=False).run())
+    try:
+        await eventually(lambda: known.is_old(primary(2)))
+        (tmp_path / FILE_NAME).write_bytes(b"")
+        await asyncio.sleep(0.1)
+        assert known.is_old(primary(2)), "a file that cannot be read says nothing"
+        timelines.save(tmp_path, {"7": 2})
+        await eventually(lambda: not known.is_old(primary(2)))
+        assert known.is_old(primary(1))
+    finally:
+        watch.cancel()
+        await asyncio.wait([watch])
