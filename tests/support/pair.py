@@ -89,7 +89,13 @@ class Pair:
         else:
             source = f"host=127.0.0.1 port={self.primary.port} user={SUPERUSER} dbname=postgres"
             await self.standby.run("pg_rewind", "-D", pgdata, f"--source-server={source}", "-R", "--no-sync")
+        with (pgdata / "postgresql.auto.conf").open("a", encoding="ascii") as settings:
+            settings.write("synchronous_standby_names = ''\n")  # promoted, it waits for nobody
         await self.standby.start()
+
+    def back(self) -> None:
+        """Both are dead: what was the primary before the last promotion is to be it again."""
+        self.primary, self.standby = self.standby, self.primary
 
 
 @asynccontextmanager
