@@ -86,11 +86,14 @@ async def _serving(cluster: Cluster, server: str) -> AsyncIterator[servers.Serve
 
 async def _flushes(service: servers.Server) -> tuple[float, float]:
     """Reports, and commits, since the service began."""
+    return await _counted(service, "flush_reports_sum"), await _counted(service, "flush_reports_count")
+
+
+async def _counted(service: servers.Server, name: str) -> float:
+    """All samples of a metric."""
     async with aiohttp.ClientSession() as client, client.get(f"{service.ops_url}/metrics") as answer:
         told = await answer.text()
-    sums = (re.search(rf"^receiver_flush_reports_{what} (\S+)$", told, re.MULTILINE) for what in ("sum", "count"))
-    reports, commits = (float(found[1]) if found else 0.0 for found in sums)
-    return reports, commits
+    return sum(map(float, re.findall(rf"^receiver_{name}(?:{{.*}})? (\S+)$", told, re.MULTILINE)))
 
 
 async def _drain(cluster: Cluster) -> Costs:
@@ -120,8 +123,11 @@ async def _http(cluster: Cluster) -> Costs:
     found = []
     async with _serving(cluster, "receiver") as service, relaying(urlsplit(service.url).port or 80) as relay:
         for load in _FEW:
-            answers = await wrk.send(f"http://127.0.0.1:{relay.port}", load, 1.0)
+            before = await _counted(service, "http_requests_total")
+            await wrk.send(f"http://127.0.0.1:{relay.port}", load, 1.0)
+            await asyncio.sleep(0.5)  # wrk leaves the last ones alone
             sent, received = relay.taken()
-            found.append((sent / answers.requests / load.reports, received / answers.requests))
+            answered = await _counted(service, "http_requests_total") - before
+            found.append((sent / answered / load.reports, received / answered))
     (single, answer), (batch, _) = found
     return {"http_in_single_bytes": single, "http_in_batch_bytes": batch, "http_out_bytes": answer}

@@ -37,6 +37,8 @@ async def relaying(target: int) -> AsyncIterator[Relay]:
         there, back = await asyncio.open_connection("127.0.0.1", target)
         try:
             await asyncio.gather(_pass_on(reader, back, relay, "sent"), _pass_on(there, writer, relay, "received"))
+        except asyncio.CancelledError:
+            return  # the block has ended; asyncio's streams would log it
         finally:
             open_now.discard(task)
             back.close()

@@ -106,6 +106,7 @@ async def test_a_standby_that_receives_nothing_is_not_taken_for_one_that_follows
         warned = (await check(read_database_url=standby.url(name)))("read database", "warning")
         assert "receives nothing from its primary" in warned
         await eventually(lambda: _says(service, "The pages read a standby that receives nothing from its primary"))
+        assert "the pages read a standby that is cut off" in (await visit(service, "/")).text
         assert (await check(read_database_url=fragile.url(name)))("read database", "ok").count("it is no standby")
     await eventually(lambda: _is(settings, lambda one: one == FOLLOWS))
 
