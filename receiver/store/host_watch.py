@@ -99,9 +99,10 @@ class _Host:
     async def look(self, known: Timelines) -> bool | None:
         """Whether a commit there is on a standby too; None unless it is the primary."""
         try:
-            async with asyncio.timeout(_DEADLINE_S):
+            async with asyncio.timeout(_DEADLINE_S):  # over a slow network connecting takes most of it
                 if self._connection is None or self._connection.is_closed():
                     self._connection = await connecting.connect(self._url, timeout_s=_DEADLINE_S)
+            async with asyncio.timeout(_DEADLINE_S):
                 found = await standing.ask(self._connection)
                 if known.judge(self._url, found) is not None or not found.writable:
                     return None

@@ -251,6 +251,14 @@ async def test_a_probe_waits_for_nobody_who_has_the_services_rights(ingest, stor
         await ingest.execute("SELECT sms_data.probe()")
 
 
+async def test_the_writer_writes_where_nobody_is_shown_who_is_connected(database, sql) -> None:
+    """As some who harden their databases have it."""
+    await sql.execute("REVOKE SELECT ON pg_stat_activity FROM PUBLIC")
+    session = await postgres.connect(login("ingest", database), 10.0, 10.0)
+    await postgres.confirm(session, 10.0)
+    session.connection.terminate()
+
+
 async def test_a_lock_of_the_owners_is_not_waited_for_without_end(stored, ingest, owner):
     async with connected(login("ingest", stored)) as other, asyncio.timeout(30), owner.transaction():
         for table in LOCKED_BY_FUNCTIONS:
