@@ -39,7 +39,7 @@ test-faults: dev ## run those that kill, starve and cut off a service under load
 	$(PYTEST) tests/faults $(ARGS)
 
 test-citus: dev ## run the tests of Citus, and those of the store in a distributed schema; RECEIVER_TEST_CITUS names the programs
-	$(PYTEST) tests/integration/test_citus_*.py $(ARGS)
+	$(PYTEST) tests/integration/test_citus_*.py tests/faults/test_citus.py $(ARGS)
 	TEST_ON_CITUS=yes $(PYTEST) $(addprefix tests/integration/test_,store.py state_in_sql.py counts.py submissions.py poison.py) $(ARGS)
 
 test-matrix: dev ## run the tests on every Python from 3.11 to 3.13 that is found, and on another PostgreSQL
