@@ -101,13 +101,13 @@ async def storing(settings: Settings, stop: asyncio.Event, role: Role = _WHOLE) 
         url = await _database(settings, stack)
         setting = role.database_setting or settings.database_setting
         # Without a database reports are spooled; to refuse the start would lose them.
-        server = await version_if_ready(url, setting)
+        timelines = Timelines(load(settings.data_dir))
+        server = await version_if_ready(url, setting, timelines.judge)
         metrics = metric_set.build(version(DISTRIBUTION))
         recent = Recent()
         observing = partial(observe, metrics=metrics, recent=recent)
         spool = Spool(role.spool_folder(settings), settings.spool_max_bytes)
         stack.push_async_callback(spool.close)
-        timelines = Timelines(load(settings.data_dir))
         connect = connect_to_write(settings, timelines)
         writer = _writer(settings, url, metrics, connect)
         quota = RejectedQuota(
@@ -228,7 +228,7 @@ def _maintenance(settings: Settings) -> Maintenance:
 
 async def _maintain(url: str, setting: str, rounds: Sequence[Periodic], timelines: Timelines, *, ready: bool) -> None:
     if not ready:
-        await until_ready(url, setting)
+        await until_ready(url, setting, timelines.judge)
     await repeat_all(rounds, partial(connected_to_commit, url, timelines.judge))
 
 

@@ -5,7 +5,7 @@ It connects when it is first asked, so that nothing waits for a PostgreSQL that 
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +18,7 @@ from receiver.reading.errors import ReadError, ReadUnavailable, as_read_error, b
 from receiver.settings import Settings, variable
 from receiver.store import connecting
 from receiver.store.postgres import TRANSIENT
+from receiver.store.standing import Standing
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -65,11 +66,19 @@ class Limits:
 class Reader:
     """Answers questions in SQL. Every method raises ReadError. `opened` makes one.
 
-    Of several hosts it asks the one that is `wanted`.
+    Of several hosts it asks the one that is `wanted`, and none any longer that `is_old`.
     """
 
-    def __init__(self, url: str, setting: str, limits: Limits, wanted: Wanted = Wanted.READ_WRITE) -> None:
+    def __init__(
+        self,
+        url: str,
+        setting: str,
+        limits: Limits,
+        wanted: Wanted = Wanted.READ_WRITE,
+        is_old: Callable[[Standing], bool] = lambda _: False,
+    ) -> None:
         self._url, self._setting, self.limits, self._wanted = url, setting, limits, wanted
+        self._is_old = is_old
         self._queries, self._streams = asyncio.Semaphore(limits.queries), asyncio.Semaphore(limits.streams)
         self._pool: Pool | None = None
         self._away: tuple[float, str] | None = None
@@ -168,11 +177,22 @@ class Reader:
         try:
             if self._pool is None:
                 self._pool = await self._new_pool()
-            connection: Connection = await self._pool.acquire(timeout=self.limits.connect_s)
+            connection = await self._of_now(self._pool)
         except TRANSIENT as error:
             raise self._explained(error, self.limits.connect_s) from error
         self._away = None
         return connection
+
+    async def _of_now(self, pool: "Pool") -> "Connection":
+        """A connection; those to a server that was superseded by a promotion are cut on the way."""
+        for _ in range(self.limits.queries + self.limits.streams):
+            connection: Connection = await pool.acquire(timeout=self.limits.connect_s)
+            found: Standing | None = getattr(connection, "standing", None)  # the pool's proxy hides its type
+            if found is None or not self._is_old(found):
+                return connection
+            connection.terminate()
+            await pool.release(connection)
+        raise ConnectionError("an old primary answers alone")
 
     async def _new_pool(self) -> "Pool":
         return await asyncpg.create_pool(
@@ -206,13 +226,18 @@ class Reader:
 
 
 @asynccontextmanager
-async def opened(settings: Settings, own_url: str, limits: Limits | None = None) -> AsyncIterator[Reader]:
+async def opened(
+    settings: Settings,
+    own_url: str,
+    limits: Limits | None = None,
+    is_old: Callable[[Standing], bool] = lambda _: False,
+) -> AsyncIterator[Reader]:
     """A reader of `RECEIVER_READ_DATABASE_URL`, or of the service's own database; it connects when it is asked."""
     given = settings.read_database_url
     url = given.get_secret_value() if given else own_url
     setting = variable("read_database_url") if given else settings.database_setting
     # What was answered is seen at once on the primary alone: a standby is read from where a setting says so.
-    reader = Reader(url, setting, limits or Limits(), wanted(url) if given else Wanted.READ_WRITE)
+    reader = Reader(url, setting, limits or Limits(), wanted(url) if given else Wanted.READ_WRITE, is_old)
     try:
         yield reader
     finally:

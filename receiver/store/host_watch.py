@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from receiver import database_hosts
 from receiver.store import connecting, sql, standing, timelines
 from receiver.store.racing import MAY_PASS
+from receiver.store.standing import Standing
 from receiver.store.timelines import Timelines
 from receiver.telemetry.logs import get_logger
 
@@ -43,6 +44,10 @@ class HostWatch:
     def stale(self) -> int:
         """See `Timelines`."""
         return self._known.stale
+
+    def is_old(self, found: Standing) -> bool:
+        """See `Timelines`."""
+        return self._known.is_old(found)
 
     async def run(self) -> None:
         """Until cancelled."""

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 _GRACE_S: Final = 0.3
 """For so long a server that would do waits for those that might do better."""
 
+_LATE: Final = 1 / 3
+"""Share of the time that hosts have which say nothing, once another has answered: a standby among those that did may be
+promoted any moment, and nobody asks it again before the attempt is over."""
+
 _SHARE: Final = 0.9
 """Share of the time in which a server must have been found: the caller's own time-out says nothing of the hosts."""
 
@@ -84,7 +88,7 @@ async def race(urls: Sequence[str], open_one: Open, wanted: Wanted, refused: Ref
     heat = _Heat(wanted, refused, dict.fromkeys(range(len(urls))))
     chosen = None
     try:
-        await heat.run(attempts, ends_at)
+        await heat.run(attempts, ends_at, timeout_s * _LATE)
         if heat.best is None:
             late = TimeoutError("no answer in time")
             raise NoHost([(url, heat.errors[at] or late) for at, url in enumerate(urls)])
@@ -101,8 +105,10 @@ class _Heat:
         self._wanted, self._refused = wanted, refused
         self.errors = errors
         self.best: Candidate | None = None
+        self._answered_at: float | None = None
+        self._found_at: float | None = None
 
-    async def run(self, attempts: Sequence["asyncio.Task[Candidate]"], ends_at: float) -> None:
+    async def run(self, attempts: Sequence["asyncio.Task[Candidate]"], ends_at: float, late_s: float) -> None:
         """Return when the best is known, or the time is over."""
         clock = asyncio.get_running_loop().time
         pending = dict(enumerate(attempts))
@@ -112,11 +118,12 @@ class _Heat:
             )
             if not done:
                 return
-            before = self.best
             for at in [at for at, task in pending.items() if task in done]:
                 self._take(at, pending.pop(at))
-            if self.best and before is None:
-                ends_at = min(ends_at, clock() + _GRACE_S)
+            if self._answered_at is not None:
+                ends_at = min(ends_at, self._answered_at + late_s)
+            if self._found_at is not None:
+                ends_at = min(ends_at, self._found_at + _GRACE_S)
 
     def _take(self, at: int, attempt: "asyncio.Task[Candidate]") -> None:
         try:
@@ -126,12 +133,15 @@ class _Heat:
         except MAY_PASS as error:
             self.errors[at] = error
             return
+        now = asyncio.get_running_loop().time()
+        self._answered_at = self._answered_at or now
         if not _WILL_DO[self._wanted](found.standing):
             self.errors[at] = Unsuitable(_described(found.standing))
         elif reason := self._refused(found.url, found.standing):
             self.errors[at] = Unsuitable(reason)
         elif self.best is None or self._worth(found) > self._worth(self.best):
             self.best = found
+            self._found_at = self._found_at or now
 
     def _worth(self, one: Candidate) -> tuple[int, int]:
         rated = _WORTH.get(self._wanted)

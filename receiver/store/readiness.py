@@ -8,6 +8,7 @@ import asyncpg
 from receiver.store import catalogue_table, postgres
 from receiver.store import schema as migrate
 from receiver.store.database_error import as_operator_error
+from receiver.store.racing import Refusal
 from receiver.store.schema import SchemaBehindError
 from receiver.telemetry.logs import get_logger
 
@@ -19,8 +20,8 @@ _RETRY_S: Final = 10.0
 log = get_logger()
 
 
-async def version_if_ready(url: str, setting: str) -> str | None:
-    """PostgreSQL's version, `18.4`, if it is ready; None if it cannot be reached.
+async def version_if_ready(url: str, setting: str, refused: Refusal | None = None) -> str | None:
+    """PostgreSQL's version, `18.4`, if it is ready; None if it cannot be reached, or is refused.
 
     `setting` names the URL's setting in errors.
 
@@ -28,7 +29,7 @@ async def version_if_ready(url: str, setting: str) -> str | None:
     """
     try:
         async with asyncio.timeout(_TIMEOUT_S):
-            return await _check(url)
+            return await _check(url, refused)
     except asyncpg.exceptions.ClientConfigurationError as error:
         raise as_operator_error(error, url, setting) from error
     except postgres.TRANSIENT as error:
@@ -37,19 +38,19 @@ async def version_if_ready(url: str, setting: str) -> str | None:
         return None
 
 
-async def until_ready(url: str, setting: str) -> None:
+async def until_ready(url: str, setting: str, refused: Refusal | None = None) -> None:
     """Wait for a PostgreSQL that was away when the service started. Logs a schema that is behind."""
     while True:
         await asyncio.sleep(_RETRY_S)
         try:
-            if await version_if_ready(url, setting) is not None:
+            if await version_if_ready(url, setting, refused) is not None:
                 return
         except SchemaBehindError as error:
             log.error("database.schema_behind", error=str(error))
 
 
-async def _check(url: str) -> str:
-    connection = await migrate.connect(url)
+async def _check(url: str, refused: Refusal | None) -> str:
+    connection = await migrate.connect(url, refused)
     try:
         found, known = await migrate.check(connection), migrate.head()
         if found != known:  # and so may be the catalogue there

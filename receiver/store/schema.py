@@ -12,9 +12,9 @@ import asyncpg
 
 import receiver
 from receiver.errors import OperatorError
-from receiver.store import connecting, distributing, roles
+from receiver.store import connecting, distributing, roles, standing
 from receiver.store.lock_waits import SET_TIMEOUT, with_patience
-from receiver.store.racing import Refusal
+from receiver.store.racing import Refusal, Unsuitable
 from receiver.store.told import UNTOLD, Told
 from receiver.store.watching import Backend, watched
 
@@ -56,9 +56,23 @@ def folder() -> Path:
     return installed if installed.is_dir() else package.parent / "migrations"
 
 
-async def connect(url: str, refused: Refusal = lambda _url, _found: None) -> "asyncpg.Connection[asyncpg.Record]":
-    """A connection for commands and migrations, without a statement time-out; not for the write path."""
-    return await connecting.connect(url, timeout_s=_CONNECT_TIMEOUT_S, refused=refused)
+async def connect(url: str, refused: Refusal | None = None) -> "asyncpg.Connection[asyncpg.Record]":
+    """A connection for commands and migrations, without a statement time-out; not for the write path.
+
+    Raises Unsuitable or NoHost for a server that is `refused`.
+    """
+    if refused is None:
+        return await connecting.connect(url, timeout_s=_CONNECT_TIMEOUT_S)
+    connection = await connecting.connect(url, timeout_s=_CONNECT_TIMEOUT_S, refused=refused)
+    try:
+        found = connection.standing or await standing.ask(connection)
+    except BaseException:
+        connection.terminate()
+        raise
+    if reason := refused(connection.url, found):
+        connection.terminate()
+        raise Unsuitable(reason)
+    return connection
 
 
 def run_script(name: str) -> None:

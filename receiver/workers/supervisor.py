@@ -71,7 +71,7 @@ async def running(settings: Settings, platforms: Sequence[Opened], stop: asyncio
         await stack.enter_async_context(background(stop, *loops))
         state = Ops(view=Whole(storage.view, metrics, team, lambda: storage.left.slots))
         url = sockets.url(https=bool(settings.tls_certificate))
-        reader = await stack.enter_async_context(reading.opened(settings, storage.url))
+        reader = await stack.enter_async_context(reading.opened(settings, storage.url, is_old=storage.watch.is_old))
         site = Site(settings=settings, ops=state, callbacks=url, reader=reader, database_url=storage.url)
         pages = partial(add_pages, site=site)
         opening = listeners.listening_for_ops(settings, ops_sockets, state, metrics, storage.ingest, pages)

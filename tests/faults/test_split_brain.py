@@ -5,12 +5,18 @@ from pathlib import Path
 from support import process
 from support.asking import metric, send
 from support.cluster import APPLICATION
+from support.databases import connected
 from support.faults import READ_ONLY, READ_WRITE
 from support.process import ServiceProcess
 from support.two_hosts import Pair
 from support.waiting import eventually
+from support.writers import of as of_message
+from support.writers import writing
 
-from receiver.store.timelines import FILE_NAME
+from receiver.reading.reader import opened
+from receiver.settings import Settings
+from receiver.store import standing
+from receiver.store.timelines import FILE_NAME, Timelines
 
 
 async def test_a_service_that_is_connected_to_the_old_primary_goes_over(pair: Pair, tmp_path: Path) -> None:
@@ -29,6 +35,30 @@ async def test_a_service_that_is_connected_to_the_old_primary_goes_over(pair: Pa
         await service.told("database.stale_primary_gone")
         assert await metric(service, "receiver_stale_primaries") == 0
         assert not service.noise(), service.noise()
+
+
+async def test_people_are_shown_the_promoted_one_too(pair: Pair) -> None:
+    """The connections of the pages outlive the promotion."""
+    known = Timelines()
+    async with opened(Settings(_env_file=None, database_url=pair.url()), pair.url(), is_old=known.is_old) as reader:
+        port = "SELECT current_setting('port')::int"
+        assert await reader.fetchval(port) == pair.first.port
+        await pair.second.administrate("SELECT pg_promote()")
+        async with connected(pair.second.url(pair.database)) as sql:
+            known.judge("", await standing.ask(sql))
+        assert await reader.fetchval(port) == pair.second.port
+
+
+async def test_a_server_that_does_not_tell_its_timeline_is_written_to_all_the_same(pair: Pair) -> None:
+    """As managed services are that keep some of PostgreSQL's functions to themselves."""
+    of = "EXECUTE ON FUNCTION pg_control_system()"
+    await pair.first.administrate(f"REVOKE {of} FROM PUBLIC", database=pair.database)
+    async with writing(pair.first.url(pair.database, user=APPLICATION)) as writer:
+        await writer.write(of_message("hidden"))
+    async with writing(pair.url()) as writer:
+        await writer.write(of_message("hidden-too"))
+    await pair.first.administrate(f"GRANT {of} TO PUBLIC", database=pair.database)
+    assert await pair.stored(pair.first) >= {"hidden", "hidden-too"}
 
 
 async def test_it_is_not_written_to_after_a_restart_either_unless_an_operator_says_so(

@@ -87,7 +87,7 @@ CASES = {
         [Host(0, PRIMARY), Host(0, ConnectionRefusedError())],
         "a",
     ),
-    "a standby alone": (Wanted.STANDBY, [Host(0, PRIMARY), Host(0.8, STANDBY)], "b"),
+    "a standby alone": (Wanted.STANDBY, [Host(0, PRIMARY), Host(0.3, STANDBY)], "b"),
     "a primary, read-only or not": (Wanted.PRIMARY, [Host(0, STANDBY), Host(0, READ_ONLY)], "b"),
     "what is read-only": (Wanted.READ_ONLY, [Host(0, PRIMARY), Host(0, READ_ONLY)], "b"),
 }
@@ -117,6 +117,14 @@ async def test_time_outs_of_dead_hosts_do_not_add_up_and_each_is_named() -> None
 
 
 @in_virtual_time
+async def test_a_standby_that_may_be_promoted_any_moment_is_asked_again_soon_though_a_black_hole_says_nothing() -> None:
+    """The next attempt asks it; this one waited for the lost primary to the end of its time."""
+    with pytest.raises(NoHost, match="b: it is a standby"):
+        await raced(Host(FOR_EVER, PRIMARY), Host(0.05, STANDBY), timeout_s=3.0)
+    assert now() == pytest.approx(1.05)
+
+
+@in_virtual_time
 async def test_a_caller_who_gives_up_leaves_no_connection_behind() -> None:
     them = Hosts({"a": Host(0, PRIMARY), "b": Host(FOR_EVER, PRIMARY)})
     with pytest.raises(TimeoutError):
@@ -128,5 +136,5 @@ async def test_a_caller_who_gives_up_leaves_no_connection_behind() -> None:
 @in_virtual_time
 async def test_one_that_is_refused_is_waited_past() -> None:
     them = Hosts({"a": Host(0, PRIMARY), "b": Host(0.8, PROMOTED)})
-    found = await them.race(Wanted.READ_WRITE, lambda _url, one: None if one.timeline == 2 else "it is old", 1.0)
+    found = await them.race(Wanted.READ_WRITE, lambda _url, one: None if one.timeline == 2 else "it is old", 3.0)
     assert (found.at, them.left_open()) == (1, ["b"])

@@ -42,9 +42,7 @@ class Periodic:
 
 
 @asynccontextmanager
-async def connected(
-    url: str, refused: Refusal = lambda _url, _found: None
-) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+async def connected(url: str, refused: Refusal | None = None) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
     """A connection for maintenance, to a host that is not refused."""
     connection = await connect(url, refused)
     try:
@@ -55,7 +53,7 @@ async def connected(
 
 @asynccontextmanager
 async def connected_to_commit(
-    url: str, refused: Refusal = lambda _url, _found: None
+    url: str, refused: Refusal | None = None
 ) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
     """The same for rounds that go on by themselves. Raises where PostgreSQL's commits are not confirmed."""
     async with connected(url, refused) as connection:
