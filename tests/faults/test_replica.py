@@ -11,6 +11,7 @@ from support.databases import connected
 from support.reports import job, report
 from support.waiting import eventually
 
+from receiver.embedded.layout import SUPERUSER
 from receiver.reading.errors import ReadUnavailable
 from receiver.reading.reader import Limits, Reader, opened
 from receiver.settings import Settings
@@ -161,3 +162,19 @@ async def test_a_standby_that_is_away_is_said_and_found_again(standby: Cluster, 
                 await reader.fetchval("SELECT 1")
         await standby.start()
         await eventually(lambda: _answers(reader))
+
+
+async def test_where_the_standby_is_away_a_reader_goes_on_with_the_primary(
+    fragile: Cluster, standby: Cluster, database: str
+) -> None:
+    hosts = f"127.0.0.1:{standby.port},127.0.0.1:{fragile.port}"
+    url = f"postgresql://{SUPERUSER}@{hosts}/{database}?target_session_attrs=prefer-standby"
+    settings, is_standby = Settings(_env_file=None, read_database_url=url), "SELECT pg_is_in_recovery()"
+    async with opened(settings, "", Limits(pause_s=0.1)) as reader:
+        assert await reader.fetchval(is_standby) is True
+        standby.kill()
+        await eventually(lambda: _answers(reader))
+        assert await reader.fetchval(is_standby) is False
+        await standby.start()
+    async with opened(settings, "", Limits(pause_s=0.1)) as reader:
+        assert await reader.fetchval(is_standby) is True
