@@ -124,6 +124,17 @@ async def test_a_migration_that_gets_no_lock_says_which_session_is_in_the_way(
         assert await current(empty_database) == migrate.head()
 
 
+async def test_with_nothing_to_do_it_waits_for_nobody(empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as a backup, which reads every table for hours."""
+    await migrate.upgrade(empty_database)
+    monkeypatch.setattr(lock_waits, "_PATIENCE_S", 0.0)
+    async with connected(empty_database) as backup, backup.transaction():
+        for _, name, kind, _ in await backup.fetch(OBJECTS):
+            if kind in {"r", "p"}:
+                await backup.execute(f"LOCK TABLE sms_data.{name} IN ACCESS SHARE MODE")
+        assert await migrate.upgrade(empty_database) == migrate.head()
+
+
 def later_version(folder: Path) -> Path:
     """Migrations of a version to come."""
     later = shutil.copytree(migrate.folder(), folder / "migrations")
