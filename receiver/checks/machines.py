@@ -42,7 +42,8 @@ async def hosts(settings: Settings) -> list[Finding]:
 def told(urls: Sequence[str], found: Sequence[Standing | Exception]) -> Iterator[Finding]:
     """Of each host what it is, by what it said or by the error with which it did not."""
     newest = max((one.timeline or 0 for one in found if isinstance(one, Standing)), default=0)
-    writable = [one for one in found if isinstance(one, Standing) and one.writable]
+    # Two poolers may lead to one primary.
+    primaries = {(one.system, one.started) for one in found if isinstance(one, Standing) and one.writable}
     for url, one in zip(urls, found, strict=True):
         host = database_hosts.place(url)
         if isinstance(one, Exception):
@@ -50,7 +51,7 @@ def told(urls: Sequence[str], found: Sequence[Standing | Exception]) -> Iterator
             yield Finding(HOSTS, "warning", str(said), "without it there is one host less to fail over to")
         elif not one.writable:
             yield Finding(HOSTS, "ok", f"{host} is {'a standby' if one.standby else 'read-only'}")
-        elif len(writable) == 1:
+        elif len(primaries) == 1:
             yield Finding(HOSTS, "ok", f"{host} is the primary")
         elif one.timeline is not None and one.timeline < newest:
             yield Finding(HOSTS, "error", f"{host} is an old primary that still takes writes", _SHUT_DOWN)

@@ -1,6 +1,7 @@
 """A server's standing among several: whether it takes writes, and which line of history it writes."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 import asyncpg
@@ -10,13 +11,14 @@ if TYPE_CHECKING:
 
 _PLAIN: Final = """
 SELECT pg_is_in_recovery() AS standby, current_setting('transaction_read_only') = 'on' AS read_only,
-    pg_backend_pid() AS pid
+    pg_backend_pid() AS pid, NULL AS system, NULL::bigint AS timeline, pg_postmaster_start_time() AS started
 """
 _WHOLE: Final = """
 SELECT pg_is_in_recovery() AS standby, current_setting('transaction_read_only') = 'on' AS read_only,
     pg_backend_pid() AS pid, (SELECT system_identifier::text FROM pg_control_system()) AS system,
     CASE WHEN NOT pg_is_in_recovery()
-         THEN ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint END AS timeline
+         THEN ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint END AS timeline,
+    pg_postmaster_start_time() AS started
 """
 """The name of a WAL file begins with its timeline (PostgreSQL: WAL Internals); the one in pg_control is older than a
 promotion until the next checkpoint."""
@@ -29,10 +31,10 @@ SAVEPOINT: Final = "SAVEPOINT asked"
 @dataclass(frozen=True, slots=True)
 class Standing:
     """`pid` is the server's process; `system` the identifier that a primary and its standbys share; `timeline` rises
-    with each promotion.
+    with each promotion; `started` tells two servers apart where the URL leads to one by two ways.
 
-    The last two are None where PostgreSQL does not tell them: a standby has no timeline of its own, some managed
-    services hide both.
+    `system` and `timeline` are None where PostgreSQL does not tell them: a standby has no timeline of its own, and some
+    managed services hide both.
     """
 
     standby: bool
@@ -40,6 +42,7 @@ class Standing:
     pid: int
     system: str | None = None
     timeline: int | None = None
+    started: datetime | None = None
 
     @property
     def writable(self) -> bool:

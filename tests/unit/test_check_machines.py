@@ -1,5 +1,7 @@
 """`receiver check` on the hosts of a URL, and on whether a commit is on a second machine."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from receiver.checks.finding import Finding
@@ -9,8 +11,10 @@ from receiver.store.standing import Standing
 A, B = "postgresql://u:hunter2@a:5432/sms", "postgresql://u:hunter2@b:5433/sms"
 
 
-def primary(timeline: int | None) -> Standing:
-    return Standing(standby=False, read_only=False, pid=1, system="7", timeline=timeline)
+def primary(timeline: int | None, day: int = 1) -> Standing:
+    """Started on that day."""
+    system, started = "7" if timeline else None, datetime(2026, 11, day, tzinfo=UTC)
+    return Standing(standby=False, read_only=False, pid=1, system=system, timeline=timeline, started=started)
 
 
 STANDBY = Standing(standby=True, read_only=True, pid=1)
@@ -21,10 +25,17 @@ HOSTS = {
         [("ok", "a:5432 is the primary"), ("warning", "b:5433 refused the connection")],
     ),
     "an old primary": (
-        (primary(1), primary(2)),
+        (primary(1), primary(2, day=2)),
         [("error", "a:5432 is an old primary"), ("error", "b:5433 takes writes, and is not the only one")],
     ),
-    "two that do not tell": ((primary(None), primary(None)), [("error", "a:5432 takes"), ("error", "b:5433 takes")]),
+    "two that do not tell": (
+        (primary(None), primary(None, day=2)),
+        [("error", "a:5432 takes"), ("error", "b:5433 takes")],
+    ),
+    "two poolers before one": (
+        (primary(1), primary(1)),
+        [("ok", "a:5432 is the primary"), ("ok", "b:5433 is the primary")],
+    ),
 }
 
 
