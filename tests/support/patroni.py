@@ -176,7 +176,8 @@ class Patroni:
         """A migrated database with the code tables."""
         self._databases += 1
         name = f"patroni_{self._databases}"
-        await administrate(self.url("postgres", SUPERUSER), f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
+        leader = await self.leader()  # by name: an old primary may still take writes, and be the first in the URL
+        await administrate(leader.url("postgres", SUPERUSER), f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
         return name
 
     def order(self, command: str, *options: str) -> str:
