@@ -34,10 +34,11 @@ SCRIPTS: Final = (
     "look_ups",
     "functions",
     "readers",
+    "local_rows",
 )
 """In this order: files of `migrations/sql/distributed`, one for each subject."""
 
-SHARDS: Final = 16
+SHARDS: Final = 8
 """Of each distributed table, unless the command says otherwise. The scripts find it in the setting `sms.shards`."""
 
 SET_SHARDS: Final = "SET LOCAL sms.shards = '{shards:d}'"
@@ -50,6 +51,9 @@ _AT_COORDINATOR: Final = "SELECT citus_is_coordinator()"
 _WORKERS: Final = """
 SELECT count(*) FROM pg_dist_node WHERE isactive AND shouldhaveshards AND noderole = 'primary'
 """
+
+
+_SUPERUSER: Final = "SELECT current_setting('is_superuser')::boolean"
 
 
 class NotDistributable(OperatorError):
@@ -74,3 +78,8 @@ async def check(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         )
     if not await connection.fetchval(_AT_COORDINATOR):
         raise NotDistributable("this is not the coordinator of the cluster: name that in the URL")
+    if not await connection.fetchval(_DISTRIBUTED) and not await connection.fetchval(_SUPERUSER):
+        raise NotDistributable(
+            "the first time takes a superuser, for Citus lets nobody else bring roles to the other nodes; "
+            "later `receiver migrate` is the owner's again (docs/citus.md)"
+        )

@@ -22,6 +22,10 @@ from receiver.store.maintenance import counts
 _numbers = count()
 
 SPREAD = "SELECT logicalrelid::text FROM pg_dist_partition ORDER BY 1"
+LEFT = """
+SELECT max(name) FROM (SELECT logicalrelid::regclass::text AS name FROM pg_dist_partition) AS spread
+WHERE pg_relation_size(name::regclass) > 0
+"""
 TOLD = (
     "SELECT message_id, status, segments_reported FROM sms.message ORDER BY 1",
     "SELECT message_id, report_id FROM sms.delivery_report ORDER BY 1, 2",
@@ -73,7 +77,7 @@ async def test_a_postgresql_without_citus_is_left_as_it_was(empty_database: str,
         assert await migrate.current(sql) is None
 
 
-async def test_it_asks_for_workers_and_for_the_coordinator(citus: Citus) -> None:
+async def test_it_asks_for_workers_for_the_coordinator_and_for_a_superuser(citus: Citus) -> None:
     alone = f"alone_{next(_numbers)}"
     await citus.administrate(f"CREATE DATABASE {alone}")
     await citus.administrate("CREATE EXTENSION citus", database=alone)
@@ -82,6 +86,9 @@ async def test_it_asks_for_workers_and_for_the_coordinator(citus: Citus) -> None
     name = await citus.empty_database(f"asked_{next(_numbers)}")
     with pytest.raises(NotDistributable, match="not the coordinator"):
         await migrate.upgrade(citus.workers[0].socket_url(name), shards=SHARDS)
+    await citus.administrate("CREATE ROLE owner_alone LOGIN", database=name)
+    with pytest.raises(NotDistributable, match="takes a superuser"):
+        await migrate.upgrade(citus.url(name, user="owner_alone"), shards=SHARDS)
 
 
 async def test_a_database_that_grows_keeps_what_is_stored_and_counts_on(bare: str) -> None:
@@ -103,6 +110,7 @@ async def test_a_database_that_grows_keeps_what_is_stored_and_counts_on(bare: st
 
         await migrate.upgrade(bare, shards=SHARDS)
         assert await distributing.is_distributed(sql)
+        assert await sql.fetchval(LEFT) is None, "no row is kept a second time"
         assert [await sql.fetch(one) for one in TOLD] == before
         assert await counts.recount(sql) == 0
         assert await write(sql, jobs(0)) == 0, "what was stored on one node is a duplicate on many"
