@@ -5,10 +5,10 @@ restart, and get from one worker to the others.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from receiver import database_hosts
 from receiver.store import connecting, sql, standing, timelines
@@ -18,12 +18,22 @@ from receiver.store.timelines import Timelines
 from receiver.telemetry.logs import get_logger
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from receiver.store.connecting import Connection
 
 _EVERY_S: Final = 3.0
 _DEADLINE_S: Final = 2.0
 
 log = get_logger()
+
+
+class Primary(NamedTuple):
+    """A host that takes writes; `replicated`: a commit there is on a synchronous standby too."""
+
+    host: str
+    standing: Standing
+    replicated: bool
 
 
 class HostWatch:
@@ -38,12 +48,13 @@ class HostWatch:
         self._folder = folder
         self._kept: Mapping[str, int] | None = None
         self._told: bool | None = None
+        self._beside: Sequence[str] = ()
         self.replicated: bool | None = None
 
     @property
     def stale(self) -> int:
-        """See `Timelines`."""
-        return self._known.stale
+        """Number of hosts that take writes and should not: old primaries, and those of `beside`."""
+        return self._known.stale + len(self._beside)
 
     def is_old(self, found: Standing) -> bool:
         """See `Timelines`."""
@@ -53,7 +64,7 @@ class HostWatch:
         """Until cancelled."""
         try:
             while True:
-                self._tell(await asyncio.gather(*(host.look(self._known) for host in self._hosts)))
+                self._tell([one for one in await asyncio.gather(*self._looks()) if one])
                 await self._exchange()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_EVERY_S):
@@ -62,9 +73,15 @@ class HostWatch:
             for host in self._hosts:
                 host.close()
 
-    def _tell(self, found: Sequence[bool | None]) -> None:
+    def _looks(self) -> Iterator[Awaitable[Primary | None]]:
+        return (host.look(self._known) for host in self._hosts)
+
+    def _tell(self, found: Sequence[Primary]) -> None:
         """Of a failover too, between whose primaries nothing is known for a while."""
-        self.replicated = next((one for one in found if one is not None), None)
+        self.replicated = found[0].replicated if found else None
+        before, self._beside = self._beside, beside(found)
+        if self._beside and not before:
+            log.error("database.two_primaries", first=found[0].host, others=list(self._beside))
         if self._told is True and self.replicated is False:
             log.warning("database.sync_replica_lost")
         elif self._told is False and self.replicated is True:
@@ -94,6 +111,20 @@ class HostWatch:
             log.warning("database.timeline_not_kept", error=type(error).__name__, detail=str(error))
 
 
+def beside(found: Sequence[Primary]) -> list[str]:
+    """The hosts that take writes beside an earlier one of the same timeline: both were promoted from one primary.
+
+    One server may be there by two ways, as by two poolers.
+    """
+    servers: dict[tuple[str | None, int | None], datetime | None] = {}
+    return [
+        one.host
+        for one in found
+        if servers.setdefault((one.standing.system, one.standing.timeline), one.standing.started)
+        != one.standing.started
+    ]
+
+
 class _Host:
     """One host, and a connection to it as long as it answers."""
 
@@ -101,8 +132,8 @@ class _Host:
         self._url = url
         self._connection: Connection | None = None
 
-    async def look(self, known: Timelines) -> bool | None:
-        """Whether a commit there is on a standby too; None unless it is the primary."""
+    async def look(self, known: Timelines) -> Primary | None:
+        """None unless it takes writes, and is not an old primary."""
         try:
             async with asyncio.timeout(_DEADLINE_S):  # over a slow network connecting takes most of it
                 if self._connection is None or self._connection.is_closed():
@@ -112,7 +143,7 @@ class _Host:
                 if known.judge(self._url, found) is not None or not found.writable:
                     return None
                 ((waits, standbys),) = await self._connection.fetch(sql.STANDBYS)
-                return bool(waits and standbys != 0)
+                return Primary(database_hosts.place(self._url), found, bool(waits and standbys != 0))
         except MAY_PASS:
             self.close()
             known.gone(self._url)

@@ -1,6 +1,7 @@
 """What the service says of the second machine, and when."""
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,17 @@ from structlog.testing import capture_logs
 from support.virtual_time import in_virtual_time
 
 from receiver.store import connecting, host_watch
-from receiver.store.host_watch import HostWatch
+from receiver.store.host_watch import HostWatch, Primary
+from receiver.store.standing import Standing
 from receiver.store.timelines import Timelines
+
+
+def primary(host: str = "a", *, timeline: int | None = 2, day: int = 1, replicated: bool = False) -> Primary:
+    """Started on that day."""
+    started = datetime(2026, 11, day, tzinfo=UTC)
+    found = Standing(standby=False, read_only=False, pid=1, system="7", timeline=timeline, started=started)
+    return Primary(host, found, replicated)
+
 
 LOST, FOUND = "database.sync_replica_lost", "database.sync_replica_found"
 
@@ -31,7 +41,7 @@ def test_a_second_machine_that_is_lost_with_the_primary_is_told(
     with capture_logs() as logs:
         monkeypatch.setattr(host_watch, "log", host_watch.get_logger())
         for one in seen:
-            watch._tell([None, one])
+            watch._tell([] if one is None else [primary(replicated=one)])
     assert [line["event"] for line in logs] == said
     assert watch.replicated is seen[-1]
 
@@ -63,4 +73,29 @@ async def test_a_host_far_away_is_looked_at_though_it_takes_long_to_connect(
 
     monkeypatch.setattr(connecting, "connect", connect)
     (host,) = HostWatch("postgresql://a/sms", Timelines(), tmp_path, looks=True)._hosts
-    assert await host.look(Timelines()) is True
+    found = await host.look(Timelines())
+    assert found is not None
+    assert found.replicated
+
+
+@pytest.mark.parametrize(
+    ("found", "stale"),
+    [
+        ([primary("a"), primary("b", day=2)], 1),  # two standbys of one primary, both promoted
+        ([primary("a", timeline=None), primary("b", timeline=None, day=2)], 1),
+        ([primary("a"), primary("b")], 0),  # two poolers before one
+        ([primary("a", timeline=1), primary("b", timeline=2, day=2)], 0),  # a failover, seen as it happens
+    ],
+)
+def test_two_that_were_promoted_alike_are_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: list[Primary], stale: int
+) -> None:
+    watch = HostWatch("postgresql://a,b/sms", Timelines(), tmp_path, looks=False)
+    with capture_logs() as logs:
+        monkeypatch.setattr(host_watch, "log", host_watch.get_logger())
+        watch._tell(found)
+        watch._tell(found)
+        assert watch.stale == stale
+        watch._tell([found[0]])
+    assert watch.stale == 0
+    assert [line["others"] for line in logs] == [["b"]] * stale
