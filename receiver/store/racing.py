@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
 _GRACE_S: Final = 0.3
 """For so long a server that would do waits for those that might do better."""
 
-_LATE: Final = 1 / 3
-"""Share of the time that hosts have which say nothing, once another has answered: a standby among those that did may be
-promoted any moment, and nobody asks it again before the attempt is over."""
+_AGAIN_S: Final = 0.25
+"""After so long a server that will not do is asked again, while another host says nothing: it may be the standby that
+is promoted in the place of that one."""
 
 _SHARE: Final = 0.9
 """Share of the time in which a server must have been found: the caller's own time-out says nothing of the hosts."""
@@ -84,11 +85,11 @@ _SETTLED: Final[dict[Wanted, Callable[[Candidate, Collection[int]], bool]]] = {
 async def race(urls: Sequence[str], open_one: Open, wanted: Wanted, refused: Refusal, timeout_s: float) -> Candidate:
     """The best of the hosts, within `timeout_s`; the connections to all others are cut. Raises NoHost."""
     ends_at = asyncio.get_running_loop().time() + timeout_s * _SHARE
-    attempts = [asyncio.create_task(_candidate(at, url, open_one)) for at, url in enumerate(urls)]
     heat = _Heat(wanted, refused, dict.fromkeys(range(len(urls))))
+    attempts = [asyncio.create_task(heat.attempt(at, url, open_one)) for at, url in enumerate(urls)]
     chosen = None
     try:
-        await heat.run(attempts, ends_at, timeout_s * _LATE)
+        await heat.run(attempts, ends_at)
         if heat.best is None:
             late = TimeoutError("no answer in time")
             raise NoHost([(url, heat.errors[at] or late) for at, url in enumerate(urls)])
@@ -105,10 +106,44 @@ class _Heat:
         self._wanted, self._refused = wanted, refused
         self.errors = errors
         self.best: Candidate | None = None
-        self._answered_at: float | None = None
+        self._silent = set(errors)
+        self._all_heard = asyncio.Event()
         self._found_at: float | None = None
 
-    async def run(self, attempts: Sequence["asyncio.Task[Candidate]"], ends_at: float, late_s: float) -> None:
+    async def attempt(self, at: int, url: str, open_one: Open) -> Candidate:
+        """One host. A server that will not do is given up once every other one was heard of."""
+        try:
+            connection = await open_one(url)
+        except BaseException:
+            self._heard(at)
+            raise
+        try:
+            found = await standing.ask(connection)
+            self._heard(at)
+            while not _WILL_DO[self._wanted](found):
+                self.errors[at] = Unsuitable(_described(found))
+                if await self._are_all_heard():
+                    break
+                found = await standing.ask(connection)
+        except BaseException:
+            self._heard(at)
+            connection.terminate()
+            raise
+        return Candidate(at, url, connection, found)
+
+    def _heard(self, at: int) -> None:
+        self._silent.discard(at)
+        if not self._silent:
+            self._all_heard.set()
+
+    async def _are_all_heard(self) -> bool:
+        """Soon, or a moment later."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_AGAIN_S):
+                await self._all_heard.wait()
+        return self._all_heard.is_set()
+
+    async def run(self, attempts: Sequence["asyncio.Task[Candidate]"], ends_at: float) -> None:
         """Return when the best is known, or the time is over."""
         clock = asyncio.get_running_loop().time
         pending = dict(enumerate(attempts))
@@ -120,8 +155,6 @@ class _Heat:
                 return
             for at in [at for at, task in pending.items() if task in done]:
                 self._take(at, pending.pop(at))
-            if self._answered_at is not None:
-                ends_at = min(ends_at, self._answered_at + late_s)
             if self._found_at is not None:
                 ends_at = min(ends_at, self._found_at + _GRACE_S)
 
@@ -133,28 +166,17 @@ class _Heat:
         except MAY_PASS as error:
             self.errors[at] = error
             return
-        now = asyncio.get_running_loop().time()
-        self._answered_at = self._answered_at or now
         if not _WILL_DO[self._wanted](found.standing):
             self.errors[at] = Unsuitable(_described(found.standing))
         elif reason := self._refused(found.url, found.standing):
             self.errors[at] = Unsuitable(reason)
         elif self.best is None or self._worth(found) > self._worth(self.best):
             self.best = found
-            self._found_at = self._found_at or now
+            self._found_at = self._found_at or asyncio.get_running_loop().time()
 
     def _worth(self, one: Candidate) -> tuple[int, int]:
         rated = _WORTH.get(self._wanted)
         return (rated(one) if rated else 0, -one.at)
-
-
-async def _candidate(at: int, url: str, open_one: Open) -> Candidate:
-    connection = await open_one(url)
-    try:
-        return Candidate(at, url, connection, await standing.ask(connection))
-    except BaseException:
-        connection.terminate()
-        raise
 
 
 async def _clear_away(attempts: Sequence["asyncio.Task[Candidate]"], best: Candidate | None) -> None:

@@ -23,7 +23,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "receiver_last_report_age_seconds": min,
     "receiver_tls_certificate_expires_seconds": min,
     "receiver_partitions_left_days": _first,
-    "receiver_stale_primaries": max,
+    "receiver_stale_primaries": _first,  # it alone looks whether one is gone
     "receiver_sync_replica": _first,
     "receiver_process_start_time_seconds": _first,
 }

@@ -1,7 +1,9 @@
 """An old primary that goes on taking writes after another was promoted: the service leaves it, and never comes back."""
 
+import asyncio
 from pathlib import Path
 
+import pytest
 from support import process
 from support.asking import metric, send
 from support.cluster import APPLICATION
@@ -16,20 +18,30 @@ from support.writers import writing
 from receiver.reading.reader import opened
 from receiver.settings import Settings
 from receiver.store import standing
+from receiver.store.host_watch import _EVERY_S
 from receiver.store.timelines import FILE_NAME, Timelines
 
 
-async def test_a_service_that_is_connected_to_the_old_primary_goes_over(pair: Pair, tmp_path: Path) -> None:
-    """Nothing fails on the old one: without a look at the others nobody would ever know. With the service's rights."""
-    async with process.running(tmp_path, database_url=pair.url()) as service:
-        await send(service, "before")
-        assert "before" in await pair.stored(pair.first)
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_service_that_is_connected_to_the_old_primary_goes_over(
+    pair: Pair, tmp_path: Path, workers: int
+) -> None:
+    """Nothing fails on the old one: without a look at the others nobody would ever know. With the service's rights.
+
+    Of several workers one process looks, and the others learn of it by the file.
+    """
+    async with process.running(tmp_path, database_url=pair.url(), workers=workers) as service:
+        await send(service, f"before-{workers}")
+        assert f"before-{workers}" in await pair.stored(pair.first)
         await pair.second.administrate("SELECT pg_promote()")
         await service.told("database.stale_primary")
-        await send(service, "after")
+        await asyncio.sleep(2 * _EVERY_S)
+        for number in range(4 * workers):
+            await send(service, f"after-{workers}-{number}")
         await service.drained()
-        assert await pair.stored(pair.second) >= {"before", "after"}
-        assert "after" not in await pair.stored(pair.first)
+        after = {f"after-{workers}-{number}" for number in range(4 * workers)}
+        assert await pair.stored(pair.second) >= {f"before-{workers}", *after}
+        assert not after & await pair.stored(pair.first)
         assert await metric(service, "receiver_stale_primaries") == 1
         await pair.first.stop()
         await service.told("database.stale_primary_gone")
