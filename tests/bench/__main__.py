@@ -127,7 +127,7 @@ async def _write(running: Cluster, plan: Plan) -> Part:
 async def _scaling(running: Cluster, plan: Plan) -> Part:
     machine = await _machine(running, plan)
     found = await plan_database.measure(running.folder, 5 * plan.times)
-    found |= await plan_citus.measure(running.folder)
+    found |= await plan_citus.measure(running.folder, 5 * plan.times)
     found |= await plan_service.measure(running, found["service_flush_us"], plan.seconds, plan.times)
     if plan.keep:
         await asyncio.to_thread(page.keep, found, f"{datetime.now(UTC):%B %Y}, {machine.rstrip('.')}")

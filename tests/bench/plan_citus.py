@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from statistics import median
 from typing import Final
 
 import click
@@ -14,13 +15,13 @@ from support.databases import fill_template
 from bench.driving import driving
 from receiver.embedded.processes import processes_of
 
-_ROUNDS: Final = ((200, 10_000), (1, 300))
-"""Reports a commit, and reports."""
+_ROUND: Final = ((1_000, 5_000), (50, 1_000))
+"""Reports a commit, and reports: every shard has a part in each commit."""
 
 Costs = dict[str, float]
 
 
-async def measure(folder: Path) -> Costs:
+async def measure(folder: Path, rounds: int) -> Costs:
     """The costs by their names in plan.costs; none where the environment names no Citus."""
     binaries = os.environ.get(citus.VARIABLE)
     if not binaries:
@@ -30,31 +31,31 @@ async def measure(folder: Path) -> Costs:
         async with citus.running(folder / "citus", Path(binaries)) as nodes:
             name = await nodes.empty_database("bench")
             await fill_template(nodes.socket_url(name), shards=citus.SHARDS)
-            used = await _used(nodes, nodes.url(name))
+            used = await _used(nodes, nodes.url(name), rounds)
     finally:
         shutil.rmtree(folder / "citus", ignore_errors=True)
-    (many, _), (one, _) = _ROUNDS
+    (many, _), (few, _) = _ROUND
     found = {}
     for node in ("coordinator", "worker"):
-        commit = (used[node, one] - used[node, many]) / (1 - one / many)
-        found[f"citus_{node}_flush_us"] = commit
+        commit = (used[node, few] - used[node, many]) / (1 / few - 1 / many)
+        found[f"citus_{node}_shard_us"] = commit / citus.SHARDS
         found[f"citus_{node}_us"] = max(0.0, used[node, many] - commit / many)
-    found["citus_worker_flush_us"] /= len(nodes.workers)
     return found
 
 
-async def _used(nodes: citus.Citus, url: str) -> dict[tuple[str, int], float]:
-    """µs of CPU a report, of the coordinator and of all workers, by the reports a commit."""
-    found = {}
+async def _used(nodes: citus.Citus, url: str, rounds: int) -> dict[tuple[str, int], float]:
+    """µs of CPU a report, of the coordinator and of all workers, by the reports a commit: medians."""
+    found: dict[tuple[str, int], list[float]] = {}
     async with driving(url) as driver:
-        for flush, count in _ROUNDS:
-            await driver.write(5 * flush, "ACCEPTD", flush)  # connections and plans are there then
-            before = _cpu_us(nodes), sum(map(_cpu_us, nodes.workers))
-            await driver.write(count, "ACCEPTD", flush)
-            after = _cpu_us(nodes), sum(map(_cpu_us, nodes.workers))
-            for node, start, end in zip(("coordinator", "worker"), before, after, strict=True):
-                found[node, flush] = (end - start) / count
-    return found
+        await driver.write(5_000, "ACCEPTD", 500)  # connections and plans are there then
+        for _ in range(rounds):
+            for flush, count in _ROUND:
+                before = _cpu_us(nodes), sum(map(_cpu_us, nodes.workers))
+                await driver.write(count, "ACCEPTD", flush)
+                after = _cpu_us(nodes), sum(map(_cpu_us, nodes.workers))
+                for node, start, end in zip(("coordinator", "worker"), before, after, strict=True):
+                    found.setdefault((node, flush), []).append((end - start) / count)
+    return {key: median(figures) for key, figures in found.items()}
 
 
 def _cpu_us(node: Cluster) -> float:

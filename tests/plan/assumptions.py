@@ -34,6 +34,7 @@ class Assumptions:
     free_disk: float = _assumed("Share of each disk that stays free.", 0.25, 0, 0.9)
     spare: int = _assumed("Receivers that may be lost at the day's highest load.", 1, 0, 100)
     replicas: int = _assumed("Standbys of each PostgreSQL machine.", 1, 0, 5)
+    shards: int = _assumed("Shards of Citus on each node, of each table.", 2, 1, 64)
     commit_ms: float = _assumed("Milliseconds that a commit waits: disk, network, synchronous standby.", 3.0, 0, 1000)
     read_us: float = _assumed("Microseconds to read a page that is not in memory.", 200.0, 0, 100_000)
     checkpoint_min: float = _assumed("Minutes between two checkpoints (checkpoint_timeout).", 15.0, 1, 1440)

@@ -50,9 +50,9 @@ class Costs:
     sql_flush_bytes: float = _cost("B", "network: to PostgreSQL and back, of a commit")
     replication: float = _cost("share", "network: to a standby, as a share of the WAL")
     spool_bytes: float = _cost("B", "disk: a callback of one report in the spool")
-    citus_coordinator_flush_us: float = _cost("µs", "Citus, the coordinator's CPU: of a commit")
+    citus_coordinator_shard_us: float = _cost("µs", "Citus, the coordinator's CPU: of a commit, for each shard in it")
     citus_coordinator_us: float = _cost("µs", "Citus, the coordinator's CPU: a report")
-    citus_worker_flush_us: float = _cost("µs", "Citus, a worker's CPU: of a commit, on each that has a part in it")
+    citus_worker_shard_us: float = _cost("µs", "Citus, the workers' CPU: of a commit, for each shard in it")
     citus_worker_us: float = _cost("µs", "Citus, the workers' CPU: a report")
 
 

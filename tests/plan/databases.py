@@ -104,7 +104,7 @@ def database(traffic: Traffic, machine: Machine, nodes: int = 1) -> Database:
     return Database(
         machine=machine,
         nodes=nodes,
-        coordinators=_coordinators(traffic, machine, flushed) if nodes > 1 else 0,
+        coordinators=_coordinators(traffic, machine, nodes, flushed) if nodes > 1 else 0,
         writers=writers,
         flushed=flushed,
         data=data,
@@ -128,8 +128,8 @@ def _commit_s(traffic: Traffic, nodes: int) -> float:
     costs, assumed = traffic.costs, traffic.assumed
     if nodes == 1:
         return needs.commit_s(costs, assumed)
-    cpu_us = costs.citus_coordinator_flush_us + costs.citus_worker_flush_us + costs.service_flush_us
-    return 2 * assumed.commit_ms / 1e3 + cpu_us / 1e6 / assumed.core
+    cpu_us = assumed.shards * (nodes * costs.citus_coordinator_shard_us + costs.citus_worker_shard_us)
+    return 2 * assumed.commit_ms / 1e3 + (cpu_us + costs.service_flush_us) / 1e6 / assumed.core
 
 
 def _writers(traffic: Traffic, report_s: float, wait_s: float) -> int:
@@ -151,9 +151,15 @@ def _commits_s(flushed: needs.Flushes, nodes: int) -> float:
     return flushed.per_second * min(1.0, flushed.size / nodes)
 
 
-def _coordinators(traffic: Traffic, machine: Machine, flushed: needs.Flushes) -> int:
+def _shards_s(assumed: Assumptions, flushed: needs.Flushes, nodes: int) -> float:
+    """Shards a second in which something is committed: of each commit all, or as many as it has reports."""
+    return flushed.per_second * min(assumed.shards * nodes, flushed.size)
+
+
+def _coordinators(traffic: Traffic, machine: Machine, nodes: int, flushed: needs.Flushes) -> int:
     costs, assumed = traffic.costs, traffic.assumed
-    used_us = traffic.peak_s * costs.citus_coordinator_us + flushed.per_second * costs.citus_coordinator_flush_us
+    used_us = traffic.peak_s * costs.citus_coordinator_us
+    used_us += _shards_s(assumed, flushed, nodes) * costs.citus_coordinator_shard_us
     return math.ceil(used_us / 1e6 / assumed.core / machine.cores / (1 - assumed.headroom))
 
 
@@ -196,7 +202,7 @@ def _cores(traffic: Traffic, own_s: float, asked: _Asked) -> float:
     if asked.nodes == 1:
         return needs.database_cores(costs, assumed, own_s, asked.flushed)
     used_us = own_s * costs.citus_worker_us
-    used_us += _commits_s(asked.flushed, asked.nodes) * costs.citus_worker_flush_us
+    used_us += _shards_s(assumed, asked.flushed, asked.nodes) / asked.nodes * costs.citus_worker_shard_us
     return used_us * (1 + costs.database_other) / 1e6 / assumed.core
 
 

@@ -57,10 +57,11 @@ def _machines(found: Plan) -> str:
         [one.what, f"{one.number}", f"{one.spare}", one.machine.name, f"{one.disk_tb:.2f}", _price(one)]
         for one in found.rented
     ]
+    untried = "\nMore than one coordinator was never tried." if found.sized.database.coordinators > 1 else ""
     return (
         f"{grid(('machines', 'needed', 'spare', 'each', 'disk TB', '$ a month each'), rows)}\n"
         f"Archived WAL of {machines.ARCHIVE_DAYS} days: {found.archive_tb:.2f} TB.\n"
-        f"All of it: {dollars(*found.least)} $ a month, {dollars(*found.safe)} with the spare machines."
+        f"All of it: {dollars(*found.least)} $ a month, {dollars(*found.safe)} with the spare machines.{untried}"
     )
 
 

@@ -17,7 +17,7 @@ from plan.ladder import ladder
 from plan.machines import MACHINES
 
 COSTS = costs.load().costs
-PER_REPORT = replace(COSTS, **{name: 0.0 for name in costs.NAMES if "_flush_" in name})
+PER_REPORT = replace(COSTS, **{name: 0.0 for name in costs.NAMES if "_flush_" in name or "_shard_" in name})
 """Without what a commit costs: the more reports come, the more of them share one, and so it may cost less in all."""
 
 RATES = st.floats(4, 9.5).map(lambda power: 10**power)
