@@ -9,6 +9,9 @@ PYTEST := $(BIN)/python -m pytest
 SHARED := $(PYTEST) --numprocesses auto --maxprocesses 4
 
 .DEFAULT_GOAL := help
+# Tests of the store and of reading that run in a distributed schema too.
+ON_CITUS := store state_in_sql counts submissions poison reading_messages reading_lists look_ups sql_pages dashboards overdue
+
 .PHONY: help run install dev wheel test test-unit test-integration test-faults test-citus test-matrix golden man schema test-system screenshots soak fuzz bench plan lint format lock clean uninstall
 
 help: ## show this list
@@ -38,9 +41,9 @@ test-integration: dev ## run those against a real PostgreSQL, over HTTP and by c
 test-faults: dev ## run those that kill, starve and cut off a service under load
 	$(PYTEST) tests/faults $(ARGS)
 
-test-citus: dev ## run the tests of Citus, and those of the store in a distributed schema; RECEIVER_TEST_CITUS names the programs
+test-citus: dev ## run the tests of Citus, and those of store and reading in a distributed schema; RECEIVER_TEST_CITUS names the programs
 	$(PYTEST) tests/integration/test_citus_*.py tests/faults/test_citus.py $(ARGS)
-	TEST_ON_CITUS=yes $(PYTEST) $(addprefix tests/integration/test_,store.py state_in_sql.py counts.py submissions.py poison.py) $(ARGS)
+	TEST_ON_CITUS=yes $(PYTEST) $(addsuffix .py,$(addprefix tests/integration/test_,$(ON_CITUS))) $(ARGS)
 
 test-matrix: dev ## run the tests on every Python from 3.11 to 3.13 that is found, and on another PostgreSQL
 	PYTHONPATH=tests $(BIN)/python -m matrix $(ARGS)

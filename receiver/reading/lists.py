@@ -182,7 +182,8 @@ async def _page(
         where.add(f"{time} <= {{}}", older.at)
     skip, most = where.arg(older.skip if older else 0), where.arg(limit + 1)
     query = f"SELECT {wanted.columns} FROM {wanted.view} WHERE {where}"
-    rows = await reader.fetch(latest_of(query, time, ties, skip, most), *where.args)
+    latest = latest_of(query, time, ties, skip, most, spread=await reader.spread())
+    rows = await reader.fetch(latest, *where.args)
     return page_of([make(row) for row in rows], [row[time] for row in rows], limit, older)
 
 

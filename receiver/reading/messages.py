@@ -94,7 +94,9 @@ async def _directly(
     where = Where()
     source = chosen(where, filters, period)
     at, skip, most = _place(where, older, limit + 1)
-    query = latest_of(f"SELECT {MESSAGE} FROM {source} WHERE {at}", _TIME, _TIES, skip, most)
+    query = latest_of(
+        f"SELECT {MESSAGE} FROM {source} WHERE {at}", _TIME, _TIES, skip, most, spread=await reader.spread()
+    )
     rows = [message(row) for row in await reader.fetch(query, *where.args)]
     return page_of(rows, [row.first_received_at for row in rows], limit, older)
 

@@ -45,6 +45,9 @@ WHERE rolname = 'sms_reader'
 """Of a transaction. No parallel workers: a question takes one core at most. The role, where the login may take it."""
 
 
+_SPREAD: Final = "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """In seconds, and connections: `queries` for questions, beside them `streams` for what is read row by row.
@@ -82,6 +85,7 @@ class Reader:
         self._queries, self._streams = asyncio.Semaphore(limits.queries), asyncio.Semaphore(limits.streams)
         self._pool: Pool | None = None
         self._away: tuple[float, str] | None = None
+        self._spread: bool | None = None
 
     async def fetch(self, query: str, *args: object, timeout_s: float | None = None) -> list[asyncpg.Record]:
         """All rows. Say LIMIT: they are in memory. `timeout_s` takes the place of `limits.statement_s`."""
@@ -102,6 +106,12 @@ class Reader:
         """The first row's first value; None if there is no row."""
         row = await self.fetchrow(query, *args, timeout_s=timeout_s)
         return row[0] if row else None
+
+    async def spread(self) -> bool:
+        """Whether the tables are spread over the nodes of Citus. It is asked once."""
+        if self._spread is None:
+            self._spread = bool(await self.fetchval(_SPREAD))
+        return self._spread
 
     @asynccontextmanager
     async def stream(
