@@ -137,7 +137,8 @@ def _rented(assumed: Assumptions, found: Sized) -> tuple[Rented, ...]:
         return (Rented("receiver and PostgreSQL", 1, max(assumed.spare, assumed.replicas), found.shared, disk_tb),)
     rented = [receivers]
     if receivers.number + receivers.spare > 1:
-        rented.append(Rented("HAProxy", min(1, receivers.number - 1), 1, MACHINES[0], 0.02))
+        needed = min(1, receivers.number - 1)
+        rented.append(Rented("HAProxy", needed, 2 - needed if receivers.spare else 0, MACHINES[0], 0.02))
     if database.nodes > 1:
         rented.append(Rented("Citus coordinator", database.coordinators, assumed.replicas, database.machine, 0.1))
     what, standbys = "Citus node" if database.nodes > 1 else "PostgreSQL", database.nodes * assumed.replicas

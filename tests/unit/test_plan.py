@@ -92,6 +92,12 @@ def test_a_day_adds_up_and_ends_with_an_empty_spool(assumed: Assumptions, rate: 
     assert bool(found.day.spool) == bool(assumed.failover_s)
 
 
+@given(RATES)
+def test_any_one_machine_may_be_lost(rate: float) -> None:
+    for one in layout.plan(COSTS, Assumptions(), rate).rented:
+        assert one.number + one.spare >= 2, one
+
+
 @given(ASSUMPTIONS, RATES)
 def test_spare_machines_and_the_dearer_provider_cost_no_less(assumed: Assumptions, rate: float) -> None:
     found = layout.plan(COSTS, assumed, rate)
