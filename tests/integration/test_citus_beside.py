@@ -95,6 +95,33 @@ async def _nothing(*_: object) -> int:
     return 0
 
 
+ENVELOPES = """
+INSERT INTO sms_data.envelope (message_id, provider, envelope_id, received_at, raw)
+SELECT $1 || n, 'huawei', gen_random_uuid(), $2, '{}' FROM generate_series(1, 20) AS n
+"""
+LIVING = """
+INSERT INTO sms_data.message (message_id, provider, recipient_key, status, code, segments, segments_reported, part,
+                              report_id, happened_at, first_received_at, last_received_at)
+SELECT message_id, provider, '', 'delivered', 'DELIVRD', 1, 1, 1, envelope_id, now(), received_at, now()
+FROM sms_data.envelope
+"""
+
+
+async def test_envelopes_that_their_messages_keep_hold_up_no_retention(
+    spread: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one moment and more than a batch: each began where the last one ended, for ever."""
+    monkeypatch.setattr(retention, "_DELETE_BATCH", 8)
+    async with connected(spread) as sql:
+        await sql.execute(ENVELOPES, "kept-", retention.midnight_of(LONG_AGO))
+        await sql.execute(LIVING)
+        await sql.execute(ENVELOPES, "left-", retention.midnight_of(LONG_AGO))
+        async with asyncio.timeout(60):
+            done = await retention.retire(sql, LONG_AGO + timedelta(days=10), patience_s=0)
+        left = await sql.fetchval("SELECT array_agg(DISTINCT left(message_id, 4)) FROM sms_data.envelope")
+        assert (done.deleted, left) == (20, ["kept"])
+
+
 async def test_writers_wait_no_longer_than_one_attempt_for_a_partition_that_is_read(spread: str) -> None:
     """An attempt to drop queues before them, and behind the reader."""
     async with connected(spread) as sql, connected(spread) as reader, connected(spread) as owner:

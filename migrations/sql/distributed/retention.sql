@@ -20,8 +20,12 @@ BEGIN
               AND coalesce(last_received_at, first_received_at) < midnight
               AND first_received_at <= coalesce(reached, midnight);
     WHEN 'envelope' THEN
-        SELECT received_at INTO reached FROM sms_data.envelope
-        WHERE received_at >= since AND received_at < midnight ORDER BY received_at OFFSET most - 1 LIMIT 1;
+        -- Those that their messages keep are no part of a batch: it would end where it began, and the next one too.
+        SELECT e.received_at INTO reached FROM sms_data.envelope AS e
+        WHERE received_at >= since AND received_at < midnight
+              AND NOT EXISTS (SELECT FROM sms_data.message AS m
+                              WHERE m.message_id = e.message_id AND m.provider = e.provider)
+        ORDER BY received_at OFFSET most - 1 LIMIT 1;
         DELETE FROM sms_data.envelope AS e
         WHERE received_at >= since AND received_at < midnight AND received_at <= coalesce(reached, midnight)
               AND NOT EXISTS (SELECT FROM sms_data.message AS m
