@@ -35,7 +35,8 @@ _ROLES: Final = "IN ROLE sms_writer, pg_read_all_stats"
 _TEMPLATE: Final = "template_patroni"
 _HEALTHY_S: Final = 120.0
 _PATIENCE: Final = aiohttp.ClientTimeout(total=1)
-_PARAMETERS: Final = """  parameters:
+_PARAMETERS: Final = """  pgpass: {folder}/run/pgpass
+  parameters:
     unix_socket_directories: {folder}/run
     shared_buffers: 32MB
 """

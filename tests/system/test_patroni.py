@@ -25,6 +25,8 @@ from receiver.embedded.layout import SUPERUSER
 
 MACHINES = ("db1", "db2", "db3")
 ETCD = "etcd1"
+LOOPBACK = {name: f"127.0.0.{number}" for number, name in enumerate((*MACHINES, ETCD), 2)}
+"""Not 127.0.0.1, which Patroni takes for no machine's address."""
 
 
 class Programs(NamedTuple):
@@ -81,7 +83,7 @@ async def patroni(programs: Programs, network: Network | str, open_folder: Path)
     folder.mkdir()
     folder.chmod(0o711)
     account = account_for(folder / "none")
-    addresses = net.addresses if net else dict.fromkeys((*MACHINES, ETCD), "127.0.0.1")
+    addresses = net.addresses if net else LOOPBACK
     nodes = [
         Node(name, addresses[name], (5432, 8008) if net else (free_port(), free_port()), folder / name, net)
         for name in MACHINES
