@@ -98,6 +98,7 @@ async def test_a_worker_hangs(fragile_citus: Citus, open_folder: Path, say: Call
 
 
 async def test_a_node_joins_and_takes_its_share_under_load(open_folder: Path, say: Callable[[str], None]) -> None:
+    """A row that has moved was committed when it was copied: its time in the spool is none."""
     binaries = citus_support.chosen()
     async with citus_support.running(open_folder / "growing-citus", binaries, workers=1) as citus:
         database = await citus.empty_database("growing")  # a copy of another would know that one's name

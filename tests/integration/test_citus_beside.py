@@ -10,7 +10,7 @@ from support.citus import Citus
 from support.databases import connected
 
 from receiver.store import sql as statements
-from receiver.store.maintenance import counts, partitions, retention
+from receiver.store.maintenance import partitions, retention
 from receiver.store.maintenance.rejected_quota import make_room
 
 MANY = 64
@@ -73,11 +73,7 @@ async def test_a_probe_shows_whether_every_node_can_commit(citus: Citus, spread:
         assert await sql.fetchval("SELECT count(*) FROM sms_data.probe") == 0
 
 
-async def test_days_are_partitions_on_every_node_and_old_ones_go(
-    citus: Citus, spread: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(retention, "_delete", _nothing)
-    monkeypatch.setattr(counts, "thin", _nothing)
+async def test_days_are_partitions_on_every_node_and_old_ones_go(citus: Citus, spread: str) -> None:
     async with connected(spread) as sql, connected(spread) as reader:
         assert await sql.fetchval(statements.CREATE_PARTITIONS, LONG_AGO) == 3
         assert await sql.fetchval(statements.CREATE_PARTITIONS, LONG_AGO) == 0
@@ -89,10 +85,6 @@ async def test_days_are_partitions_on_every_node_and_old_ones_go(
         done = await partitions.maintain(spread, days_ahead=1, retention_days=30)
         assert (done.left, done.dropped) == ([], [f"report_{LONG_AGO:%Y%m%d}"])
         assert await sql.fetch(PARENTS, f"{LONG_AGO:%Y%m%d}") == []
-
-
-async def _nothing(*_: object) -> int:
-    return 0
 
 
 ENVELOPES = """
@@ -159,4 +151,4 @@ async def test_a_migrated_database_lets_drivers_read_the_catalogue_quickly(sprea
             "SELECT setconfig FROM pg_db_role_setting JOIN pg_database AS d ON d.oid = setdatabase"
             " WHERE datname = 'template_citus'"
         )
-    assert found == ["citus.override_table_visibility=off"]
+    assert "citus.override_table_visibility=off" in found
