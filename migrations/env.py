@@ -27,6 +27,8 @@ def migrate(connection: Connection) -> None:
         on_version_apply=steps.next,
     )
     with context.begin_transaction():
+        if steps.shards:
+            connection.execute(text(distributing.ONE_AFTER_THE_OTHER))
         context.run_migrations()
         tell_versions(connection)
         if steps.shards:

@@ -41,6 +41,9 @@ SCRIPTS: Final = (
 SHARDS: Final = 8
 """Of each distributed table, unless the command says otherwise. The scripts find it in the setting `sms.shards`."""
 
+ONE_AFTER_THE_OTHER: Final = "SET LOCAL citus.multi_shard_modify_mode = 'sequential'"
+"""By one connection to each node: what one statement of the transaction has made, the next one sees."""
+
 SET_SHARDS: Final = "SET LOCAL sms.shards = '{shards:d}'"
 
 _INSTALLED: Final = "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')"

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from operator import methodcaller
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +16,7 @@ from receiver.errors import OperatorError
 from receiver.store import connecting, distributing, roles, standing
 from receiver.store.lock_waits import SET_TIMEOUT, with_patience
 from receiver.store.racing import Refusal, Unsuitable
+from receiver.store.statements import statements
 from receiver.store.told import UNTOLD, Told
 from receiver.store.watching import Backend, watched
 
@@ -83,13 +85,17 @@ def run_script(name: str) -> None:
 
 
 def execute(connection: "Connection", name: str) -> None:
-    """Execute a file of SQL statements on SQLAlchemy's connection."""
+    """Execute a file of SQL statements on SQLAlchemy's connection.
+
+    One by one: of a string of several, Citus sends all to each shard.
+    """
     from sqlalchemy import text
 
     script = (folder() / "sql" / name).read_text(encoding="utf-8")
     dbapi_connection: Any = connection.connection.dbapi_connection
     connection.execute(text("SELECT 1"))  # SQLAlchemy begins its transaction with its own first statement
-    dbapi_connection.run_async(lambda raw: raw.execute(script))
+    for statement in statements(script):
+        dbapi_connection.run_async(methodcaller("execute", statement))
 
 
 def head() -> str:

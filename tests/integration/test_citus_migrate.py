@@ -1,8 +1,10 @@
 """`receiver migrate --distributed`: what it needs, what it leaves, and what grows into it."""
 
 import asyncio
+import shutil
 from datetime import timedelta
 from itertools import count
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -122,6 +124,41 @@ async def test_a_database_that_grows_keeps_what_is_stored_and_counts_on(bare: st
             await migrate.upgrade(bare, shards=shards)
         assert await sql.fetch(SPREAD) == spread
         assert await write(sql, jobs(24)) == 36
+
+
+LATER = """
+from receiver.store.schema import run_script
+
+revision, down_revision = "9000", "{before}"
+
+
+def upgrade():
+    run_script("9000/later.sql")
+"""
+CHANGES = """
+ALTER TABLE sms_data.message ADD COLUMN campaign text;
+CREATE INDEX message_campaign ON sms_data.message (campaign) WHERE campaign IS NOT NULL;
+ALTER TABLE sms_data.report ADD COLUMN campaign text;
+CREATE TABLE sms_data.campaign (name text PRIMARY KEY);
+"""
+
+
+async def test_a_later_migration_changes_every_shard(
+    spread: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with connected(spread) as sql:
+        await write(sql, jobs(0))
+        later = shutil.copytree(migrate.folder(), tmp_path / "migrations")
+        (later / "versions" / "9000_later.py").write_text(LATER.format(before=migrate.head()))
+        (later / "sql" / "9000").mkdir()
+        (later / "sql" / "9000" / "later.sql").write_text(CHANGES)
+        monkeypatch.setattr(migrate, "folder", lambda: later)
+        await migrate.upgrade(spread)
+        await migrate.check(sql)
+        await sql.execute("UPDATE sms_data.message SET campaign = 'spring'")
+        assert await sql.fetchval("SELECT count(*) FROM sms_data.message WHERE campaign = 'spring'") == 12
+        assert await write(sql, jobs(0)) == 0
+        assert await write(sql, jobs(12)) == 36
 
 
 async def test_what_belongs_to_a_message_lies_together_and_the_counts_are_on_many_shards(spread: str) -> None:

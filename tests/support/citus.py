@@ -140,6 +140,10 @@ class Citus(Cluster):
             f"ALTER DATABASE {name} SET citus.propagate_set_commands = local",
         )
 
+    async def administrate_each(self, *statements: str) -> None:
+        """On every node."""
+        await asyncio.gather(*(node.administrate(*statements) for node in self.nodes))
+
     async def drop_database(self, name: str) -> None:
         """On every node."""
         await asyncio.gather(*(node.administrate(f"DROP DATABASE {name} WITH (FORCE)") for node in self.nodes))

@@ -25,6 +25,9 @@ class Nodes(Protocol):
     async def drop_database(self, name: str) -> None:
         """On each of them."""
 
+    async def administrate_each(self, *statements: str) -> None:
+        """On each of them, outside of every database of the tests."""
+
 
 NODES: Final[dict[str, Nodes]] = {}
 """Of a cluster's URL, where there are several."""
@@ -52,6 +55,14 @@ async def create_database(cluster: str, name: str, template: str | None = None) 
     else:
         source = f"TEMPLATE {template} STRATEGY FILE_COPY" if template else ""
         await administrate(cluster, f"CREATE DATABASE {name} {source}")
+
+
+async def administrate_each(cluster: str, *statements: str) -> None:
+    """Run statements on every node of it: roles, say."""
+    if nodes := NODES.get(cluster):
+        await nodes.administrate_each(*statements)
+    else:
+        await administrate(cluster, *statements)
 
 
 async def drop_database(cluster: str, name: str) -> None:
