@@ -15,6 +15,7 @@ from receiver.checks import in_database
 from receiver.checks.finding import Finding, Level
 from receiver.checks.in_database import PARTITIONS, RIGHTS, SCHEMA
 from receiver.checks.machines import REPLICATION, replication
+from receiver.checks.nodes import NODES, nodes
 from receiver.database_hosts import Wanted, is_local, place, wanted
 from receiver.reading import standby
 from receiver.settings import Settings, variable
@@ -123,6 +124,7 @@ async def database(settings: Settings) -> list[Finding]:
         if all(one.level == "ok" for one in state):
             if own:
                 found += await asked.part(REPLICATION, partial(replication, asked.connection, settings))
+                found += await asked.part(NODES, partial(nodes, asked.connection, settings))
                 found += await asked.part(RIGHTS, partial(in_database.rights, asked.connection))
             found += await asked.part(PARTITIONS, partial(in_database.partitions, asked.connection, settings))
         return found

@@ -22,3 +22,17 @@ EXCEPTION WHEN insufficient_privilege THEN
         quote_ident(current_database());
 END
 $$;
+
+-- What lies on one node alone is committed in one phase, as that node's own setting says: the one that the coordinator sets
+-- for a transaction is not sent along.
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM run_command_on_all_nodes($c$ SELECT current_setting('synchronous_commit') $c$)
+               WHERE result IN ('off', 'local')) THEN
+        EXECUTE format('ALTER DATABASE %I SET synchronous_commit = on', current_database());
+    END IF;
+EXCEPTION WHEN insufficient_privilege THEN
+    RAISE EXCEPTION 'an administrator has to run this first: ALTER DATABASE % SET synchronous_commit = on',
+        quote_ident(current_database());
+END
+$$;
