@@ -120,7 +120,14 @@ async def running(
         ingest = storage.ingest if listen else None
         url = sockets.url(https=tls is not None) if sockets else None
         reader = await stack.enter_async_context(reading.opened(settings, storage.url, is_old=storage.watch.is_old))
-        site = Site(settings=settings, ops=state, callbacks=url, reader=reader, database_url=storage.url)
+        site = Site(
+            settings=settings,
+            ops=state,
+            callbacks=url,
+            reader=reader,
+            database_url=storage.url,
+            refused=storage.timelines.judge,
+        )
         pages = partial(add_pages, site=site)
         opening = listeners.listening_for_ops(settings, ops_sockets, state, metrics, ingest, pages)
         ops = await stack.enter_async_context(opening)

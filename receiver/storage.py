@@ -79,6 +79,7 @@ class Storage:
     left: LeftSpools
     recent: Recent
     watch: HostWatch
+    timelines: Timelines
 
     @property
     def view(self) -> OneProcess:
@@ -143,6 +144,7 @@ async def storing(settings: Settings, stop: asyncio.Event, role: Role = _WHOLE) 
             left=left,
             recent=recent,
             watch=_watch(settings, url, timelines, role),
+            timelines=timelines,
         )
         _set_gauges(storage)
         rounds = [rejected_quota.periodic(quota, rejected_days(settings))]  # it renews this process's own share

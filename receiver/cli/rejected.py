@@ -18,6 +18,7 @@ from receiver.ingest import replay as replaying
 from receiver.store import rejected as store
 from receiver.store.maintenance.periodic import connected
 from receiver.store.rejected import Filter, Rejected
+from receiver.store.timelines import Timelines, load
 from receiver.telemetry.visible import visible, visible_json
 
 T = TypeVar("T")
@@ -173,11 +174,13 @@ def purge(*, spare: int | None, dry_run: bool, yes: bool, as_json: bool, **wante
 
 
 def _do(work: Callable[["asyncpg.Connection[asyncpg.Record]"], Awaitable[T]]) -> T:
+    settings = quiet_settings()
+
     async def with_connection(url: str) -> T:
-        async with connected(url) as connection:
+        async with connected(url, Timelines(load(settings.data_dir)).judge) as connection:
             return await work(connection)
 
-    return run(with_database(quiet_settings(), with_connection))
+    return run(with_database(settings, with_connection))
 
 
 def _one(rejected_id: str) -> tuple[Rejected, bytes]:

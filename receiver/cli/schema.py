@@ -13,6 +13,7 @@ from receiver.store import catalogue_table, distributing
 from receiver.store import schema as migrations
 from receiver.store.maintenance import counts, overdue, partitions, rejected_quota
 from receiver.store.maintenance.periodic import connected
+from receiver.store.timelines import Timelines, load
 from receiver.store.told import Told
 from receiver.store.watching import Backend, watched
 
@@ -70,6 +71,7 @@ def maintain(*, patience_s: float, recount: bool, as_json: bool) -> None:
     brought within RECEIVER_REJECTED_DAYS and RECEIVER_REJECTED_MAX_BYTES.
     """
     settings = quiet_settings()
+    refused = Timelines(load(settings.data_dir)).judge
 
     async def work(url: str) -> tuple[partitions.MaintenanceResult, int, int | None]:
         done = await partitions.maintain(
@@ -79,8 +81,9 @@ def maintain(*, patience_s: float, recount: bool, as_json: bool) -> None:
             counts_days=settings.counts_days,
             patience_s=patience_s,
             told=shown,
+            refused=refused,
         )
-        async with connected(url) as connection:
+        async with connected(url, refused) as connection:
             shown.stage("overdue messages")
             await overdue.refresh(connection, windows_h(settings))
             shown.stage("rejected payloads")

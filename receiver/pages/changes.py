@@ -34,7 +34,7 @@ async def changing(request: web.Request) -> AsyncIterator["asyncpg.Connection[as
         raise ChangeUnderWay("another replay or purge is under way: try again when it is over") from error
     try:
         with explained(site.database_url, site.settings.database_setting):
-            async with asyncio.timeout(_DEADLINE_S), connected(site.database_url) as connection:
+            async with asyncio.timeout(_DEADLINE_S), connected(site.database_url, site.refused) as connection:
                 yield connection
     finally:
         site.changing.release()

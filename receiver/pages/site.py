@@ -9,6 +9,7 @@ from aiohttp import web
 from receiver.pages.progress import Downloads
 from receiver.reading.reader import Reader
 from receiver.settings import Settings
+from receiver.store.racing import Refusal
 from receiver.web.ops import Ops
 
 
@@ -17,8 +18,8 @@ class Site:
     """The running service.
 
     `callbacks` is the URL of the callback listener's `/`; None for a service without one. Pages ask the `reader`; those
-    that change something do so in the service's own database, that of `database_url`, and hold `changing`; what takes
-    long to make is made in a thread, and holds `telling`.
+    that change something do so in the service's own database, on a host of `database_url` that is not `refused`, and
+    hold `changing`; what takes long to make is made in a thread, and holds `telling`.
     """
 
     settings: Settings
@@ -26,6 +27,7 @@ class Site:
     callbacks: str | None
     reader: Reader
     database_url: str
+    refused: Refusal
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     telling: asyncio.Lock = field(default_factory=asyncio.Lock)
     downloads: Downloads = field(default_factory=Downloads)

@@ -72,7 +72,14 @@ async def running(settings: Settings, platforms: Sequence[Opened], stop: asyncio
         state = Ops(view=Whole(storage.view, metrics, team, lambda: storage.left.slots))
         url = sockets.url(https=bool(settings.tls_certificate))
         reader = await stack.enter_async_context(reading.opened(settings, storage.url, is_old=storage.watch.is_old))
-        site = Site(settings=settings, ops=state, callbacks=url, reader=reader, database_url=storage.url)
+        site = Site(
+            settings=settings,
+            ops=state,
+            callbacks=url,
+            reader=reader,
+            database_url=storage.url,
+            refused=storage.timelines.judge,
+        )
         pages = partial(add_pages, site=site)
         opening = listeners.listening_for_ops(settings, ops_sockets, state, metrics, storage.ingest, pages)
         ops = await stack.enter_async_context(opening)

@@ -13,6 +13,7 @@ from receiver.store import sql
 from receiver.store.maintenance import counts, retention
 from receiver.store.maintenance.periodic import Periodic, connected
 from receiver.store.maintenance.retention import Retired
+from receiver.store.racing import Refusal
 from receiver.store.schema import check, connect
 from receiver.store.told import UNTOLD, Told
 from receiver.store.watching import Backend, watched
@@ -65,12 +66,13 @@ async def maintain(
     counts_days: int = COUNTS_DAYS,
     patience_s: float = 0.0,
     told: Told = UNTOLD,
+    refused: Refusal | None = None,
 ) -> MaintenanceResult:
     """Create today's and the coming days' missing partitions, and drop those older than the retention.
 
     Tries for `patience_s` to drop what is being read. Raises SchemaBehindError, NotRetired.
     """
-    async with connected(url) as connection:
+    async with connected(url, refused) as connection:
         await check(connection)
         backend = Backend("maintaining", connection.get_server_pid())
         async with watched(lambda: connect(url), backend, told):
