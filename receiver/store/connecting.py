@@ -12,10 +12,14 @@ import asyncpg
 
 from receiver import database_hosts
 from receiver.database_hosts import Wanted
+from receiver.store import names
 from receiver.store.racing import Refusal, race
 from receiver.store.standing import Standing
 
 _APPLICATION: Final = "receiver"
+
+_LEAST_S: Final = 0.001
+"""The driver takes no time-out of nothing."""
 
 T = TypeVar("T")
 
@@ -90,10 +94,14 @@ async def connect(
 
 
 async def _open(url: str, timeout_s: float, command_timeout_s: float | None) -> Connection:
+    clock = asyncio.get_running_loop().time
+    ends_at = clock() + timeout_s
+    async with asyncio.timeout_at(ends_at):
+        await names.look_up(url)
     connection: Connection = await asyncpg.connect(
         url,
         connection_class=Connection,
-        timeout=timeout_s,
+        timeout=max(ends_at - clock(), _LEAST_S),
         command_timeout=command_timeout_s,
         statement_cache_size=0,
         server_settings={"application_name": _APPLICATION},
