@@ -70,8 +70,10 @@ def _calls(trace: str) -> list[Call]:
 
 @asynccontextmanager
 async def _one_connection(cluster: Cluster, database: str) -> AsyncIterator[int]:
-    """The pid of the writer's backend, once maintenance has hung up."""
-    query = "SELECT array_agg(pid) FROM pg_stat_activity WHERE datname = $1 AND usename = $2"
+    """The pid of the writer's backend."""
+    query = """
+    SELECT array_agg(pid) FROM pg_stat_activity WHERE datname = $1 AND usename = $2 AND query LIKE '%store_reports%'
+    """
     connection = await asyncpg.connect(cluster.socket_url("postgres"))
     try:
         async with asyncio.timeout(30):

@@ -10,7 +10,7 @@ import pytest
 from support import pair as pairs
 from support import process
 from support.asking import metric, send
-from support.cluster import APPLICATION
+from support.cluster import APPLICATION, Cluster
 from support.databases import connected
 from support.pair import Pair
 from support.preloaded import Commands
@@ -47,7 +47,13 @@ async def name(pair: Pair) -> str:
     name = await pair.primary.new_database()
     async with connected(pair.primary.socket_url(name)) as sql:
         await postgres.create_partitions(Session(sql), [job(received_at=NOON)])
+    await eventually(lambda: is_there(pair.standby, name))  # on its disk it is before it can be seen
     return name
+
+
+async def is_there(standby: Cluster, name: str) -> bool:
+    async with connected(standby.socket_url("postgres")) as sql:
+        return bool(await sql.fetchval("SELECT count(*) FROM pg_database WHERE datname = $1", name))
 
 
 def database(pair: Pair, name: str, *, needs_replica: bool = True) -> Database:
