@@ -22,14 +22,17 @@ _NOT_TO_BE_HAD: Final = {"55P03", "40P01"}
 
 _HOLDER: Final = """
 SELECT pid, concat_ws(', ', usename, nullif(application_name, '')) AS session,
-       extract(epoch FROM now() - xact_start)::integer AS seconds
-FROM pg_stat_activity AS a
-WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL AND EXISTS (
-    SELECT FROM pg_locks AS l JOIN pg_class AS c ON c.oid = l.relation
-    WHERE l.pid = a.pid AND l.database = a.datid
-          AND c.relnamespace IN (to_regnamespace('sms'), to_regnamespace('sms_data')))
-ORDER BY xact_start LIMIT 1
+       extract(epoch FROM now() - xact_start)::integer AS seconds, ours
+FROM pg_stat_activity AS a, LATERAL (
+    SELECT EXISTS (
+        SELECT FROM pg_locks AS l JOIN pg_class AS c ON c.oid = l.relation
+        WHERE l.pid = a.pid AND l.database = a.datid
+              AND c.relnamespace IN (to_regnamespace('sms'), to_regnamespace('sms_data'))) AS ours) AS locks
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL
+      AND (ours OR backend_xid IS NOT NULL)
+ORDER BY ours DESC, xact_start LIMIT 1
 """
+"""What others create is not seen before they commit: each transaction that has changed something may be in the way."""
 
 
 class LocksNotGranted(OperatorError):
@@ -68,8 +71,9 @@ async def with_patience(
 
 
 async def in_the_way(connection: "asyncpg.Connection[asyncpg.Record]") -> str:
-    """The session whose transaction has read or written our tables for longest."""
+    """The session whose transaction has read or written our tables for longest, else has changed anything at all."""
     found = await connection.fetchrow(_HOLDER, timeout=_TIMEOUT_S)
     if found is None:
         return "another session held them"
-    return f"process {found['pid']} ({found['session']}) has read or written these tables for {found['seconds']} s"
+    does = "read or written these tables" if found["ours"] else "had a transaction open"
+    return f"process {found['pid']} ({found['session']}) has {does} for {found['seconds']} s"
