@@ -21,16 +21,16 @@ MOST_BYTES: Final = 120_000
 
 async def message_in_parts(visitor: Visitor, stand: Service) -> None:
     (row,) = await stand.rows(
-        "SELECT message_id FROM sms.message WHERE provider = 'huawei' AND status = 'undeliverable' AND segments = 3"
-        " AND segments_reported = 3 AND submitted_at IS NOT NULL ORDER BY first_received_at DESC LIMIT 1"
+        "SELECT message_id FROM sms.message WHERE provider = 'huawei' AND segments > 1 AND submitted_at IS NOT NULL"
+        " ORDER BY status = 'undeliverable' DESC, segments_reported DESC, segments DESC, first_received_at DESC LIMIT 1"
     )
     await visitor.go(f"/messages/huawei/{row['message_id']}")
 
 
 async def rejected(visitor: Visitor, stand: Service) -> None:
     (row,) = await stand.rows(
-        "SELECT rejected_id FROM sms.rejected_payload WHERE provider = 'tencent' AND length(body) > 60"
-        " ORDER BY received_at DESC LIMIT 1"
+        "SELECT rejected_id FROM sms.rejected_payload"
+        " ORDER BY provider = 'tencent' DESC, length(body) > 60 DESC, received_at DESC LIMIT 1"
     )
     await visitor.go(f"/rejected/{row['rejected_id']}")
 
