@@ -17,7 +17,7 @@ from support.writers import writing
 
 from receiver.reading.reader import opened
 from receiver.settings import Settings
-from receiver.store import standing
+from receiver.store import standing, timelines
 from receiver.store.host_watch import _EVERY_S
 from receiver.store.timelines import FILE_NAME, Timelines
 
@@ -81,6 +81,7 @@ async def test_it_is_not_written_to_after_a_restart_either_unless_an_operator_sa
     async with process.running(tmp_path, database_url=pair.url()) as service:
         await pair.second.administrate("SELECT pg_promote()")
         await service.told("database.stale_primary")
+        await eventually(lambda: remembered(tmp_path / "data"))
         await service.kill()
         pair.second.kill()
         service.set(database_url=url)
@@ -93,7 +94,6 @@ async def test_it_is_not_written_to_after_a_restart_either_unless_an_operator_sa
         await service.drained()
         assert "in-the-spool" in await pair.stored(pair.first)
         assert not service.noise(), service.noise()
-    await pair.second.start()
 
 
 async def test_one_that_comes_back_read_only_is_no_danger(pair: Pair, tmp_path: Path) -> None:
@@ -111,3 +111,8 @@ async def test_one_that_comes_back_read_only_is_no_danger(pair: Pair, tmp_path: 
 
 async def metric_is(service: ServiceProcess, expected: float) -> bool:
     return await metric(service, "receiver_stale_primaries") == expected
+
+
+def remembered(folder: Path) -> bool:
+    """Whether the service has written down that there was a promotion; it tells of it a moment earlier."""
+    return bool(timelines.load(folder))

@@ -45,16 +45,22 @@ class Line:
     numbers: Iterator[int] = field(default_factory=count)
 
     async def pair(self) -> Pair:
-        if self.standby and self.standby.alive and not await _is_standby(self.standby):
-            self.primary.kill()
-            self.primary, self.standby = self.standby, None
-        for cluster in filter(None, (self.primary, self.standby)):
-            if not cluster.alive:
-                await cluster.start()
+        """Both alive, and one the standby of the other, whatever state a test has left them in."""
+        if self.standby:
+            await _started(self.standby)
+            if not await _is_standby(self.standby):
+                self.primary.kill()
+                self.primary, self.standby = self.standby, None
+        await _started(self.primary)
         if self.standby is None:
             folder = self.folder / f"standby_{next(self.numbers)}"
             self.standby = await self.stack.enter_async_context(standby_of(self.primary, folder))
         return Pair(self.primary, self.standby, self.database)
+
+
+async def _started(cluster: Cluster) -> None:
+    if not cluster.alive:
+        await cluster.start()
 
 
 async def _is_standby(cluster: Cluster) -> bool:
