@@ -79,25 +79,13 @@ async def _keep_nothing(_job: Job) -> Kept:
     return Kept(KeptIn.NOWHERE, Receipt())
 
 
-async def _stored(session: postgres.Session, rows: list[Job]) -> Receipt:
-    """With the partitions of their days. Raises POISON, and TRANSIENT."""
-    try:
-        return await postgres.write(session, rows, _TIMEOUT_S)
-    except postgres.PartitionMissing:
-        await postgres.create_partitions(session, rows)
-    try:
-        return await postgres.write(session, rows, _TIMEOUT_S)
-    except postgres.PartitionMissing as missing:
-        raise missing.args[0] from missing  # poison: a shard of Citus does not name the constraint that a row violates
-
-
 async def _write(connection: "asyncpg.Connection[asyncpg.Record]", job: Job) -> Kept:
     """Write the parsed rows directly into PostgreSQL; the payload itself is kept already."""
     session, rows = postgres.Session(connection), [job.without_rejected()]
     if not job.ids:
         return await _keep_nothing(job)
     try:
-        receipt = await _stored(session, rows)
+        receipt = await postgres.write(session, rows, _TIMEOUT_S)
     except postgres.POISON as error:
         # The type alone, as the text may quote the body. The next payloads are still replayed.
         receipt = Receipt(refused=dict.fromkeys(job.ids, f"the database refuses it ({type(error).__name__})"))

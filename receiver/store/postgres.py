@@ -47,10 +47,6 @@ RETRY_AT_ONCE: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedErro
 log = get_logger()
 
 
-class PartitionMissing(Exception):
-    """There is no partition for a row's day. Of PostgreSQL's error."""
-
-
 @dataclass(frozen=True, slots=True)
 class Session:
     """A connection of the write path; `store` is the main statement if it can stay prepared.
@@ -119,18 +115,21 @@ async def _warm_up(connection: Connection, timeout_s: float, timelines: Timeline
 
 
 async def write(session: Session, jobs: Sequence[Job], timeout_s: float) -> Receipt:
-    """Store the jobs in one transaction; returns once it is committed."""
+    """Store the jobs in one transaction, which `timeout_s` bounds; returns once it is committed.
+
+    Creates the partitions of their days if one is missing, and tries once more. Raises POISON, TRANSIENT.
+    """
     batch = arrange(jobs)
-    timeout_ms = int(timeout_s * 1000)
     try:
-        if batch.reports_alone and session.store:  # a transaction of its own, in one round trip
-            return await _store_reports(session, batch, timeout_ms)
-        return await _transaction(session, batch, timeout_ms)
+        return await _store(session, batch, timeout_s)
     except asyncpg.CheckViolationError as error:
+        # PostgreSQL gives a missing partition the code of a check violation, but no constraint's name. Nor does a shard
+        # of Citus name the constraint that a row violates: the second time it is poison.
         if error.constraint_name:
             raise
-        # PostgreSQL gives a missing partition the code of a check violation, but no constraint's name.
-        raise PartitionMissing(error) from error
+    log.warning("partitions.missing")
+    await create_partitions(session, jobs)
+    return await _store(session, batch, timeout_s)
 
 
 async def confirm(session: Session, timeout_s: float) -> None:
@@ -139,13 +138,21 @@ async def confirm(session: Session, timeout_s: float) -> None:
     A transaction that changes nothing waits for no standby. What it found may be on this server alone: committed by a
     session that was ended, or a server that was restarted, while it waited for one.
     """
-    await _transaction(session, Batch(), int(timeout_s * 1000))
+    await _store(session, Batch(), timeout_s)
 
 
 async def create_partitions(session: Session, jobs: Sequence[Job]) -> None:
     """Create the partitions for the days of these jobs: a spooled callback may be days old."""
     for day in sorted({job.callback.received_at.astimezone(UTC).date() for job in jobs}):
         await session.connection.execute(sql.CREATE_PARTITIONS, day)
+
+
+async def _store(session: Session, batch: Batch, timeout_s: float) -> Receipt:
+    timeout_ms = int(timeout_s * 1000)
+    async with asyncio.timeout(timeout_s):
+        if batch.reports_alone and session.store:  # a transaction of its own, in one round trip
+            return await _store_reports(session, batch, timeout_ms)
+        return await _transaction(session, batch, timeout_ms)
 
 
 async def _transaction(session: Session, batch: Batch, timeout_ms: int) -> Receipt:
@@ -241,17 +248,10 @@ class Database:
         return [whole]
 
     async def _transaction(self, jobs: Sequence[Job], connect_timeout_s: float) -> Receipt:
-        created = False
         for _ in range(_RETRIES_AT_ONCE):
             session = await self._connected(connect_timeout_s)
             try:
                 return await self._confirmed(session, jobs)
-            except PartitionMissing as missing:
-                if created:  # then it is poison: a shard of Citus does not name the constraint that a row violates
-                    raise missing.args[0] from missing
-                created = True
-                log.warning("partitions.missing")
-                await create_partitions(session, jobs)
             except RETRY_AT_ONCE:
                 log.info("database.retry")
         raise asyncpg.InterfaceError("retries did not help")
@@ -262,14 +262,12 @@ class Database:
         A deadline per transaction: to isolate many poisoned rows takes many, and each must end. Connecting has its own
         time-out, or over a slow network the two together would never finish in time.
         """
-        async with asyncio.timeout(self._timeout_s):
-            receipt = await write(session, jobs, self._timeout_s)
+        receipt = await write(session, jobs, self._timeout_s)
         if session.replicated:
             async with asyncio.timeout(self._timeout_s):
                 await session.connection.execute(session.replicated)
         elif not receipt.stored and any(job.size for job in jobs):
-            async with asyncio.timeout(self._timeout_s):
-                await confirm(session, self._timeout_s)
+            await confirm(session, self._timeout_s)
         return receipt
 
     async def _connected(self, timeout_s: float) -> Session:
