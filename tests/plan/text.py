@@ -1,5 +1,6 @@
 """A plan as text, and the tables of docs/scaling.md."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Final
@@ -160,4 +161,6 @@ def ladder_grid(table: Table, assumed: Assumptions) -> str:
 
 
 def _rough(a_day: float) -> str:
-    return "any" if a_day >= MOST else count(float(f"{a_day:.1g}"))
+    """In one digit, rounded down: for as many the step is enough."""
+    size = 10 ** math.floor(math.log10(a_day))
+    return "any" if a_day >= MOST else count(a_day // size * size)

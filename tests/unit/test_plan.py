@@ -136,6 +136,14 @@ def test_steps_go_up_and_say_what_gives() -> None:
     assert all(one.gives for one in rungs[:-1])
 
 
+def test_a_step_is_enough_for_as_many_as_the_page_says() -> None:
+    rows = [line.split("|") for line in text.ladder_grid(costs.load(), Assumptions()).splitlines()[2:]]
+    said = [(step.strip(), most.split()) for _, step, most, *_ in rows if most.strip() != "any"]
+    for step, (number, unit) in said:
+        rate = float(number) * {"million": 1e6, "billion": 1e9}[unit]
+        assert layout.sized(traffic(Assumptions(), rate)).step <= layout.STEPS.index(step), rate
+
+
 @pytest.mark.parametrize("written", ["1e9", "1_000_000_000", "1000M", "1G", "1B"])
 def test_a_rate_is_written_as_people_do(written: str) -> None:
     told = CliRunner().invoke(main, [written])
