@@ -37,12 +37,10 @@ TRANSIENT: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.Inter
 _TOO_MANY: Final = f"more than {sql.MAX_REPORTS_A_MESSAGE} different reports about one message"
 
 _RETRIES_AT_ONCE: Final = 3
-
 _PATIENCE: Final = 0.75
 """Share of a statement's time in which the standby has to confirm: the error then says more than a time-out."""
 
 RETRY_AT_ONCE: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
-
 
 log = get_logger()
 
@@ -273,7 +271,12 @@ class Database:
     async def _connected(self, timeout_s: float) -> Session:
         if self._session is None or not self._session.is_usable:
             self.drop()
-            self._session = await self._connect(self._url, self._timeout_s, timeout_s)
+            try:
+                self._session = await self._connect(self._url, self._timeout_s, timeout_s)
+            except Exception as error:
+                if isinstance(error, POISON) or not isinstance(error, TRANSIENT):  # no row is to blame
+                    raise ConnectionError(f"{type(error).__name__}: {summary(error)}") from error
+                raise
         return self._session
 
 

@@ -13,6 +13,7 @@ from support.draining import drained, draining
 from support.reports import job, report
 from support.service import Service
 from support.shared import shared_service
+from support.waiting import eventually
 from support.writers import writing
 
 from receiver.store.durable import DurableStore
@@ -177,3 +178,20 @@ async def test_a_body_that_cannot_even_be_kept_as_rejected_is_told_of_and_blocks
     (lost,) = log.events("payload.lost")
     assert lost["level"] == "error"
     assert lost["request_id"]
+
+
+async def test_a_server_that_lets_nobody_in_empties_no_spool(database, sql, tmp_path):
+    """It refuses a value of the URL, with the class of errors of what a row says."""
+    metrics = build("test")
+    spool = Spool(tmp_path / "spool", 1 << 20)
+    for n in range(3):
+        await spool.put(job(body=f"smsMsgId=m-{n}&status=DELIVRD".encode()).callback)
+    url = f"{database}&TimeZone=Nowhere/Town"
+    with captured_log() as log:
+        async with writing(url, metrics) as writer, draining(url, writer, spool, metrics):
+            await eventually(lambda: bool(log.events("database.unavailable")))
+    assert spool.depth.callbacks == 3
+    async with writing(database, metrics) as writer, draining(database, writer, spool, metrics):
+        await drained(spool)
+    await spool.close()
+    assert await stored(sql) == {"m-0", "m-1", "m-2"}

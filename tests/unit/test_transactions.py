@@ -101,6 +101,18 @@ async def test_an_outage_while_poison_is_looked_for_refuses_them_all(server):
         assert [type(one) for one in await outcomes(writer, of("a"), of("b"))] == [DatabaseUnavailable] * 2
 
 
+@pytest.mark.parametrize(
+    "error", [asyncpg.InvalidParameterValueError("no zone"), UnicodeError("no host"), RuntimeError("odd")], ids=repr
+)
+@in_virtual_time
+async def test_no_row_is_to_blame_for_what_ends_the_attempt_to_connect(server, error):
+    server.of_connecting = error
+    async with writing("", connect=server.connect) as writer:
+        with captured_log() as log:
+            assert [type(one) for one in await outcomes(writer, of("a"), of("b"))] == [DatabaseUnavailable] * 2
+    assert [line["detail"] for line in log.events("database.unavailable")] == [f"{type(error).__name__}: {error}"]
+
+
 @pytest.mark.parametrize("error", [asyncpg.DeadlockDetectedError("d"), asyncpg.SerializationError("s")], ids=repr)
 @in_virtual_time
 async def test_a_deadlock_is_tried_again_at_once_on_the_same_connection(server, error):
