@@ -4,13 +4,13 @@ import re
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Final, Literal
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr
 from pydantic_settings import NoDecode
 
 from receiver.addresses import Network, parse_network
-from receiver.database_hosts import wanted
+from receiver.database_hosts import host_names, wanted
 
 MIN_TOKEN: Final = 16
 
@@ -118,7 +118,18 @@ def _has_hosts(url: str) -> bool:
         return False
     hosts = parts.netloc.rpartition("@")[2].split(",")
     ports = ",".join(parse_qs(parts.query).get("port", [])).split(",")
-    return all(map(_HOST.fullmatch, hosts)) and all(not port or (port.isascii() and port.isdecimal()) for port in ports)
+    if not all(not port or (port.isascii() and port.isdecimal()) for port in ports):
+        return False
+    return all(map(_HOST.fullmatch, hosts)) and all(map(_may_be_looked_up, host_names(url)))
+
+
+def _may_be_looked_up(host: str) -> bool:
+    """Whether each part of a name has a length that the name service takes; Python raises UnicodeError otherwise."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return unquote(host).startswith("/")  # a socket's folder
+    return True
 
 
 def _lower(value: object) -> object:

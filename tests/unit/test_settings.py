@@ -67,6 +67,8 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch):
         ("PUBLIC_URL", "https://example.com/?a", "is no URL of scheme, host"),
         ("PUBLIC_URL", "https://a/#b", "is no URL of scheme, host"),
         ("DATABASE_URL", "postgresql+asyncpg://sms:hunter2@db/sms", "postgresql:// or postgres://"),
+        ("DATABASE_URL", "postgresql://sms:hunter2@db-a.example,db-b..example/sms", "has no readable host"),
+        ("DATABASE_URL", "postgresql:///sms?host=db-a,db-b..example", "has no readable host"),
         ("CALLBACK_TOKENS", f"{TOKEN},with/slash+0123456789", "token 2 of 2 cannot stand in a URL path"),
         ("CALLBACK_TOKENS", "................", "cannot stand in a URL path"),
         ("CALLBACK_TOKENS", " , ", "holds no token"),
