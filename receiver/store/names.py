@@ -49,7 +49,10 @@ def _look_up(host: str) -> "Future[None]":
             return _under_way[host]
         found: Future[None] = Future()
         found.set_running_or_notify_cancel()  # whoever stops waiting cancels it for nobody else
-        threading.Thread(target=_run, args=(host, found), name="look-up of a host", daemon=True).start()
+        try:
+            threading.Thread(target=_run, args=(host, found), name="look-up of a host", daemon=True).start()
+        except RuntimeError as error:  # it may pass, and must not be taken for a fault of what was to be written
+            raise OSError(f"no look-up of {host}: {error}") from error
         _under_way[host] = found
     return found
 

@@ -60,3 +60,14 @@ async def test_what_a_look_up_has_found_is_asked_anew(resolver: Resolver) -> Non
         with pytest.raises(OSError, match="no such name"):
             await connecting.connect("postgresql://sms_app@db-c.example/sms", timeout_s=10)
     assert resolver.asked == {"db-c.example": 4}, "the driver asks again, and says first what is wrong with the URL"
+
+
+async def test_a_machine_without_a_thread_to_spare_reaches_no_database_for_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As any other error of the network: of another kind it would be taken for a fault of the rows."""
+
+    def start(_self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(OSError, match="can't start new thread"):
+        await connecting.connect("postgresql://sms_app@db-d.example/sms", timeout_s=10)
