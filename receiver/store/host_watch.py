@@ -47,6 +47,7 @@ class HostWatch:
         self._known = known
         self._folder = folder
         self._kept: Mapping[str, int] | None = None
+        self._unsaved = False
         self._told: bool | None = None
         self._beside: Sequence[str] = ()
         self.replicated: bool | None = None
@@ -90,11 +91,16 @@ class HostWatch:
             self._told = self.replicated
 
     async def _exchange(self) -> None:
-        """Write what is new to the file, and read what others have written."""
+        """Write what is new to the file, or else read what others have written."""
         if self._known.changed.is_set():
             self._known.changed.clear()
             await self._save()
             return
+        await self._read()
+        if self._unsaved:
+            await self._save()
+
+    async def _read(self) -> None:
         there = await asyncio.to_thread(timelines.load, self._folder)
         if timelines.was_removed(self._kept, there):
             self._known.forget()
@@ -103,12 +109,16 @@ class HostWatch:
         self._known.learn(there or {})
 
     async def _save(self) -> None:
+        """Try again at the next look if the disk does not take it."""
+        before, self._unsaved = self._unsaved, False
         if not (known := self._known.known):
             return
         try:
             self._kept = await asyncio.to_thread(timelines.save, self._folder, known)
         except OSError as error:
-            log.warning("database.timeline_not_kept", error=type(error).__name__, detail=str(error))
+            self._unsaved = True
+            if not before:
+                log.warning("database.timeline_not_kept", error=type(error).__name__, detail=str(error))
 
 
 def beside(found: Sequence[Primary]) -> list[str]:

@@ -4,9 +4,10 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 from support.waiting import eventually
 
-from receiver.store import timelines
+from receiver.store import host_watch, timelines
 from receiver.store.host_watch import HostWatch
 from receiver.store.standing import Standing
 from receiver.store.timelines import FILE_NAME, Timelines
@@ -89,3 +90,23 @@ async def test_a_removed_file_counts_for_a_process_that_finds_a_new_one(tmp_path
     finally:
         watch.cancel()
         await asyncio.wait([watch])
+
+
+async def test_what_the_disk_did_not_take_is_written_later_and_told_once(tmp_path: Path, monkeypatch) -> None:
+    """After a restart the service would write to the old primary again."""
+    monkeypatch.setattr("receiver.store.host_watch._EVERY_S", 0.02)
+    folder, known, looks = tmp_path / "full", Timelines(), []
+    load = timelines.load
+    monkeypatch.setattr(timelines, "load", lambda folder: looks.append(folder) or load(folder))
+    with capture_logs() as logs:
+        monkeypatch.setattr("receiver.store.host_watch.log", host_watch.get_logger())
+        watch = asyncio.create_task(HostWatch(A, known, folder, looks=False).run())
+        try:
+            known.judge(A, primary(2))
+            await eventually(lambda: len(looks) > 9)
+            folder.mkdir()
+            await eventually(lambda: load(folder) == {"7": 2})
+        finally:
+            watch.cancel()
+            await asyncio.wait([watch])
+    assert [line["event"] for line in logs] == ["database.timeline_not_kept"]
