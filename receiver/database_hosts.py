@@ -28,7 +28,8 @@ class Wanted(StrEnum):
 
 
 def each(url: str) -> list[str]:
-    """The URL of each host, in their order; of one host, or of hosts and ports that do not match, the URL itself.
+    """The URL of each host, in their order; of one host, or of hosts and ports that do not match, the URL itself (an
+    address of IPv6 in the query gets its brackets).
 
     Which of several it should be is for the caller to choose, so each URL takes its host as it is.
     """
@@ -41,7 +42,8 @@ def each(url: str) -> list[str]:
     given = dict(query)
     named = [] if hosts else given.get("host", "").split(",")
     ports = given.get("port", "").split(",")
-    if len(named) < 2 or len(ports) not in (1, len(named)):  # noqa: PLR2004 - two are several
+    as_it_is = named == [_bracketed(host) for host in named[:1]]  # none, or one that wants no brackets
+    if as_it_is or len(ports) not in (1, len(named)):
         return [url]
     ports = ports * len(named) if len(ports) == 1 else ports
     others = [(name, value) for name, value in query if name not in ("host", "port")]
@@ -64,8 +66,7 @@ def wanted(url: str) -> Wanted:
 def place(url: str) -> str:
     """Host and port, of each server that the URL names; without user and password."""
     parts = urlsplit(url)
-    given = parts.netloc.rpartition("@")[2]
-    if given:
+    if given := unquote(parts.netloc.rpartition("@")[2]):
         return given
     query = parse_qs(parts.query)
     hosts = query.get("host", [""])[-1]

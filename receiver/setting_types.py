@@ -4,7 +4,7 @@ import re
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Final, Literal
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr
 from pydantic_settings import NoDecode
@@ -116,7 +116,10 @@ def _has_hosts(url: str) -> bool:
         parts = urlsplit(url)
     except ValueError:
         return False
-    hosts = parts.netloc.rpartition("@")[2].split(",")
+    login, _, named = parts.netloc.rpartition("@")
+    if "@" in login:  # the driver takes what follows the first one for the hosts
+        return False
+    hosts = named.split(",")
     ports = ",".join(parse_qs(parts.query).get("port", [])).split(",")
     if not all(not port or (port.isascii() and port.isdecimal()) for port in ports):
         return False
@@ -128,7 +131,7 @@ def _may_be_looked_up(host: str) -> bool:
     try:
         host.encode("idna")
     except UnicodeError:
-        return unquote(host).startswith("/")  # a socket's folder
+        return host.startswith("/")  # a socket's folder
     return True
 
 

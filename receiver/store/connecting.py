@@ -87,7 +87,7 @@ async def connect(
 
     urls = database_hosts.each(url)
     if len(urls) == 1:
-        return await _open(url, timeout_s, command_timeout_s)
+        return await _open(urls[0], timeout_s, command_timeout_s)
     found = await race(urls, open_one, wanted, refused, timeout_s)
     found.connection.standing = found.standing
     return found.connection

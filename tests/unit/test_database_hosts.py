@@ -27,6 +27,10 @@ EACH = {
             f"postgresql:///sms?{ANY}&host=%5B2001%3Adb8%3A%3A7%5D&port=5432",
         ],
     ),
+    "one address of IPv6 in the query": (
+        "postgresql:///sms?host=2001:db8::7&port=5433",
+        [f"postgresql:///sms?{ANY}&host=%5B2001%3Adb8%3A%3A7%5D&port=5433"],
+    ),
     "hosts in the query": (
         QUERY,
         [
@@ -67,6 +71,12 @@ def test_an_address_of_ipv6_is_told_from_its_port() -> None:
     assert host_names(url) == ["::1", "2001:db8::7"]
 
 
+def test_a_socket_in_the_authority_is_no_name_to_be_looked_up() -> None:
+    url = "postgresql://u@%2Frun%2Fone:5433,%2Frun%2Ftwo/sms"
+    assert place(url) == "/run/one:5433,/run/two"
+    assert host_names(url) == ["/run/one", "/run/two"]
+
+
 def test_the_server_that_it_asks_for() -> None:
     assert wanted(LONG) is Wanted.READ_WRITE
     assert wanted(QUERY) is Wanted.ANY
@@ -80,6 +90,7 @@ def test_the_server_that_it_asks_for() -> None:
         ("postgresql://u@127.0.0.1:1,[::1]:2/sms", True),
         ("postgresql:///sms", True),
         ("postgresql:///sms?host=/run/one,localhost", True),
+        ("postgresql://u@%2Frun%2Fone:5433,%2Frun%2Ftwo/sms", True),
         ("postgresql://127.0.0.1,db.example/sms", False),
     ],
 )

@@ -69,6 +69,7 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch):
         ("DATABASE_URL", "postgresql+asyncpg://sms:hunter2@db/sms", "postgresql:// or postgres://"),
         ("DATABASE_URL", "postgresql://sms:hunter2@db-a.example,db-b..example/sms", "has no readable host"),
         ("DATABASE_URL", "postgresql:///sms?host=db-a,db-b..example", "has no readable host"),
+        ("DATABASE_URL", "postgresql://sms:hunter@2@a,b/sms", "percent-encode what is special in the user"),
         ("CALLBACK_TOKENS", f"{TOKEN},with/slash+0123456789", "token 2 of 2 cannot stand in a URL path"),
         ("CALLBACK_TOKENS", "................", "cannot stand in a URL path"),
         ("CALLBACK_TOKENS", " , ", "holds no token"),
