@@ -180,12 +180,21 @@ class _Heat:
 
 
 async def _clear_away(attempts: Sequence["asyncio.Task[Candidate]"], best: Candidate | None) -> None:
-    """End every attempt, and cut every connection but the best one's."""
+    """End every attempt, and cut every connection but the best one's; that too if the caller gives up meanwhile."""
+
+    def cut(ended: "asyncio.Task[Candidate]") -> None:
+        if not (ended.cancelled() or ended.exception()) and ended.result() is not best:
+            ended.result().connection.terminate()
+
     for attempt in attempts:
         attempt.cancel()
-    for ended in await asyncio.gather(*attempts, return_exceptions=True):
-        if isinstance(ended, Candidate) and ended is not best:
-            ended.connection.terminate()
+        attempt.add_done_callback(cut)
+    try:
+        await asyncio.wait(attempts)
+    except asyncio.CancelledError:
+        if best:
+            best.connection.terminate()
+        raise
 
 
 def _described(found: Standing) -> str:

@@ -21,10 +21,11 @@ SCHEME = "postgresql://"
 
 @dataclass
 class Host:
-    """After so many seconds it says what it is, or fails so."""
+    """After so many seconds it says what it is, or fails so; an attempt that is given up `lingers_s`."""
 
     after_s: float
     is_: Standing | Exception
+    lingers_s: float = 0.0
     opened: bool = False
     cut: bool = False
 
@@ -44,7 +45,10 @@ class Hosts:
 
     async def open(self, url: str) -> Any:
         host = self.hosts[url.removeprefix(SCHEME)]
-        await asyncio.sleep(host.after_s)
+        try:
+            await asyncio.sleep(host.after_s)
+        finally:
+            await asyncio.sleep(host.lingers_s)
         if isinstance(host.is_, Exception):
             raise host.is_
         host.opened = True
@@ -136,6 +140,15 @@ async def test_a_caller_who_gives_up_leaves_no_connection_behind() -> None:
     them = Hosts({"a": Host(0, PRIMARY), "b": Host(FOR_EVER, PRIMARY)})
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1):
+            await them.race(Wanted.READ_WRITE, lambda _url, _found: None, 10.0)
+    assert them.left_open() == []
+
+
+@in_virtual_time
+async def test_one_who_gives_up_when_all_is_decided_leaves_none_behind_either() -> None:
+    them = Hosts({"a": Host(0, PRIMARY), "b": Host(0, STANDBY), "c": Host(FOR_EVER, PRIMARY, lingers_s=5.0)})
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(2.0):
             await them.race(Wanted.READ_WRITE, lambda _url, _found: None, 10.0)
     assert them.left_open() == []
 
