@@ -14,7 +14,7 @@ from receiver import embedded
 from receiver.checks import in_database
 from receiver.checks.finding import Finding, Level
 from receiver.checks.in_database import PARTITIONS, RIGHTS, SCHEMA
-from receiver.checks.machines import REPLICATION, replication
+from receiver.checks.machines import REPLICATION, replication, seen
 from receiver.checks.nodes import NODES, nodes
 from receiver.database_hosts import Wanted, is_local, place, wanted
 from receiver.reading import standby
@@ -117,7 +117,9 @@ async def database(settings: Settings) -> list[Finding]:
         return []
     given = settings.database_url
     url = given.get_secret_value() if given else embedded.database_url(settings.data_dir)
+    known = await seen(settings)
     async with _connected(url, settings.database_setting) as asked:
+        await connecting.judge(asked.connection, known.judge)
         found = await asked.part(DATABASE, partial(_server, asked.connection, asked.url))
         found += await asked.part(CLOCK, partial(_clock, asked.connection))
         found += (state := await asked.part(SCHEMA, partial(in_database.schema, asked.connection, own=own)))

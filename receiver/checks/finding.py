@@ -5,7 +5,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from receiver.errors import OperatorError
 from receiver.settings import Settings
@@ -14,6 +14,8 @@ DEADLINE_S: Final = 10.0
 """Of one check: a disk or a host that hangs holds up no other."""
 
 Level = Literal["ok", "warning", "error"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +41,24 @@ def blocking(look: Callable[[Settings], Iterable[Finding]]) -> Callable[[Setting
     """A function that blocks, such as on a disk, as one that can be given up: it stays behind in a daemon thread."""
 
     async def look_in_thread(settings: Settings) -> Iterable[Finding]:
-        found: Future[list[Finding]] = Future()
-
-        def run() -> None:
-            found.set_running_or_notify_cancel()  # nobody can cancel it from here on, only stop to wait
-            try:
-                found.set_result(list(look(settings)))
-            except BaseException as error:  # noqa: BLE001 - it is raised again where the result is awaited
-                found.set_exception(error)
-
-        threading.Thread(target=run, daemon=True).start()
-        return await asyncio.wrap_future(found)
+        return await in_thread(lambda: list(look(settings)))
 
     return look_in_thread
+
+
+async def in_thread(blocks: Callable[[], T]) -> T:
+    """Its result, from a daemon thread."""
+    found: Future[T] = Future()
+
+    def run() -> None:
+        found.set_running_or_notify_cancel()  # nobody can cancel it from here on, only stop to wait
+        try:
+            found.set_result(blocks())
+        except BaseException as error:  # noqa: BLE001 - it is raised again where the result is awaited
+            found.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return await asyncio.wrap_future(found)
 
 
 async def findings_of(check: Check, settings: Settings, deadline_s: float = DEADLINE_S) -> list[Finding]:

@@ -2,18 +2,20 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Final
 
 import asyncpg
 
 from receiver import database_hosts
-from receiver.checks.finding import Finding
+from receiver.checks.finding import Finding, in_thread
 from receiver.settings import Settings, variable
 from receiver.store import connecting, standing
 from receiver.store.connecting import Connection
 from receiver.store.database_error import as_operator_error
 from receiver.store.racing import MAY_PASS
 from receiver.store.standing import Standing
+from receiver.store.timelines import Timelines, load
 
 HOSTS, REPLICATION = "database hosts", "replication"
 
@@ -36,12 +38,20 @@ async def hosts(settings: Settings) -> list[Finding]:
     urls = database_hosts.each(settings.database_url.get_secret_value())
     if len(urls) == 1:
         return []
-    return list(told(urls, await asyncio.gather(*map(_standing, urls))))
+    found = await asyncio.gather(*map(_standing, urls))
+    return list(told(urls, found, await seen(settings)))
 
 
-def told(urls: Sequence[str], found: Sequence[Standing | Exception]) -> Iterator[Finding]:
+async def seen(settings: Settings) -> Timelines:
+    """What the service remembers of promotions."""
+    return Timelines(await in_thread(partial(load, settings.data_dir)))
+
+
+def told(urls: Sequence[str], found: Sequence[Standing | Exception], known: Timelines) -> Iterator[Finding]:
     """Of each host what it is, by what it said or by the error with which it did not."""
-    newest = max((one.timeline or 0 for one in found if isinstance(one, Standing)), default=0)
+    for one in found:
+        if isinstance(one, Standing) and one.system and one.timeline:
+            known.learn({one.system: one.timeline})
     # Two poolers may lead to one primary.
     primaries = {(one.system, one.started) for one in found if isinstance(one, Standing) and one.writable}
     for url, one in zip(urls, found, strict=True):
@@ -51,10 +61,10 @@ def told(urls: Sequence[str], found: Sequence[Standing | Exception]) -> Iterator
             yield Finding(HOSTS, "warning", str(said), "without it there is one host less to fail over to")
         elif not one.writable:
             yield Finding(HOSTS, "ok", f"{host} is {'a standby' if one.standby else 'read-only'}")
+        elif known.is_old(one):
+            yield Finding(HOSTS, "error", f"{host} is an old primary that still takes writes", _SHUT_DOWN)
         elif len(primaries) == 1:
             yield Finding(HOSTS, "ok", f"{host} is the primary")
-        elif one.timeline is not None and one.timeline < newest:
-            yield Finding(HOSTS, "error", f"{host} is an old primary that still takes writes", _SHUT_DOWN)
         else:
             yield Finding(HOSTS, "error", f"{host} takes writes, and is not the only one", "name one primary alone")
 

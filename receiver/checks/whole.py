@@ -13,7 +13,7 @@ CHECKS: Final = (
     Check(folder.SPOOL, blocking(folder.spool), ("data_dir",)),
     Check(folder.EMBEDDED, blocking(folder.embedded_data), ("data_dir", "database_url")),
     Check(database.DATABASE, database.database, ("data_dir", "database_url")),
-    Check(machines.HOSTS, machines.hosts, ("database_url",)),
+    Check(machines.HOSTS, machines.hosts, ("data_dir", "database_url")),
     Check(database.READING, database.reading, ("read_database_url",)),
     Check(certificates.SUBJECT, blocking(certificates.served), ("tls_certificate", "tls_key", "tls_client_ca")),
     Check(ports.PORTS, ports.ports, ("data_dir", "host", "port", "ops_host", "ops_port")),

@@ -13,6 +13,7 @@ from receiver.store import catalogue_table, distributing
 from receiver.store import schema as migrations
 from receiver.store.maintenance import counts, overdue, partitions, rejected_quota
 from receiver.store.maintenance.periodic import connected
+from receiver.store.racing import Refusal
 from receiver.store.timelines import Timelines, load
 from receiver.store.told import Told
 from receiver.store.watching import Backend, watched
@@ -34,18 +35,24 @@ def migrate(*, distributed: bool, shards: int, as_json: bool) -> None:
     Takes the schema's owner. All is one transaction: after an error nothing has changed. On a terminal it shows how far
     it is, and what it waits for. A schema that is distributed on Citus stays so, without --distributed.
     """
+    settings = quiet_settings()
+    refused = Timelines(load(settings.data_dir)).judge
+
+    async def work(url: str) -> str:
+        return await _migrate(url, shown, shards if distributed else None, refused)
+
     with progress("connecting") as shown:
-        at = run(with_database(quiet_settings(), lambda url: _migrate(url, shown, shards if distributed else None)))
+        at = run(with_database(settings, work))
     newer = "" if at == migrations.head() else ", a newer version's, on which this one runs"
     click.echo(json.dumps({"schema": at}, indent=2) if as_json else f"The schema is at {at}{newer}.")
 
 
-async def _migrate(url: str, told: Told, shards: int | None) -> str:
+async def _migrate(url: str, told: Told, shards: int | None, refused: Refusal) -> str:
     """The revision that the schema is at."""
-    at = await migrations.upgrade(url, told, shards)
+    at = await migrations.upgrade(url, told, shards, refused)
     if at != migrations.head():  # and so may be the code tables
         return at
-    connection = await migrations.connect(url)
+    connection = await migrations.connect(url, refused)
     told.stage("code tables")
     await catalogue_table.sync(connection)
     await connection.close()

@@ -12,8 +12,8 @@ import asyncpg
 
 from receiver import database_hosts
 from receiver.database_hosts import Wanted
-from receiver.store import names
-from receiver.store.racing import Refusal, race
+from receiver.store import names, standing
+from receiver.store.racing import Refusal, Unsuitable, race
 from receiver.store.standing import Standing
 
 _APPLICATION: Final = "receiver"
@@ -91,6 +91,19 @@ async def connect(
     found = await race(urls, open_one, wanted, refused, timeout_s)
     found.connection.standing = found.standing
     return found.connection
+
+
+async def judge(connection: Connection, refused: Refusal) -> None:
+    """Cut the connection if its server is refused, and raise Unsuitable; of one host alone `connect` does not ask."""
+    try:
+        found = connection.standing or await standing.ask(connection)
+        reason = refused(connection.url, found)
+    except BaseException:
+        connection.terminate()
+        raise
+    if reason:
+        connection.terminate()
+        raise Unsuitable(reason)
 
 
 async def _open(url: str, timeout_s: float, command_timeout_s: float | None) -> Connection:

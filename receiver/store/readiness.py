@@ -50,7 +50,7 @@ async def until_ready(url: str, setting: str, refused: Refusal | None = None) ->
 
 
 async def _check(url: str, refused: Refusal | None) -> str:
-    connection = await migrate.connect(url, refused)
+    connection = await migrate.connect(url, refused, timeout_s=_TIMEOUT_S)
     try:
         found, known = await migrate.check(connection), migrate.head()
         if found != known:  # and so may be the catalogue there

@@ -13,9 +13,9 @@ import asyncpg
 
 import receiver
 from receiver.errors import OperatorError
-from receiver.store import connecting, distributing, roles, standing
+from receiver.store import connecting, distributing, roles
 from receiver.store.lock_waits import SET_TIMEOUT, with_patience
-from receiver.store.racing import Refusal, Unsuitable
+from receiver.store.racing import Refusal
 from receiver.store.statements import statements
 from receiver.store.told import UNTOLD, Told
 from receiver.store.watching import Backend, watched
@@ -58,22 +58,18 @@ def folder() -> Path:
     return installed if installed.is_dir() else package.parent / "migrations"
 
 
-async def connect(url: str, refused: Refusal | None = None) -> "asyncpg.Connection[asyncpg.Record]":
+async def connect(
+    url: str, refused: Refusal | None = None, *, timeout_s: float = _CONNECT_TIMEOUT_S
+) -> connecting.Connection:
     """A connection for commands and migrations, without a statement time-out; not for the write path.
 
     Raises Unsuitable or NoHost for a server that is `refused`.
     """
     if refused is None:
-        return await connecting.connect(url, timeout_s=_CONNECT_TIMEOUT_S)
-    connection = await connecting.connect(url, timeout_s=_CONNECT_TIMEOUT_S, refused=refused)
-    try:
-        found = connection.standing or await standing.ask(connection)
-    except BaseException:
-        connection.terminate()
-        raise
-    if reason := refused(connection.url, found):
-        connection.terminate()
-        raise Unsuitable(reason)
+        return await connecting.connect(url, timeout_s=timeout_s)
+    async with asyncio.timeout(timeout_s):
+        connection = await connecting.connect(url, timeout_s=timeout_s, refused=refused)
+        await connecting.judge(connection, refused)
     return connection
 
 
@@ -159,19 +155,20 @@ async def _newer(connection: "asyncpg.Connection[asyncpg.Record]", found: str | 
     )
 
 
-async def upgrade(url: str, told: Told = UNTOLD, shards: int | None = None) -> str:
+async def upgrade(url: str, told: Told = UNTOLD, shards: int | None = None, refused: Refusal | None = None) -> str:
     """Bring the schema up to date, and return its revision: `head()`, or a newer one on which this version may run.
 
-    Concurrent callers take turns. Writers do not wait behind it for long: it tries for locks, and tries again.
+    Concurrent callers take turns. Writers do not wait behind it for long: it tries for locks, and tries again. All of
+    it is done on the host that the lock is held on, though the URL may name several.
 
     `shards`: distribute it on Citus, each table into so many; one that is distributed stays so without it.
 
-    Raises SchemaBehindError, MigrationError, NotDistributable.
+    Raises SchemaBehindError, MigrationError, NotDistributable; Unsuitable or NoHost for a server that is `refused`.
     """
     from alembic import command
     from sqlalchemy.exc import DBAPIError
 
-    async with _lock(url, told) as connection:
+    async with _lock(url, told, refused) as connection:
         found = await current(connection)
         if newer := await _newer(connection, found):
             return newer
@@ -183,8 +180,8 @@ async def upgrade(url: str, told: Told = UNTOLD, shards: int | None = None) -> s
         await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {VERSION_SCHEMA}")
 
         async def attempt() -> None:
-            steps = _Steps(url, found, told, shards)
-            async with watched(partial(connect, url), steps.backend, told):
+            steps = _Steps(connection.url, found, told, shards)
+            async with watched(partial(connect, connection.url), steps.backend, told):
                 await asyncio.to_thread(command.upgrade, _config(steps), "head")
 
         try:
@@ -237,9 +234,9 @@ def _config(steps: _Steps | None = None) -> "Config":
 
 
 @asynccontextmanager
-async def _lock(url: str, told: Told) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+async def _lock(url: str, told: Told, refused: Refusal | None) -> AsyncIterator[connecting.Connection]:
     """The migration lock, acquired by polling: a wait in pg_advisory_lock deadlocks with CREATE INDEX CONCURRENTLY."""
-    connection = await connect(url)
+    connection = await connect(url, refused)
     try:
         told.stage("waiting for another migration of this database")
         gives_up = time.monotonic() + _LOCK_TIMEOUT_S

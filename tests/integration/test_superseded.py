@@ -6,6 +6,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 from support import service as services
+from support.checking import checking
 from support.databases import connected
 from support.preloaded import Commands
 from support.visitor import visiting
@@ -19,6 +20,7 @@ COMMANDS = {
     "replay": ("rejected", "replay"),
     "purge": ("rejected", "purge", "--yes"),
     "maintain": ("maintain",),
+    "migrate": ("migrate",),
 }
 
 INSERT = """
@@ -43,6 +45,14 @@ async def test_a_command_leaves_it_alone(
         ended = await commands.run(*command, database_url=database, data_dir=tmp_path)
         assert (ended.code, OLD in ended.err) == (1, True), ended
         assert await sql.fetchval("SELECT count(*) FROM sms.rejected_payload WHERE replayed_at IS NULL") == 1
+
+
+async def test_it_is_not_said_to_be_fit(database: str, commands: Commands, tmp_path: Path) -> None:
+    """It is the primary that this machine reaches, and nothing else is wrong with it."""
+    async with connected(database) as sql:
+        await promoted_elsewhere(sql, tmp_path)
+    found = checking(commands, tmp_path, database)
+    assert OLD in (await found())("database", "error")
 
 
 async def test_a_page_leaves_it_alone(make_settings) -> None:

@@ -7,14 +7,15 @@ import pytest
 from receiver.checks.finding import Finding
 from receiver.checks.machines import second_machine, told
 from receiver.store.standing import Standing
+from receiver.store.timelines import Timelines
 
 A, B = "postgresql://u:hunter2@a:5432/sms", "postgresql://u:hunter2@b:5433/sms"
 
 
-def primary(timeline: int | None, day: int = 1) -> Standing:
+def primary(timeline: int | None, day: int = 1, system: str = "7") -> Standing:
     """Started on that day."""
-    system, started = "7" if timeline else None, datetime(2026, 11, day, tzinfo=UTC)
-    return Standing(standby=False, read_only=False, pid=1, system=system, timeline=timeline, started=started)
+    told, started = system if timeline else None, datetime(2026, 11, day, tzinfo=UTC)
+    return Standing(standby=False, read_only=False, pid=1, system=told, timeline=timeline, started=started)
 
 
 STANDBY = Standing(standby=True, read_only=True, pid=1)
@@ -32,6 +33,14 @@ HOSTS = {
         (primary(None), primary(None, day=2)),
         [("error", "a:5432 takes"), ("error", "b:5433 takes")],
     ),
+    "two that have nothing to do with each other": (
+        (primary(1), primary(2, day=2, system="8")),
+        [("error", "a:5432 takes"), ("error", "b:5433 takes")],
+    ),
+    "one below a promotion that was seen": (
+        (primary(1, system="9"), STANDBY),
+        [("error", "a:5432 is an old primary"), ("ok", "b:5433 is a standby")],
+    ),
     "two poolers before one": (
         (primary(1), primary(1)),
         [("ok", "a:5432 is the primary"), ("ok", "b:5433 is the primary")],
@@ -42,7 +51,7 @@ HOSTS = {
 @pytest.mark.parametrize("case", HOSTS)
 def test_each_host_is_told_of(case: str) -> None:
     found, expected = HOSTS[case]
-    findings = list(told([A, B], found))
+    findings = list(told([A, B], found, Timelines({"9": 2})))
     assert len(findings) == len(expected)
     for finding, (level, words) in zip(findings, expected, strict=True):
         assert finding.level == level
