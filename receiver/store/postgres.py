@@ -49,13 +49,15 @@ log = get_logger()
 class Session:
     """A connection of the write path; `store` is the main statement if it can stay prepared.
 
-    `is_old` says whether its server was superseded by a promotion that has been seen since. `replicated` is the
-    statement that raises unless a synchronous standby has what is committed, empty where none is needed.
+    `is_old` says whether its server was superseded by a promotion that has been seen since. `not_older` is the
+    statement that raises where a pooler has gone back to such a server. `replicated` is the one that raises unless a
+    synchronous standby has what is committed, empty where none is needed.
     """
 
     connection: "asyncpg.Connection[asyncpg.Record]"
     store: "PreparedStatement[asyncpg.Record] | None" = None
     is_old: Callable[[], bool] = lambda: False
+    not_older: str = ""
     replicated: str = ""
 
     @property
@@ -104,7 +106,8 @@ async def _warm_up(connection: Connection, timeout_s: float, timelines: Timeline
     store = None if pooled else await connection.prepare(sql.STORE_REPORTS, name="store_reports")
     patience_ms = int(timeout_s * _PATIENCE * 1000)
     replicated = sql.REPLICATED.format(patience_ms=patience_ms, timeline=found.timeline or 0) if needs_replica else ""
-    session = Session(connection, store, partial(timelines.is_old, found), replicated)
+    not_older = sql.NOT_OLDER.format(timeline=found.timeline) if pooled and found.timeline else ""
+    session = Session(connection, store, partial(timelines.is_old, found), not_older, replicated)
     await _store_reports(session, Batch(), 0)
     # The prepared statement runs without BEGIN, so its settings are the session's; a pooler would give them to others.
     settings = sql.SESSION.format(timeout_ms=int(timeout_s * 1000)) if session.store else ""
@@ -154,7 +157,7 @@ async def _store(session: Session, batch: Batch, timeout_s: float) -> Receipt:
 
 
 async def _transaction(session: Session, batch: Batch, timeout_ms: int) -> Receipt:
-    await session.connection.execute(sql.BEGIN.format(timeout_ms=timeout_ms))
+    await session.connection.execute(f"{sql.BEGIN.format(timeout_ms=timeout_ms)} {session.not_older}")
     try:
         receipt = await _statements(session, batch, timeout_ms)
     except (*POISON, *TRANSIENT):

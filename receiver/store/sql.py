@@ -67,6 +67,17 @@ standby says does: the position up to which it has flushed. `timeline` is that o
 pooler may have gone over to another server since the commit.
 """
 
+NOT_OLDER: Final = """
+DO $$
+BEGIN
+    IF ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint < {timeline} THEN
+        RAISE EXCEPTION 'an old primary answers' USING ERRCODE = 'connection_failure';
+    END IF;
+END $$;
+"""
+"""Raises below the timeline of the session: a pooler may have gone back to an old primary. At the beginning of a
+transaction."""
+
 STANDBYS: Final = """
 SELECT current_setting('synchronous_standby_names') <> '' AS waits,
        CASE WHEN pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')

@@ -1,5 +1,6 @@
-"""A server below a promotion that was seen is changed by no command and by no page."""
+"""A server below a promotion that was seen is changed by no command, by no page and through no pooler."""
 
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -11,8 +12,13 @@ from support.databases import connected
 from support.preloaded import Commands
 from support.visitor import visiting
 from support.waiting import eventually
+from support.writers import of as of_message
+from support.writers import writing
 
-from receiver.store import timelines
+from receiver.store import standing, timelines
+from receiver.store.connecting import Connection
+from receiver.store.standing import Standing
+from receiver.store.writer import DatabaseUnavailable
 
 WITHOUT_END = 9
 OLD = "an old primary"
@@ -69,3 +75,22 @@ async def test_a_page_leaves_it_alone(make_settings) -> None:
         done = await browser.post("/rejected/purge", {"csrf": csrf})
         assert (done.status, OLD in done.text) == (503, True)
         assert await service.sql.fetchval("SELECT count(*) FROM sms.rejected_payload") == 1
+
+
+async def test_a_session_stores_nothing_there_when_its_pooler_goes_back_to_it(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session begins with a server that was promoted; its next transaction is given to this one."""
+    ask = standing.ask
+
+    async def promoted(connection: Connection) -> Standing:
+        found = await ask(connection)
+        assert found.timeline is not None
+        return replace(found, pid=0, timeline=found.timeline + 1)
+
+    monkeypatch.setattr(standing, "ask", promoted)
+    async with writing(database) as writer:
+        with pytest.raises(DatabaseUnavailable):
+            await writer.write(of_message("a"))
+    async with connected(database) as sql:
+        assert await sql.fetchval("SELECT count(*) FROM sms.delivery_report") == 0
