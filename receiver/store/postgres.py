@@ -84,18 +84,14 @@ async def connect(
             url, timeout_s=connect_timeout_s, command_timeout_s=timeout_s, refused=known.judge
         )
         try:
-            session = await _warm_up(connection, timeout_s, known, needs_replica=needs_replica)
+            return await _warm_up(connection, timeout_s, known, needs_replica=needs_replica)
         except BaseException:
             connection.terminate()
             raise
-        return session
 
 
 async def _warm_up(connection: Connection, timeout_s: float, timelines: Timelines, *, needs_replica: bool) -> Session:
-    """Check that PostgreSQL lets us write, and prepare the main statement if it can stay prepared.
-
-    In few round trips, for slow networks.
-    """
+    """Check that PostgreSQL lets us write, and prepare the main statement if it can stay so; in few round trips."""
     not_unconfirmed = sql.NOT_UNCONFIRMED.format(patience_ms=int(timeout_s * 1000))
     await connection.execute(f"{sql.BEGIN.format(timeout_ms=0)} {not_unconfirmed} {standing.SAVEPOINT}")
     found = connection.standing or await standing.ask(connection)
