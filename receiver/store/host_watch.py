@@ -48,6 +48,7 @@ class HostWatch:
         self._folder = folder
         self._kept: Mapping[str, int] | None = None
         self._unsaved = False
+        self._exchanging: asyncio.Task[None] | None = None
         self._told: bool | None = None
         self._beside: Sequence[str] = ()
         self.replicated: bool | None = None
@@ -66,11 +67,13 @@ class HostWatch:
         try:
             while True:
                 self._tell([one for one in await asyncio.gather(*self._looks()) if one])
-                await self._exchange()
+                await self._exchange_in_time()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_EVERY_S):
                         await self._known.changed.wait()
         finally:
+            if self._exchanging:
+                self._exchanging.cancel()
             for host in self._hosts:
                 host.close()
 
@@ -89,6 +92,14 @@ class HostWatch:
             log.info("database.sync_replica_found")
         if self.replicated is not None:
             self._told = self.replicated
+
+    async def _exchange_in_time(self) -> None:
+        """One at a time, to be gone on with later: while the disk hangs, the hosts are looked at all the same."""
+        self._exchanging = self._exchanging or asyncio.create_task(self._exchange())
+        done, _ = await asyncio.wait([self._exchanging], timeout=_DEADLINE_S)
+        if done:
+            ended, self._exchanging = self._exchanging, None
+            ended.result()
 
     async def _exchange(self) -> None:
         """Write what is new to the file, or else read what others have written."""

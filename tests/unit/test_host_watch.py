@@ -1,6 +1,7 @@
 """What the service says of the second machine, and when."""
 
 import asyncio
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 from support.virtual_time import in_virtual_time
+from support.waiting import eventually
 
-from receiver.store import connecting, host_watch
+from receiver.store import connecting, host_watch, timelines
 from receiver.store.host_watch import HostWatch, Primary
 from receiver.store.standing import Standing
 from receiver.store.timelines import Timelines
@@ -99,3 +101,32 @@ def test_two_that_were_promoted_alike_are_noticed(
         watch._tell([found[0]])
     assert watch.stale == 0
     assert [line["others"] for line in logs] == [["b"]] * stale
+
+
+async def test_the_hosts_are_looked_at_though_the_disk_of_the_file_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A promotion would never have been seen, nor the loss of the second machine."""
+    monkeypatch.setattr(host_watch, "_EVERY_S", 0.02)
+    monkeypatch.setattr(host_watch, "_DEADLINE_S", 0.02)
+    answers = threading.Event()
+    looks: list[object] = []
+    loads: list[Path] = []
+    monkeypatch.setattr(HostWatch, "_tell", lambda _watch, found: looks.append(found))
+
+    def load(folder: Path) -> dict[str, int]:
+        loads.append(folder)
+        answers.wait()
+        return {}
+
+    monkeypatch.setattr(timelines, "load", load)
+    watch = asyncio.create_task(HostWatch("postgresql://a/sms", Timelines(), tmp_path, looks=False).run())
+    try:
+        await eventually(lambda: len(looks) > 3)
+        assert len(loads) == 1, "no thread is taken for each look"
+        answers.set()
+        await eventually(lambda: len(loads) > 3)
+    finally:
+        answers.set()
+        watch.cancel()
+        await asyncio.wait([watch])
