@@ -1,7 +1,7 @@
 """Drains the spool into PostgreSQL, in order of arrival, as soon as PostgreSQL takes reports again."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Container, Iterable, Sequence
 from time import perf_counter
 from typing import Final, TypeVar
 
@@ -113,11 +113,36 @@ class Drain:
         self._limit = max(self._limit // 2, 1)
         if any(not isinstance(error, DatabaseUnavailable) for error in failed):
             raise failed[0]
-        # If PostgreSQL takes a write, the breaker closes for live callbacks, and the failed ones are tried one by one.
+        # If PostgreSQL takes a write, the breaker closes for live callbacks: the outage is over, or some were too slow.
         await self._writer.retry(PROBE)
-        for number, outcome in outcomes.items():
-            if not isinstance(outcome, Receipt):
-                await self._store_alone(number, batch[number])
+        again = [number for number, outcome in outcomes.items() if not isinstance(outcome, Receipt)]
+        size = self._limit
+        for at in range(0, len(again), size):
+            await self._store_apart({number: batch[number] for number in again[at : at + size]})
+
+    async def _store_apart(self, jobs: dict[int, Job]) -> None:
+        """Store a smaller batch on the quarantine's own connection, for which no live callback waits; if it fails there
+        too, one by one.
+        """
+        stored = await self._store_together({number: job for number, job in jobs.items() if is_plain(job)})
+        for number, job in jobs.items():
+            if number not in stored:
+                await self._store_alone(number, job)
+
+    async def _store_together(self, jobs: dict[int, Job]) -> Container[int]:
+        """Store them in one transaction. Returns the numbers of those that are."""
+        if len(jobs) <= 1:
+            return ()
+        try:
+            receipts = await self._quarantine.write_all(list(jobs.values()))
+        except DatabaseUnavailable:
+            await self._writer.retry(PROBE)
+            return ()
+        outcomes = [await self._with_rejection(job, one) for job, one in zip(jobs.values(), receipts, strict=True)]
+        pairs = zip(jobs.items(), outcomes, strict=True)
+        stored = {number: (job, one) for (number, job), one in pairs if isinstance(one, Receipt)}
+        await self._finish(stored)
+        return stored
 
     async def _store_alone(self, number: int, job: Job) -> None:
         """Store one callback on the quarantine's own connection: it may be too slow for live callbacks to wait."""

@@ -6,7 +6,7 @@ time-out, so an operator has to investigate.
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from receiver.ingest.accept import Observe, parse_inbound
@@ -63,12 +63,16 @@ class Quarantine:
 
     async def write(self, job: Job) -> Receipt:
         """Write on the quarantine's own connection. Raises DatabaseUnavailable."""
+        (receipt,) = await self.write_all([job])
+        return receipt
+
+    async def write_all(self, jobs: Sequence[Job]) -> list[Receipt]:
+        """Write in one transaction on the quarantine's own connection. Raises DatabaseUnavailable."""
         async with self._lock:
             try:
-                (receipt,) = await self._database.write([job], connect_timeout_s=self._connect_timeout_s)
+                return await self._database.write(jobs, connect_timeout_s=self._connect_timeout_s)
             except postgres.TRANSIENT as error:
                 raise DatabaseUnavailable from error
-        return receipt
 
     def add(self, number: int, job: Job) -> None:
         """Quarantine a callback, and schedule its attempts."""

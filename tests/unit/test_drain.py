@@ -155,6 +155,17 @@ async def test_a_batch_that_was_too_large_for_the_time_out_is_halved_and_grows_a
 
 
 @in_virtual_time
+async def test_a_batch_that_met_the_end_of_an_outage_is_not_stored_one_by_one(server, spool, metrics):
+    """A commit for each would hold up all that came after it, as long as the standby takes to confirm it."""
+    spool.add(*forms(600))
+    server.faults = [OSError("away")]
+    async with at_work(server, spool, metrics):
+        await emptied(spool)
+    assert in_order(server) == [f"m-{n}" for n in range(600)]
+    assert [len(group) for group in server.groups] == [250, 250, 100]
+
+
+@in_virtual_time
 async def test_after_a_failure_less_is_read_at_once_and_then_a_little_more_each_time(server, spool, metrics):
     spool.add(*forms(500))
     async with at_work(server, spool, metrics):
