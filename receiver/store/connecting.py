@@ -13,7 +13,7 @@ import asyncpg
 from receiver import database_hosts
 from receiver.database_hosts import Wanted
 from receiver.store import names, standing
-from receiver.store.racing import Refusal, Unsuitable, race
+from receiver.store.racing import MAY_PASS, Refusal, Unsuitable, race
 from receiver.store.standing import Standing
 
 _APPLICATION: Final = "receiver"
@@ -111,13 +111,18 @@ async def _open(url: str, timeout_s: float, command_timeout_s: float | None) -> 
     ends_at = clock() + timeout_s
     async with asyncio.timeout_at(ends_at):
         await names.look_up(url)
-    connection: Connection = await asyncpg.connect(
-        url,
-        connection_class=Connection,
-        timeout=max(ends_at - clock(), _LEAST_S),
-        command_timeout=command_timeout_s,
-        statement_cache_size=0,
-        server_settings={"application_name": _APPLICATION},
-    )
+    try:
+        connection: Connection = await asyncpg.connect(
+            url,
+            connection_class=Connection,
+            timeout=max(ends_at - clock(), _LEAST_S),
+            command_timeout=command_timeout_s,
+            statement_cache_size=0,
+            server_settings={"application_name": _APPLICATION},
+        )
+    except MAY_PASS:
+        raise
+    except Exception as error:  # of the driver itself, as where something answers that is no PostgreSQL
+        raise ConnectionError(f"{type(error).__name__}: {error}") from error
     connection.url = url
     return connection
