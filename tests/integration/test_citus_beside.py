@@ -19,6 +19,10 @@ ROOM = 64 << 20
 LONG_AGO = partitions.today() - timedelta(days=40)
 
 SHARDS = "SELECT DISTINCT nodeport FROM citus_shards WHERE table_name = $1::text::regclass"
+IDENTITY = """
+SELECT parent, relreplident::text FROM sms_data.partition AS p
+JOIN pg_class ON oid = format('sms_data.%I', p.name)::regclass WHERE p.name ~ $1 ORDER BY 1
+"""
 PARENTS = "SELECT DISTINCT parent FROM sms_data.partition WHERE name ~ $1 ORDER BY 1"
 
 
@@ -78,6 +82,7 @@ async def test_days_are_partitions_on_every_node_and_old_ones_go(citus: Citus, s
         assert await sql.fetchval(statements.CREATE_PARTITIONS, LONG_AGO) == 3
         assert await sql.fetchval(statements.CREATE_PARTITIONS, LONG_AGO) == 0
         assert await ports(sql, f"sms_data.report_{LONG_AGO:%Y%m%d}") == {worker.port for worker in citus.workers}
+        assert await sql.fetch(IDENTITY, f"{LONG_AGO:%Y%m%d}") == [("reply", "d"), ("report", "f"), ("submission", "f")]
         await reader.execute("BEGIN; SELECT count(*) FROM sms.delivery_report")
         done = await partitions.maintain(spread, days_ahead=1, retention_days=30)
         assert (done.left, len(done.dropped), done.days_left) == ([f"report_{LONG_AGO:%Y%m%d}"], 2, 1)
@@ -93,8 +98,8 @@ SELECT $1 || n, 'huawei', gen_random_uuid(), $2, '{}' FROM generate_series(1, 20
 """
 LIVING = """
 INSERT INTO sms_data.message (message_id, provider, recipient_key, status, code, segments, segments_reported, part,
-                              report_id, happened_at, first_received_at, last_received_at)
-SELECT message_id, provider, '', 'delivered', 'DELIVRD', 1, 1, 1, envelope_id, now(), received_at, now()
+                              seen_before, report_id, happened_at, first_received_at, last_received_at)
+SELECT message_id, provider, '', 'delivered', 'DELIVRD', 1, 1, 1, NULL, envelope_id, now(), received_at, now()
 FROM sms_data.envelope
 """
 

@@ -14,6 +14,7 @@ from support.databases import connected
 from support.preloaded import Commands
 from support.reports import NOON, job, report, submission
 from support.waiting import eventually
+from support.writers import writing
 
 from receiver.store import distributing, postgres
 from receiver.store import schema as migrate
@@ -124,6 +125,41 @@ async def test_a_database_that_grows_keeps_what_is_stored_and_counts_on(bare: st
             await migrate.upgrade(bare, shards=shards)
         assert await sql.fetch(SPREAD) == spread
         assert await write(sql, jobs(24)) == 36
+
+
+HOLDS = "SELECT EXISTS (SELECT FROM pg_locks WHERE granted AND mode = 'AccessExclusiveLock' AND relation = $1)"
+UNTIL_SOMEBODY_WAITS = """
+DO $$
+BEGIN
+    FOR attempt IN 1 .. 3000 LOOP
+        EXIT WHEN EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'sms_data.message'::regclass);
+        PERFORM pg_sleep(0.01);
+    END LOOP;
+END
+$$;
+"""
+
+
+async def test_what_a_writer_stores_that_waited_for_the_distribution_is_counted(
+    bare: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in the function that wrote until then, whose rows a trigger counted."""
+    await migrate.upgrade(bare)
+    folder = shutil.copytree(migrate.folder(), tmp_path / "migrations")
+    (folder / "sql" / "distributed" / "waited_for.sql").write_text(UNTIL_SOMEBODY_WAITS)
+    monkeypatch.setattr(migrate, "folder", lambda: folder)
+    monkeypatch.setattr(distributing, "SCRIPTS", (*distributing.SCRIPTS, "waited_for"))
+    async with connected(bare) as sql, writing(bare, timeout_s=120.0) as writer:
+        await postgres.create_partitions(postgres.Session(sql), [job(report())])
+        await writer.write(job(report(message_id="before")))
+        table = await sql.fetchval("SELECT 'sms_data.message'::regclass::oid")
+        growing = asyncio.create_task(migrate.upgrade(bare, shards=SHARDS))
+        await eventually(lambda: sql.fetchval(HOLDS, table))
+        assert len((await writer.write(job(report(message_id="meanwhile")))).stored) == 1
+        await growing
+        assert await distributing.is_distributed(sql)
+        assert await sql.fetchval("SELECT count(*) FROM sms.delivery_report") == 2
+        assert await sql.fetchval("SELECT sum(messages) FROM sms.hourly") == 2
 
 
 LATER = """

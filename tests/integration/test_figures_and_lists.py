@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from html import unescape
 
 import pytest
-from support import week
+from support import citus, week
 from support.service import Service
 from support.shared import shared_service
 
@@ -18,9 +18,9 @@ DAY = timedelta(days=1)
 
 _FIGURE = re.compile(r'<a href="(/messages\?[^"]*)"[^>]*>([\d,]+)</a>')
 _INSERT = """
-INSERT INTO sms_data.message (first_received_at, report_id, segments, segments_reported, part, message_id, provider,
-                              recipient_key, status, reason, code, country)
-SELECT at, gen_random_uuid(), 1, 1, 0, 'edge-' || number, 'tencent', '', 'undeliverable',
+INSERT INTO sms_data.message (first_received_at, report_id, segments, segments_reported, part, seen_before, message_id,
+                              provider, recipient_key, status, reason, code, country)
+SELECT at, gen_random_uuid(), 1, 1, 0, NULL, 'edge-' || number, 'tencent', '', 'undeliverable',
        (ARRAY['unreachable', 'blocked', NULL])[1 + number % 3], 'ODD', (ARRAY['CN', NULL])[1 + number % 2]
 FROM unnest($1::timestamptz[]) WITH ORDINALITY AS row (at, number)
 """
@@ -44,6 +44,7 @@ async def service(cluster: str, template: str) -> AsyncIterator[Service]:
         now = datetime.now(UTC)
         await week.fill(service.sql, now.replace(microsecond=0), an_hour=6)
         await service.sql.execute(_INSERT, edges(now))
+        await citus.count_by_hand(service.sql)
         await service.sql.execute("SELECT sms_data.fold_counts(700)")  # and others are not folded
         yield service
 

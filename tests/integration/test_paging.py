@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support import citus
 from support.databases import emptied
 
 from receiver.reading import lists, messages
@@ -19,9 +20,9 @@ from receiver.reading.reader import Reader
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LISTS: dict[str, tuple[str, Callable[..., Awaitable[Page[Any]]]]] = {
     "messages": (
-        """INSERT INTO sms_data.message (first_received_at, report_id, segments, segments_reported, part, message_id,
-                                         provider, recipient_key, status, code)
-           SELECT at, $2, 1, 1, 0, $2::uuid || '-' || number, 'tencent', '', 'delivered', 'DELIVRD'
+        """INSERT INTO sms_data.message (first_received_at, report_id, segments, segments_reported, part, seen_before,
+                                         message_id, provider, recipient_key, status, code)
+           SELECT at, $2, 1, 1, 0, NULL, $2::uuid || '-' || number, 'tencent', '', 'delivered', 'DELIVRD'
            FROM unnest($1::timestamptz[]) WITH ORDINALITY AS row (at, number)""",
         messages.listed,
     ),
@@ -57,6 +58,7 @@ async def test_every_row_is_shown_once_in_order(
     await sql.execute("TRUNCATE sms_data.message, sms_data.message_delta, sms_data.rejected_payload")
     unit = timedelta(hours=1) if hours else timedelta(milliseconds=1)
     await sql.execute(insert, [NOW - age * unit for age in ages], uuid4())
+    await citus.count_by_hand(sql)
     times, keys, older, pages = [], [], None, 0
     while pages == 0 or older is not None:
         page = await listed(reader, Filters.parse({"since": "24h"} | wanted), now=NOW, older=older, limit=limit)

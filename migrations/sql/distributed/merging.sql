@@ -99,6 +99,26 @@ BEGIN
 END
 $$;
 
+-- A call of the function that wrote until now may wait for the table's lock while that is distributed, and would go on then:
+-- with no trigger, what it writes would be counted nowhere. It names no `seen_before`, so it is ended, to be tried again.
+CREATE OR REPLACE FUNCTION sms_data.not_as_before() RETURNS smallint
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RAISE EXCEPTION 'the tables were distributed meanwhile' USING ERRCODE = 'serialization_failure';
+END
+$$;
+
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_attribute
+                   WHERE attrelid = 'sms_data.message'::regclass AND attname = 'seen_before' AND atthasdef) THEN
+        ALTER TABLE sms_data.message ALTER COLUMN seen_before SET DEFAULT sms_data.not_as_before();
+    END IF;
+END
+$$;
+
 -- Citus hands a parameter to the shards with the rows alone: the limit is in `seen_before`, with a minus, of each row that
 -- is inserted. So a row that has never been merged has a negative one.
 CREATE OR REPLACE FUNCTION sms_data.write_messages(messages sms_data.incoming_message[], most_reports integer)
