@@ -1,4 +1,4 @@
-"""The nodes of a Citus: each answers, and has on its disk all that it commits."""
+"""The nodes of a Citus: each answers, has on its disk all that it commits, and no stranger may write there."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
@@ -22,18 +22,29 @@ FROM run_command_on_all_nodes($c$
                                 JOIN pg_database AS d ON d.datname = current_database() AND s.setdatabase IN (0, d.oid)
                                 WHERE s.setrole = to_regrole('sms_owner')
                                       AND s.setconfig && '{synchronous_commit=off,synchronous_commit=local}')
-                THEN 'commit' ELSE '' END
+                THEN 'commit ' ELSE '' END
+        || CASE WHEN EXISTS (SELECT FROM pg_proc, aclexplode(coalesce(proacl, acldefault('f', proowner)))
+                             WHERE pronamespace = 'sms_data'::regnamespace AND grantee = 0)
+                THEN 'everybody' ELSE '' END
 $c$) AS asked JOIN pg_dist_node AS n USING (nodeid)
 ORDER BY 1
 """
-"""Reports are stored as sms_owner, replies and rejected payloads as the login that asks here."""
+"""Reports are stored as sms_owner, replies and rejected payloads as the login that asks here.
+
+On a node that joins, Citus makes our functions with the right of PUBLIC to call them, which is revoked elsewhere.
+"""
+_AT_COORDINATOR: Final = "SELECT citus_is_coordinator()"
 
 
 async def nodes(connection: Connection, settings: Settings) -> list[Finding]:
     """Nothing of a database that is not distributed. A part of a transaction."""
     if not await distributing.is_distributed(connection):
         return []
-    return list(told(await connection.fetch(_SETTINGS), required=settings.require_sync_replica))
+    found = list(told(await connection.fetch(_SETTINGS), required=settings.require_sync_replica))
+    if not await connection.fetchval(_AT_COORDINATOR):
+        said = "this is not the coordinator: no rejected payload is kept here, and no partition made"
+        found.append(Finding(NODES, "error", said, f"name the coordinator in {variable('database_url')}"))
+    return found
 
 
 def told(rows: Iterable[Mapping[str, Any]], *, required: bool) -> Iterator[Finding]:
@@ -52,6 +63,9 @@ def told(rows: Iterable[Mapping[str, Any]], *, required: bool) -> Iterator[Findi
             said = f"synchronous_commit is off or local at {place}: a crash there loses reports that were answered"
             advice = "on the coordinator: ALTER DATABASE … SET synchronous_commit = on, ALTER ROLE … RESET it"
             yield Finding(NODES, "error", said, advice)
+        if "everybody" in found:
+            said = f"{place}: every login may call there what writes, for it has joined since the last migration"
+            yield Finding(NODES, "error", said, "run `receiver migrate`")
         if not found:
             yield Finding(NODES, "ok", f"{place} answers, and has on its disk all that it commits")
     if required:

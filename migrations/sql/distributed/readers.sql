@@ -11,9 +11,19 @@ $$;
 GRANT USAGE ON SCHEMA sms_data TO sms_reader;
 DO $$
 BEGIN
-    EXECUTE (SELECT format('GRANT SELECT ON %s TO sms_reader', string_agg(logicalrelid::text, ', '))
-             FROM pg_dist_partition AS spread
-             JOIN pg_class AS c ON c.oid = spread.logicalrelid
-             WHERE c.relnamespace = 'sms_data'::regnamespace AND NOT c.relispartition AND c.relname <> 'probe');
+    EXECUTE (
+        WITH RECURSIVE behind (relation) AS (
+            SELECT oid FROM pg_class WHERE relnamespace = 'sms'::regnamespace AND relkind = 'v'
+            UNION
+            SELECT d.refobjid
+            FROM behind
+            JOIN pg_rewrite AS rule ON rule.ev_class = relation
+            JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = rule.oid
+                               AND d.refclassid = 'pg_class'::regclass
+        )
+        SELECT format('GRANT SELECT ON %s TO sms_reader', string_agg(logicalrelid::text, ', '))
+        FROM pg_dist_partition
+        -- With the right to enter, `receiver check` asks for the version.
+        WHERE logicalrelid IN (SELECT relation FROM behind) OR logicalrelid = 'sms_data.alembic_version'::regclass);
 END
 $$;

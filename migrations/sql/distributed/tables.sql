@@ -25,8 +25,14 @@ END
 $$;
 
 -- As it was counted before its last change. PostgreSQL returns no values from before an update, and the coordinator needs
--- them for the difference.
-ALTER TABLE sms_data.message ADD COLUMN IF NOT EXISTS was sms_data.counted_message;
+-- them for the difference. Where it is there already, ALTER TABLE would wait for a backup.
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'sms_data.message'::regclass AND attname = 'was') THEN
+        ALTER TABLE sms_data.message ADD COLUMN was sms_data.counted_message;
+    END IF;
+END
+$$;
 
 DO $$
 DECLARE
