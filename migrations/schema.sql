@@ -722,6 +722,9 @@ BEGIN
         EXECUTE format('CREATE TABLE IF NOT EXISTS sms_data.%I'
                        ' (LIKE sms_data.%I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)',
                        child_name, parent_name);
+        IF (SELECT relreplident FROM pg_class WHERE oid = format('sms_data.%I', parent_name)::regclass) = 'f' THEN
+            EXECUTE format('ALTER TABLE sms_data.%I REPLICA IDENTITY FULL', child_name);
+        END IF;
         EXECUTE format('ALTER TABLE sms_data.%I ATTACH PARTITION sms_data.%I FOR VALUES FROM (%L) TO (%L)',
                        parent_name, child_name,
                        day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC');
