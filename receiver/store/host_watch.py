@@ -65,6 +65,7 @@ class HostWatch:
     async def run(self) -> None:
         """Until cancelled."""
         try:
+            await self._exchange_in_time()  # a removal during the first look, which takes seconds, would be missed
             while True:
                 self._tell([one for one in await asyncio.gather(*self._looks()) if one])
                 await self._exchange_in_time()

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
-from support.waiting import eventually
+from support.waiting import DEADLINE_S, eventually
 
-from receiver.store import host_watch, timelines
+from receiver.store import connecting, host_watch, timelines
 from receiver.store.host_watch import HostWatch
 from receiver.store.standing import Standing
 from receiver.store.timelines import FILE_NAME, Timelines
@@ -71,6 +71,31 @@ async def test_processes_share_it_and_an_operator_may_remove_it(tmp_path: Path, 
         for watch in watches:
             watch.cancel()
         await asyncio.wait(watches)
+
+
+async def test_a_file_that_is_removed_during_the_first_look_is_missed_by_nobody(tmp_path: Path, monkeypatch) -> None:
+    """Right after a start, at which it was read: a host that hangs takes seconds."""
+    looking, removed = asyncio.Event(), asyncio.Event()
+
+    async def connect(_url: str, **_options: object) -> None:
+        looking.set()
+        await removed.wait()
+        raise OSError
+
+    monkeypatch.setattr(connecting, "connect", connect)
+    monkeypatch.setattr("receiver.store.host_watch._EVERY_S", 0.02)
+    timelines.save(tmp_path, {"7": 3})
+    known = Timelines(timelines.load(tmp_path))
+    watch = asyncio.create_task(HostWatch(A, known, tmp_path, looks=True).run())
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            await looking.wait()
+        (tmp_path / FILE_NAME).unlink()
+        removed.set()
+        await eventually(lambda: not known.is_old(primary(2)))
+    finally:
+        watch.cancel()
+        await asyncio.wait([watch])
 
 
 async def test_a_removed_file_counts_for_a_process_that_finds_a_new_one(tmp_path: Path, monkeypatch) -> None:
