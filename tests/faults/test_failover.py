@@ -13,6 +13,7 @@ from support import pair as pairs
 from support.cluster import APPLICATION
 from support.failover import SPOOLED_S
 from support.pair import Pair
+from support.remembering import remembered
 from support.waiting import eventually
 
 from receiver.store import timelines
@@ -96,11 +97,12 @@ async def test_the_second_machine_is_lost_before_the_first_is_back(
             if not required:
                 await rig.service.until(lambda answer: answer["database"])
             await rig.load.answered(100)
-            await eventually((kept := open_folder / rig.database / "data" / timelines.FILE_NAME).exists)
+            kept = open_folder / rig.database / "data"
+            await eventually(lambda: remembered(kept, pair.primary))
             pair.primary.kill()
             pair.back()
             await pair.primary.start()
-            kept.unlink()  # the timeline is lower than the lost one's, and meant
+            (kept / timelines.FILE_NAME).unlink()  # the timeline is lower than the lost one's, and meant
             await pair.rejoin(anew=True)
             await pair.synchronous()
             await rig.service.until(lambda answer: answer["database"])
