@@ -39,8 +39,8 @@ async def visitor(browser: Browser, stand: Service) -> AsyncIterator[Visitor]:
 @pytest.mark.parametrize(
     ("path", "figures"),
     [
-        (f"/?{query(3)}", figure("Messages")),
-        (f"/?{query(9, until_h=6)}", figure("Messages")),
+        (f"/?{query(1)}", figure("Messages")),  # by day there are forty in an hour
+        (f"/?{query(7, until_h=6)}", figure("Messages")),
         (f"/?{query(40)}", "[aria-label='By country'] td a"),
         ("/?since=7d", "[aria-label='Failed messages by reason'] td a"),
         ("/?since=7d", "[aria-label='Failed messages by code'] td.number a"),
