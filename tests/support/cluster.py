@@ -4,6 +4,7 @@ Built from the wheel's programs with the service's own code, as whichever user t
 """
 
 import asyncio
+import os
 import random
 import signal
 import socket
@@ -45,14 +46,17 @@ _SETTINGS = {
 }
 
 
-_candidates: Final = chain.from_iterable(repeat(random.sample(range(10_000, 32_000), 22_000)))
+def _ports() -> range:
+    """Below those that the kernel gives to clients. Workers of pytest-xdist have none in common."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    return range(10_000 + worker, 32_000, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+
+
+_candidates: Final = chain.from_iterable(repeat(random.sample(_ports(), len(_ports()))))
 
 
 def free_port() -> int:
-    """A TCP port that nobody listens on now.
-
-    From below those that the kernel gives to clients, and another than any other process of the tests is likely to try.
-    """
+    """A TCP port that nobody listens on now, and that nobody else of this run will be given before it is used."""
     for number in _candidates:
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", number))

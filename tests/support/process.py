@@ -19,6 +19,7 @@ from support.cluster import free_port
 from support.command import environ_of
 
 _START_S = 30.0
+_STOP_S = 30.0
 _NOISE = ("Traceback", "Task was destroyed", "never retrieved", "never awaited", "Unhandled", "ResourceWarning")
 """What nobody wants to find in a log, whatever went wrong outside."""
 
@@ -39,6 +40,7 @@ class ServiceProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
         self.output: list[str] = []
+        self._of_this_life: list[str] = []
 
     @property
     def url(self) -> str:
@@ -70,14 +72,17 @@ class ServiceProcess:
             stderr=subprocess.STDOUT,
             start_new_session=True,  # a terminal would change what SIGHUP means
         )
-        self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
+        self._of_this_life = []
+        self._reader = threading.Thread(target=self._read, args=(self._process, self._of_this_life), daemon=True)
         self._reader.start()
 
-    def _read(self, process: subprocess.Popen[bytes]) -> None:
+    def _read(self, process: subprocess.Popen[bytes], life: list[str]) -> None:
         assert process.stdout is not None
         with process.stdout:
             for line in process.stdout:
-                self.output.append(line.decode(errors="replace").rstrip())
+                text = line.decode(errors="replace").rstrip()
+                life.append(text)
+                self.output.append(text)
 
     async def start(self, *wrapper: str) -> None:
         """Start it and wait until it is ready."""
@@ -108,10 +113,13 @@ class ServiceProcess:
             raise AssertionError(f"not within {within_s} s: {answer}\n{self.tail()}") from None
 
     async def told(self, *words: str) -> None:
-        """Wait until a line of its log has any of these words."""
-        async with asyncio.timeout(_START_S):
-            while not any(word in line for word in words for line in self.output):
-                await asyncio.sleep(0.02)
+        """Wait until a line of its log has any of these words, since it was started last."""
+        try:
+            async with asyncio.timeout(_START_S):
+                while not any(word in line for word in words for line in self._of_this_life):
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise AssertionError(f"not told within {_START_S} s: {words}\n{self.tail()}") from None
 
     async def drained(self, within_s: float = 60.0) -> None:
         """Wait until PostgreSQL takes reports and the spool is empty."""
@@ -129,7 +137,7 @@ class ServiceProcess:
         self._process.send_signal(signal.SIGKILL)
         await asyncio.to_thread(self._process.wait)
 
-    async def terminate(self, within_s: float = 15.0) -> int:
+    async def terminate(self, within_s: float = _STOP_S) -> int:
         """SIGTERM; the exit code. Raises AssertionError when it does not end."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
@@ -140,8 +148,7 @@ class ServiceProcess:
 
     def workers(self) -> list[psutil.Process]:
         """The processes of its workers."""
-        children = psutil.Process(self.pid).children()
-        return [child for child in children if "receiver.workers" in child.cmdline()]
+        return [child for child in psutil.Process(self.pid).children() if is_worker(child)]
 
     async def replace_workers(self) -> None:
         """SIGUSR2, and wait until all have been replaced."""
@@ -174,6 +181,14 @@ class ServiceProcess:
     def noise(self) -> list[str]:
         """Lines of its log that tell of a fault in the code."""
         return [line for line in self.output if any(word in line for word in _NOISE)]
+
+
+def is_worker(process: psutil.Process) -> bool:
+    """Whether it is a worker of a service; no process that has ended is."""
+    try:
+        return "receiver.workers" in process.cmdline()
+    except psutil.Error:
+        return False
 
 
 def _whole(answer: dict[str, Any]) -> bool:
