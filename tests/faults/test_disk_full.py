@@ -5,6 +5,7 @@ any privilege by a limit on the size of files, and by the spool's setting, so th
 rights: test_postgresql.py starves PostgreSQL by such a limit, and here it is the service's turn.
 """
 
+import asyncio
 import os
 import subprocess
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from support.cluster import Cluster
 from support.rig import Loaded, Rig
 
 _MUCH_MEMORY_MIB = 500
+_SENT_AWAY_S = 120.0
 
 
 @contextmanager
@@ -49,8 +51,9 @@ def filled(folder: Path) -> Iterator[None]:
 async def _sent_away(rig: Rig, requests: int) -> None:
     """Wait until so many more requests were answered 503."""
     wanted = rig.load.ledger().statuses()["503"] + requests
-    while rig.load.ledger().statuses()["503"] < wanted:
-        await rig.load.answered(1)
+    async with asyncio.timeout(_SENT_AWAY_S):
+        while rig.load.ledger().statuses()["503"] < wanted:
+            await rig.load.answered(1)
 
 
 async def test_postgresqls_disk_full_and_freed(fragile: Cluster, open_folder: Path, loaded: Loaded) -> None:

@@ -97,7 +97,10 @@ async def test_the_disk_has_it_before_the_client_is_told(
     trace = open_folder / f"{database}.strace"
     async with proxies.running(fragile.port) as proxy, aiohttp.ClientSession() as client:
         url = fragile.url(database, user=APPLICATION, port=proxy.port)
-        service = ServiceProcess(open_folder / database, database_url=url)
+        # Watched call by call, either side is slow: that must not send to the spool what is to be committed.
+        service = ServiceProcess(
+            open_folder / database, database_url=url, database_timeout_s=20.0, answer_deadline_s=30.0
+        )
         try:
             # -D: strace is the one beside, so that what we start and kill is the service.
             await service.start(*_STRACE[:2], "-D", *_STRACE[2:], _SERVICE_CALLS, "-o", str(trace))

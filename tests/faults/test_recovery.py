@@ -31,9 +31,16 @@ DISASTERS = {
 
 
 @pytest.fixture(scope="module")
-async def cluster(open_folder: Path) -> AsyncIterator[Cluster]:
+async def archived(open_folder: Path) -> AsyncIterator[Cluster]:
     async with clusters.running(open_folder / "archived", ARCHIVES) as cluster:
         yield cluster
+
+
+@pytest.fixture
+async def cluster(archived: Cluster) -> AsyncIterator[Cluster]:
+    """It lets the service in again afterwards."""
+    yield archived
+    await archived.administrate(f"ALTER ROLE {APPLICATION} CONNECTION LIMIT -1")
 
 
 @pytest.mark.parametrize("disaster", DISASTERS)

@@ -20,7 +20,7 @@ from support.waiting import eventually
 from receiver.store import postgres
 from receiver.store.postgres import Database, Session
 
-TIMEOUT_S = 5.0
+TIMEOUT_S = 10.0
 GRANT = f"GRANT pg_read_all_stats TO {APPLICATION}"
 _WAITING = f"SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND usename = '{APPLICATION}'"
 

@@ -10,6 +10,7 @@ from support import pair as pairs
 from support.databases import connected
 from support.pair import Pair
 from support.reports import NOON, PROVIDER, job, report, submission
+from support.waiting import eventually
 
 from receiver.report import Reply, content_id
 from receiver.store import postgres
@@ -18,7 +19,7 @@ from receiver.store.maintenance.periodic import connected_to_commit
 from receiver.store.postgres import Database, Session
 from receiver.store.writer import PROBE
 
-PATIENCE_S = 1.0
+PATIENCE_S = 4.0
 WITHIN_S = 10.0
 ATTEMPTS = 4
 
@@ -31,6 +32,8 @@ JOBS: dict[str, Job] = {
 """By their tables."""
 
 _WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+_HAS_WAITED = f"{_WAITING} AND query_start < clock_timestamp() - interval '{PATIENCE_S} s'"
+"""It began a moment after the attempt of which it is left."""
 
 
 @pytest.fixture(scope="module")
@@ -76,12 +79,13 @@ async def test_what_this_server_alone_has_is_not_given_for_stored(pair: Pair, na
 async def test_attempts_while_no_standby_confirms_take_no_connections(pair: Pair, name: str) -> None:
     """A session that waits for a standby ends with the wait alone: each attempt would leave one behind."""
     database = Database(pair.url(name), PATIENCE_S)
-    for _ in range(ATTEMPTS):
-        await refuses(database, PROBE)
-        with pytest.raises(asyncpg.ObjectNotInPrerequisiteStateError):
-            async with connected_to_commit(pair.url(name)):
-                pass
     async with connected(pair.primary.socket_url(name)) as sql:
+        for _ in range(ATTEMPTS):
+            await refuses(database, PROBE)
+            await eventually(lambda: sql.fetchval(_HAS_WAITED))
+            with pytest.raises(asyncpg.ObjectNotInPrerequisiteStateError):
+                async with connected_to_commit(pair.url(name)):
+                    pass
         assert await sql.fetchval(_WAITING) == 1
     await pair.standby.start()
     await pair.follows()

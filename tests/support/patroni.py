@@ -202,8 +202,14 @@ class Patroni:
 
     async def leader(self) -> Node:
         """The one that holds the key in etcd, as the others see it."""
-        (node,) = await self.with_role("leader")
-        return node
+        found: list[Node] = []
+
+        async def is_known() -> bool:
+            found[:] = await self.with_role("leader")
+            return len(found) == 1
+
+        await eventually(is_known, _HEALTHY_S)
+        return found[0]
 
     async def another_leads(self, than: Node) -> None:
         """Wait until another machine than that one is the primary."""

@@ -28,7 +28,8 @@ class Archive:
     async def of(cls, cluster: Cluster, folder: Path) -> Self:
         """From now on its WAL goes there."""
         make_private(folder, cluster.account)
-        command = f"test ! -f {folder}/%f && cp %p {folder}/%f"
+        # Under its name a file is whole: a recovery takes what it finds, and gives up where that is half of one.
+        command = f"test ! -f {folder}/%f && cp %p {folder}/%f.part && mv {folder}/%f.part {folder}/%f"
         await cluster.administrate(f"ALTER SYSTEM SET archive_command = '{command}'")
         await allow_replication(cluster)  # which reloads
         return cls(cluster, folder)
