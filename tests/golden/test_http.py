@@ -2,6 +2,8 @@
 
 import gzip
 from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
 
 from support import service as services
 from support.golden import BODIES, SUBMITTED, check, masked
@@ -101,14 +103,19 @@ async def test_what_a_receiver_with_locks_answers(make_settings: Callable[..., o
 
 
 async def test_what_a_receiver_that_can_keep_nothing_answers(
-    make_settings: Callable[..., object], database: str, nowhere: str
+    make_settings: Callable[..., object], database: str, nowhere: str, tmp_path: Path
 ) -> None:
-    full = make_settings(database_url=nowhere, spool_max_bytes=1, max_body_bytes=1_000_000, body_timeout_s=0.2)
-    async with services.running(full, sql_url=database) as service:
-        told = Told(service)
+    full = partial(make_settings, database_url=nowhere, spool_max_bytes=1, max_body_bytes=1_000_000)
+    hurried = full(data_dir=tmp_path / "hurried", body_timeout_s=0.2)
+    async with (
+        services.running(full(), sql_url=database) as service,
+        services.running(hurried, sql_url=database) as other,
+    ):
+        told, of_the_other = Told(service), Told(other)
         for path, (content_type, body) in BODIES.items():
             await told.ask("POST", path, "nothing can keep it", body + " " * 400_000, Content_Type=content_type)
-            await told.ask_by_hand(f"POST {path}: slow", head(path, "Content-Length: 9", "Connection: close"))
+            await of_the_other.ask_by_hand(f"POST {path}: slow", head(path, "Content-Length: 9", "Connection: close"))
+            told.text, of_the_other.text = told.text + of_the_other.text, ""
         await told.ask("POST", "/submissions/huawei", "nothing can keep it", SUBMITTED + " " * 400_000, ops=True)
         await told.ask("GET", "/healthz", ops=True)
         await told.ask("GET", "/readyz", ops=True)

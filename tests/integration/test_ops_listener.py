@@ -216,7 +216,7 @@ async def test_it_takes_new_connections_while_a_balancer_learns_that_it_stops(
     database: str, tmp_path: Path, workers: int
 ) -> None:
     """One that polls each second or two goes on sending callers until it has asked."""
-    settings = {"database_url": database, "workers": workers, "shutdown_delay_s": 3.0}
+    settings = {"database_url": database, "workers": workers, "shutdown_delay_s": 6.0}
     async with process.running(tmp_path, **settings) as service, aiohttp.ClientSession() as client:
         stopping = asyncio.create_task(service.terminate())
         await service.until(lambda answer: answer["status"] == "stopping")
