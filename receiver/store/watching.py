@@ -1,4 +1,4 @@
-"""A look at a long statement from a second connection: PostgreSQL's own progress, and the locks that it waits for.
+"""A look at a long statement from a second connection: PostgreSQL's own progress, and what it waits for.
 
 For a terminal alone. It changes nothing, and an error of it ends nothing but the look.
 """
@@ -36,6 +36,8 @@ _BLOCKERS: Final = """
 SELECT pid, usename, application_name, extract(epoch FROM now() - xact_start)::integer AS seconds
 FROM pg_stat_activity WHERE pid = ANY (pg_blocking_pids($1)) ORDER BY xact_start LIMIT 1
 """
+
+_UNCONFIRMED: Final = "SELECT FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'SyncRep'"
 
 
 @dataclass(slots=True)
@@ -93,6 +95,8 @@ async def _tell_lock(
 ) -> str:
     found = await connection.fetchrow(_BLOCKERS, backend.pid, timeout=_TIMEOUT_S)
     lock = _lock(found) if found else ""
+    if not found and await connection.fetchrow(_UNCONFIRMED, backend.pid, timeout=_TIMEOUT_S) is not None:
+        lock = "waits for a synchronous standby, which has to confirm this"
     if lock != before:
         told.note(lock)
     return lock

@@ -17,6 +17,8 @@ from receiver.store import postgres
 from receiver.store.job import Job
 from receiver.store.maintenance.periodic import connected_to_commit
 from receiver.store.postgres import Database, Session
+from receiver.store.told import _Untold
+from receiver.store.watching import Backend, watched
 from receiver.store.writer import PROBE
 
 PATIENCE_S = 4.0
@@ -74,6 +76,33 @@ async def test_what_this_server_alone_has_is_not_given_for_stored(pair: Pair, na
     await asyncio.gather(*(refuses(database, job) for database, job in tried))
     for database, _ in tried:
         database.drop()
+
+
+class Shown(_Untold):
+    """What a terminal shows that work waits for."""
+
+    shown = True
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+async def test_a_command_in_a_terminal_says_that_its_commit_waits_for_a_standby(pair: Pair, name: str) -> None:
+    """It stood still without a word, for as long as there was none."""
+    shown = Shown()
+    url = pair.primary.url(name)
+    async with (
+        connected(url) as sql,
+        watched(lambda: asyncpg.connect(url), Backend("committing", sql.get_server_pid()), shown),
+    ):
+        committing = asyncio.create_task(sql.execute("CREATE TABLE made_by_a_migration ()"))
+        await eventually(lambda: any("waits for a synchronous standby" in note for note in shown.notes))
+        await pair.standby.start()
+        await committing
+        await eventually(lambda: shown.notes[-1] == "")
 
 
 async def test_attempts_while_no_standby_confirms_take_no_connections(pair: Pair, name: str) -> None:
