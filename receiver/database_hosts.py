@@ -4,9 +4,10 @@
 `postgresql:///sms?host=a,b&port=5432,5433&user=user&password=password`
 """
 
+import re
 from enum import StrEnum
 from typing import Final
-from urllib.parse import SplitResult, parse_qs, parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qs, parse_qsl, unquote, urlencode
 
 from receiver.addresses import is_loopback
 
@@ -33,7 +34,7 @@ def each(url: str) -> list[str]:
 
     Which of several it should be is for the caller to choose, so each URL takes its host as it is.
     """
-    parts = urlsplit(url)
+    parts = _parts(url)
     login, at, hosts = parts.netloc.rpartition("@")
     query = [(name, value) for name, value in _query(parts) if name != _ATTRS]
     query.append((_ATTRS, Wanted.ANY))
@@ -55,7 +56,7 @@ def each(url: str) -> list[str]:
 
 def wanted(url: str) -> Wanted:
     """The server that the URL asks for. Raises ValueError."""
-    asked = dict(_query(urlsplit(url))).get(_ATTRS)
+    asked = dict(_query(_parts(url))).get(_ATTRS)
     try:
         return Wanted(asked or Wanted.ANY)
     except ValueError:
@@ -65,7 +66,7 @@ def wanted(url: str) -> Wanted:
 
 def place(url: str) -> str:
     """Host and port, of each server that the URL names; without user and password."""
-    parts = urlsplit(url)
+    parts = _parts(url)
     if given := unquote(parts.netloc.rpartition("@")[2]):
         return given
     query = parse_qs(parts.query)
@@ -88,26 +89,41 @@ def host_names(url: str) -> list[str]:
 
 def user(url: str) -> str | None:
     """The login."""
-    parts = urlsplit(url)
+    parts = _parts(url)
     return unquote(parts.username or "") or dict(_query(parts)).get("user")
 
 
 def database(url: str) -> str | None:
     """The database's name."""
-    parts = urlsplit(url)
+    parts = _parts(url)
     query = dict(_query(parts))
     return unquote(parts.path.removeprefix("/")) or query.get("dbname") or query.get("database")
 
 
 def passwords(url: str) -> set[str]:
     """The password, as it is written in the URL and as it is meant."""
-    parts = urlsplit(url)
+    parts = _parts(url)
     written = {parts.password} if parts.password else set()
     for piece in parts.query.split("&"):
         name, _, value = piece.partition("=")
         if name in ("password", "sslpassword") and value:
             written |= {value, value.replace("+", " ")}
     return written | {unquote(one) for one in written}
+
+
+def without_password(url: str) -> str:
+    """User, hosts and database: a password may also stand in the query."""
+    parts = _parts(url)
+    login, at, hosts = parts.netloc.rpartition("@")
+    return f"{parts.scheme}://{login.partition(':')[0]}{at}{hosts}{parts.path}"
+
+
+def _parts(url: str) -> SplitResult:
+    """As `urlsplit`, for which in newer versions of Python the brackets of one among several hosts are wrong."""
+    scheme, _, rest = re.sub(r"(?s)[\t\r\n]|#.*", "", url).partition("://")
+    rest, _, query = rest.partition("?")
+    netloc, slash, path = rest.partition("/")
+    return SplitResult(scheme, netloc, slash + path, query, "")
 
 
 def _query(parts: SplitResult) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr
 from pydantic_settings import NoDecode
 
 from receiver.addresses import Network, parse_network
-from receiver.database_hosts import host_names, wanted
+from receiver.database_hosts import each, host_names, wanted
 
 MIN_TOKEN: Final = 16
 
@@ -113,14 +113,13 @@ def _has_hosts(url: str) -> bool:
     `port` is in its query.
     """
     try:
-        parts = urlsplit(url)
+        parts = [urlsplit(one) for one in each(url)]
     except ValueError:
         return False
-    login, _, named = parts.netloc.rpartition("@")
-    if "@" in login:  # the driver takes what follows the first one for the hosts
+    if any(one.netloc.count("@") > 1 for one in parts):  # the driver takes what follows the first one for the host
         return False
-    hosts = named.split(",")
-    ports = ",".join(parse_qs(parts.query).get("port", [])).split(",")
+    hosts = [one.netloc.rpartition("@")[2] for one in parts]
+    ports = [port for one in parts for given in parse_qs(one.query).get("port", []) for port in given.split(",")]
     if not all(not port or (port.isascii() and port.isdecimal()) for port in ports):
         return False
     return all(map(_HOST.fullmatch, hosts)) and all(map(_may_be_looked_up, host_names(url)))

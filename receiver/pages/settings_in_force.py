@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
-from urllib.parse import urlsplit
 
 from aiohttp import web
 from pydantic import ByteSize, SecretStr
 
+from receiver.database_hosts import without_password
 from receiver.pages.rendering import render
 from receiver.pages.site import SITE
 from receiver.settings import Settings, variable
@@ -51,7 +51,7 @@ def _shown(name: str, value: object) -> str:
     if value is None or value in ((), {}):
         return _UNSET
     if isinstance(value, SecretStr):
-        return _without_password(value.get_secret_value()) if name in _URLS else "set"
+        return without_password(value.get_secret_value()) if name in _URLS else "set"
     if isinstance(value, tuple) and any(isinstance(one, SecretStr) for one in value):
         return f"{len(value)} set"
     return _plain(value)
@@ -67,11 +67,3 @@ def _plain(value: Any) -> str:  # noqa: ANN401 - a setting's value of any type
     if isinstance(value, tuple):
         return ", ".join(map(_plain, value))
     return str(value)
-
-
-def _without_password(url: str) -> str:
-    """User, hosts and database: a password may also stand in the query."""
-    parts = urlsplit(url)
-    login, at, hosts = parts.netloc.rpartition("@")
-    user = login.partition(":")[0]
-    return f"{parts.scheme}://{user}{at}{hosts}{parts.path}"

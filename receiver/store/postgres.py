@@ -17,7 +17,7 @@ from receiver.store.batch import Batch, arrange, incoming
 from receiver.store.columns import envelope_columns, rejected_columns, reply_columns, submission_columns
 from receiver.store.connecting import Connection
 from receiver.store.job import Job, Receipt
-from receiver.store.racing import Unsuitable
+from receiver.store.racing import MAY_PASS, Unsuitable
 from receiver.store.timelines import Timelines
 from receiver.telemetry.logs import get_logger
 
@@ -31,7 +31,7 @@ POISON: Final = (
 )
 """Errors of a row that can never be stored. Every other error is a state of the database, and may pass."""
 
-TRANSIENT: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+TRANSIENT: Final = MAY_PASS
 """Errors that may pass. `TimeoutError` is an OSError."""
 
 _TOO_MANY: Final = f"more than {sql.MAX_REPORTS_A_MESSAGE} different reports about one message"

@@ -1,8 +1,21 @@
 """The URL of a database with several hosts, in both of libpq's forms: each host's own, and what errors say of it."""
 
+import urllib.parse
+
 import pytest
 
-from receiver.database_hosts import Wanted, database, each, host_names, is_local, passwords, place, user, wanted
+from receiver.database_hosts import (
+    Wanted,
+    database,
+    each,
+    host_names,
+    is_local,
+    passwords,
+    place,
+    user,
+    wanted,
+    without_password,
+)
 
 ANY = "target_session_attrs=any"
 LONG = "postgresql://keeper:p%40ss@a:5432,b:5433/sms?target_session_attrs=read-write&sslmode=require"
@@ -96,3 +109,17 @@ def test_the_server_that_it_asks_for() -> None:
 )
 def test_whether_all_of_it_is_this_machine(url: str, *, local: bool) -> None:
     assert is_local(url) is local
+
+
+def test_brackets_may_stand_behind_other_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Newer versions of Python take a URL for that of one host, and refuse it."""
+
+    def refuse(_bracketed: str) -> None:
+        raise ValueError("Invalid IPv6 URL")
+
+    monkeypatch.setattr(urllib.parse, "_check_bracketed_host", refuse, raising=False)
+    url = "postgresql://keeper:p%40ss@first.example:5432,[2001:db8::7]:5433/sms?sslmode=require\n#none"
+    assert place(url) == "first.example:5432,[2001:db8::7]:5433"
+    assert each(url)[1] == f"postgresql://keeper:p%40ss@[2001:db8::7]:5433/sms?sslmode=require&{ANY}"
+    assert (user(url), database(url), passwords(url)) == ("keeper", "sms", {"p%40ss", "p@ss"})
+    assert without_password(url) == "postgresql://keeper@first.example:5432,[2001:db8::7]:5433/sms"

@@ -96,6 +96,12 @@ def test_a_wrong_value_is_named_with_its_variable(monkeypatch, name, value, says
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("hosts", ["a:5432,[::1]:5433", "[::1],[::2]", "a,b:5433,%2Frun%2Fone"])
+def test_hosts_of_a_database_in_each_form(monkeypatch, hosts):
+    monkeypatch.setenv("RECEIVER_DATABASE_URL", f"postgresql://sms:hunter2@{hosts}/sms")
+    assert load().database_url.get_secret_value().endswith(f"{hosts}/sms")
+
+
 @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     name=st.sampled_from(["RECEIVER_DATABASE_URL", "RECEIVER_CALLBACK_TOKENS"]),
