@@ -59,7 +59,7 @@ schema: dev ## write migrations/schema.sql anew: the tables, functions, views an
 	UPDATE_GOLDEN=1 $(PYTEST) tests/integration/test_migrations.py -k schema_sql $(ARGS)
 
 test-system: dev ## run the tests beside nginx, PgBouncer and other programs, which are fetched from Debian's packages
-	$(PYTEST) tests/system $(ARGS)
+	$(PYTEST) --numprocesses 2 tests/system $(ARGS)
 
 screenshots: dev ## write docs/images/ anew: the pages, as a browser shows them
 	UPDATE_SCREENSHOTS=1 $(PYTEST) tests/system/test_screenshots.py $(ARGS)

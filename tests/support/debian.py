@@ -6,6 +6,8 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
+from support.turns import turn
+
 _FETCHED: Final = Path(__file__).parents[2] / ".venv" / "debian"
 _TIMEOUT_S: Final = 300
 LIBRARIES: Final = (
@@ -41,6 +43,11 @@ def library_path(folder: Path) -> str:
 
 def missing_packages(*packages: str) -> tuple[str, ...]:
     """The packages and all that they depend on, but for what is installed. Raises NotAvailableError."""
+    with turn(_FETCHED):
+        return _missing(packages)
+
+
+def _missing(packages: tuple[str, ...]) -> tuple[str, ...]:
     simulate = ("apt-get", "--simulate", "--no-install-recommends", "install", *packages)
     for again in (False, True):
         try:
@@ -61,8 +68,11 @@ def fetched(program: str) -> Path | None:
 
 def unpacked(program: str, packages: tuple[str, ...]) -> Path:
     """The folder with what is in the packages. Raises NotAvailableError."""
-    if before := fetched(program):
-        return before
+    with turn(_FETCHED):
+        return fetched(program) or _fetch(program, packages)
+
+
+def _fetch(program: str, packages: tuple[str, ...]) -> Path:
     folder = _FETCHED / program
     if not shutil.which("apt-get") or not shutil.which("dpkg"):
         raise NotAvailableError(f"{program} is needed: install {' '.join(packages)}")
@@ -76,8 +86,7 @@ def unpacked(program: str, packages: tuple[str, ...]) -> Path:
         # In one step, so that what was cut off half-way is never taken for the whole.
         fresh.rename(folder)
     except (subprocess.SubprocessError, OSError) as error:
-        if not folder.is_dir():
-            raise NotAvailableError(f"{program} is needed, not to be had: install {' '.join(packages)}") from error
+        raise NotAvailableError(f"{program} is needed, not to be had: install {' '.join(packages)}") from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return folder

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from support.command import CHECKOUT
+from support.turns import turn
 
 _LOCK: Final = CHECKOUT / ".ci" / "system-requirements.txt"
 _FOLDER: Final = CHECKOUT / ".venv" / "tools"
@@ -47,11 +48,17 @@ def installed() -> Path:
     """
     folder = _FOLDER / sha256(_LOCK.read_bytes()).hexdigest()[:16]
     whole = folder / "whole"
-    if not whole.exists():
-        shutil.rmtree(_FOLDER, ignore_errors=True)
-        venv.create(folder, symlinks=True)
-        pip = (sys.executable, "-m", "pip", "--python", folder / "bin" / "python", "--quiet", "--no-input")
-        command = (*pip, "install", "--require-hashes", "--no-compile", "--requirement", _LOCK)
-        subprocess.run(command, check=True, timeout=_INSTALL_S)
-        whole.touch()
+    with turn(_FOLDER):
+        if not whole.exists():
+            _make(folder)
+            whole.touch()
     return folder
+
+
+def _make(folder: Path) -> None:
+    for before in _FOLDER.glob("*/"):
+        shutil.rmtree(before, ignore_errors=True)
+    venv.create(folder, symlinks=True)
+    pip = (sys.executable, "-m", "pip", "--python", folder / "bin" / "python", "--quiet", "--no-input")
+    command = (*pip, "install", "--require-hashes", "--no-compile", "--requirement", _LOCK)
+    subprocess.run(command, check=True, timeout=_INSTALL_S)

@@ -8,11 +8,14 @@ from xdist.scheduler import LoadFileScheduling
 SLOWEST_FIRST: Final = ("tests/faults/", "tests/golden/", "tests/integration/", "tests/unit/")
 """The faults wait more than they compute: the worker that begins with them is done when the others are."""
 
-TOGETHER: Final = ("tests/faults/", "tests/golden/")
+TOGETHER: Final = ("tests/faults/", "tests/golden/", "tests/system/")
 """Folders whose tests share what is dear to make, and which no two of them may break at once."""
 
 APART: Final = ("tests/faults/test_failover.py", "tests/faults/test_recovery.py", "tests/faults/test_unconfirmed.py")
 """In such a folder, but with servers of their own."""
+
+WATCHED: Final = ("tests/system/test_patroni.py", "tests/system/test_rolling.py", "tests/system/test_upgrade.py")
+"""In such a folder, with machines of their own that are lost under load: one file after the other, beside the rest."""
 
 
 class Scheduler(LoadFileScheduling):
@@ -24,6 +27,8 @@ class Scheduler(LoadFileScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = str(super()._split_scope(nodeid))
+        if file in WATCHED:
+            return WATCHED[0]
         return next((folder for folder in TOGETHER if file.startswith(folder) and file not in APART), file)
 
 
