@@ -1,7 +1,8 @@
 """Machines for rent, by what they can do: ASSUMPTIONS, to be replaced by those of your provider.
 
-Prices are US dollars a month, written down in November 2026 and not looked up: the low end is a provider that rents by
-the month, the high end one of the large clouds, on demand. Who commits to a year pays a third to a half less.
+Prices are US dollars a month, written down in November 2026; one was looked up (docs/scaling.md). The low end is a
+provider that rents by the month, the high end one of the large clouds, on demand. Who commits to a year pays a third to
+a half less.
 """
 
 from dataclasses import dataclass
