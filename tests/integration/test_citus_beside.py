@@ -8,9 +8,12 @@ import asyncpg
 import pytest
 from support.citus import Citus
 from support.databases import connected
+from support.reports import job, report
 
+from receiver.database_hosts import database
+from receiver.store import postgres
 from receiver.store import sql as statements
-from receiver.store.maintenance import partitions, retention
+from receiver.store.maintenance import counts, partitions, retention
 from receiver.store.maintenance.rejected_quota import make_room
 
 MANY = 64
@@ -117,6 +120,35 @@ async def test_envelopes_that_their_messages_keep_hold_up_no_retention(
             done = await retention.retire(sql, LONG_AGO + timedelta(days=10), patience_s=0)
         left = await sql.fetchval("SELECT array_agg(DISTINCT left(message_id, 4)) FROM sms_data.envelope")
         assert (done.deleted, left) == (20, ["kept"])
+
+
+HALF = """
+BEGIN;
+DELETE FROM {shard};
+COMMIT;
+BEGIN;
+INSERT INTO {shard} SELECT * FROM kept;
+PREPARE TRANSACTION '{gid}';
+"""
+
+
+async def test_a_recount_waits_until_a_node_that_died_has_ended_its_part_of_a_commit(citus: Citus, spread: str) -> None:
+    """Messages that are committed there and not yet seen were taken for counts that are wrong."""
+    async with connected(spread) as sql:
+        await postgres.create_partitions(postgres.Session(sql), [job(report())])
+        await postgres.write(postgres.Session(sql), [job(report())], 30.0)
+        (shard,) = await sql.fetch(
+            "SELECT shard_name, nodeport, groupid FROM citus_shards JOIN pg_dist_node USING (nodename, nodeport)"
+            " WHERE shardid = get_shard_id_for_distribution_column('sms_data.message', 'm-1')"
+        )
+        (worker,) = [node for node in citus.workers if node.port == shard["nodeport"]]
+        gid = f"citus_0_{sql.get_server_pid()}_1_1"
+        async with connected(worker.socket_url(database(spread) or "")) as there:
+            await there.execute(f"CREATE TABLE kept AS SELECT * FROM {shard['shard_name']}")
+            await there.execute(HALF.format(shard=shard["shard_name"], gid=gid))
+        await sql.execute("INSERT INTO pg_dist_transaction (groupid, gid) VALUES ($1, $2)", shard["groupid"], gid)
+        assert await counts.recount(sql) == 0
+        assert await sql.fetchval("SELECT count(*) FROM sms.message") == 1
 
 
 async def test_writers_wait_no_longer_than_one_attempt_for_a_partition_that_is_read(spread: str) -> None:

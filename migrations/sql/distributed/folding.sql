@@ -182,6 +182,18 @@ BEGIN
     SELECT before INTO since FROM sms_data.counts_only FOR UPDATE;
     LOCK TABLE sms_data.turn IN SHARE ROW EXCLUSIVE MODE;
     LOCK TABLE sms_data.message_delta IN SHARE ROW EXCLUSIVE MODE;
+    -- What a node had prepared when it died is seen there once Citus has ended it, and elsewhere already.
+    FOR attempt IN 1 .. 600 LOOP
+        EXIT WHEN NOT EXISTS (
+            SELECT FROM run_command_on_all_nodes($c$ SELECT count(*) FROM pg_prepared_xacts
+                                                     WHERE database = current_database() AND gid LIKE 'citus%' $c$)
+            WHERE result <> '0');
+        IF attempt = 600 THEN
+            RAISE EXCEPTION 'a node does not answer, or has prepared a transaction that Citus has not ended'
+                USING ERRCODE = 'object_not_in_prerequisite_state';
+        END IF;
+        PERFORM pg_sleep(0.1);
+    END LOOP;
     INSERT INTO sms_data.message_delta (
         hour, submitted_hour, provider, country, status, reason, code, accepted, reported, messages, reports, segments,
         fees, requests, anchor)
