@@ -11,7 +11,7 @@ SHARED := $(PYTEST) --numprocesses auto --maxprocesses 4
 .DEFAULT_GOAL := help
 # Tests of the store and of reading that run in a distributed schema too.
 ON_CITUS := store state_in_sql counts submissions poison reading_messages reading_lists look_ups sql_pages dashboards overdue \
-            rejected_command paging figures_and_lists
+            rejected_command paging figures_and_lists roles
 
 .PHONY: help run install dev wheel test test-unit test-integration test-faults test-citus test-matrix golden man schema test-system screenshots soak fuzz bench plan lint format lock clean uninstall
 
