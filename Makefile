@@ -119,7 +119,7 @@ uninstall: ## the same, and with CONFIRM=yes remove the data folder, reports and
 	for lock in receiver.lock spool/spool.lock; do \
 		if [ -e "$$lock" ] && ! flock --nonblock "$$lock" true; then \
 			echo "A receiver runs on $$data: stop it first."; exit 1; fi; done; \
-	rm -rf postgresql postgresql.log postgresql.init-* postgresql-[0-9]* receiver.lock run spool pull; \
+	rm -rf postgresql postgresql.log postgresql.init-* postgresql-[0-9]* receiver.lock run spool pull database-timelines.json*; \
 	cd /; rmdir "$$data" && echo "$$data is removed." || echo "$$data holds something that is not the receiver's."
 	@$(MAKE) --no-print-directory clean
 

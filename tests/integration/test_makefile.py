@@ -29,6 +29,7 @@ def data(tmp_path: Path) -> Path:
     (folder / "receiver.lock").touch()
     (folder / "spool" / "spool.lock").touch()
     (folder / "postgresql.log").touch()
+    (folder / "database-timelines.json").touch()  # of a PostgreSQL that failed over
     return folder
 
 
