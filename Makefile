@@ -64,8 +64,9 @@ test-system: dev ## run the tests beside nginx, PgBouncer and other programs, wh
 screenshots: dev ## write docs/images/ anew: the pages, as a browser shows them
 	UPDATE_SCREENSHOTS=1 $(PYTEST) tests/system/test_screenshots.py $(ARGS)
 
-soak: dev ## break everything at random for SECONDS, from SEED, with WORKERS, and print the ledger
-	$(BIN)/python tests/faults/soak.py --seconds $(or $(SECONDS),300) $(if $(SEED),--seed $(SEED)) $(if $(WORKERS),--workers $(WORKERS))
+soak: dev ## break everything at random for SECONDS, from SEED, with WORKERS, as a PAIR with failovers, and print the ledger
+	$(BIN)/python tests/faults/soak.py --seconds $(or $(SECONDS),300) $(if $(SEED),--seed $(SEED)) \
+		$(if $(WORKERS),--workers $(WORKERS)) $(if $(PAIR),--pair)
 
 fuzz: dev ## try mutated payloads and bytes on the parsers and on a running service for SECONDS, from SEED
 	PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))

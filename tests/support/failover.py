@@ -1,7 +1,7 @@
 """A service under load whose PostgreSQL changes its place, and the ledger of each loss."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,7 +12,9 @@ from typing import Final
 from receiver.store.maintenance import counts
 from support import ledger as ledgers
 from support import rig as rigs
+from support.cluster import Cluster
 from support.databases import connected
+from support.faults import Fault
 from support.ledger import Ledger, Row, Verdict
 from support.pair import Pair
 from support.rig import Rig
@@ -36,6 +38,41 @@ async def loaded(pair: Pair, folder: Path, **options: object) -> AsyncIterator[R
     database = await pair.primary.new_database()
     async with rigs.serving(pair.primary, folder, database, database_url=pair.url(database), **options) as rig:
         yield rig
+
+
+def faults(pair: Pair) -> dict[str, Fault]:
+    """Of such a pair, by name. When one has healed, commits wait for the standby again, whichever that is then."""
+
+    def promotion(begin: Callable[[Cluster], None]) -> Fault:
+        @asynccontextmanager
+        async def fault(rig: Rig) -> AsyncIterator[None]:
+            begin(pair.primary)
+            await pair.promote()
+            try:
+                yield
+            finally:
+                pair.standby.kill()
+                await pair.rejoin(anew=False)
+                await pair.synchronous()
+                rig.cluster = pair.primary
+
+        return fault
+
+    @asynccontextmanager
+    async def standby_killed(_rig: Rig) -> AsyncIterator[None]:
+        pair.standby.kill()
+        try:
+            yield
+        finally:
+            await pair.standby.start()
+            await pair.synchronous()
+
+    return {
+        "primary killed, standby promoted": promotion(Cluster.kill),
+        "primary hangs, standby promoted": promotion(Cluster.pause),
+        "standby promoted beside the primary": promotion(lambda _: None),
+        "standby killed": standby_killed,
+    }
 
 
 @dataclass(frozen=True)
