@@ -1,7 +1,7 @@
 """Drains the spool into PostgreSQL, in order of arrival, as soon as PostgreSQL takes reports again."""
 
 import asyncio
-from collections.abc import AsyncIterator, Container, Iterable, Sequence
+from collections.abc import AsyncIterator, Container, Iterable, Iterator, Sequence
 from time import perf_counter
 from typing import Final, TypeVar
 
@@ -115,10 +115,9 @@ class Drain:
             raise failed[0]
         # If PostgreSQL takes a write, the breaker closes for live callbacks: the outage is over, or some were too slow.
         await self._writer.retry(PROBE)
-        again = [number for number, outcome in outcomes.items() if not isinstance(outcome, Receipt)]
-        size = self._limit
-        for at in range(0, len(again), size):
-            await self._store_apart({number: batch[number] for number in again[at : at + size]})
+        again = {number: batch[number] for number, outcome in outcomes.items() if not isinstance(outcome, Receipt)}
+        for piece in _pieces(again, self._limit, self._writer.max_flush):
+            await self._store_apart(piece)
 
     async def _store_apart(self, jobs: dict[int, Job]) -> None:
         """Store a smaller batch on the quarantine's own connection, for which no live callback waits; if it fails there
@@ -205,6 +204,20 @@ class Drain:
             log.warning(
                 "spool.growing", callbacks=depth.callbacks, oldest_s=round(depth.age_s), file_bytes=depth.file_bytes
             )
+
+
+def _pieces(jobs: dict[int, Job], most: int, rows: int) -> Iterator[dict[int, Job]]:
+    """The jobs in their order, at most so many together, and of at most so many rows, unless one alone has more."""
+    piece: dict[int, Job] = {}
+    size = 0
+    for number, job in jobs.items():
+        if piece and (len(piece) == most or size + job.size > rows):
+            yield piece
+            piece, size = {}, 0
+        piece[number] = job
+        size += job.size
+    if piece:
+        yield piece
 
 
 def _retrieve_exception(task: "asyncio.Task[dict[int, Job]]") -> None:

@@ -63,7 +63,8 @@ class Writer:
     """Owns one connection and the queue before it, with a circuit breaker.
 
     After a failure all waiting callbacks fail at once with DatabaseUnavailable, and so do later ones, until a `retry`
-    succeeds: no caller waits for a time-out that another has just met.
+    succeeds: no caller waits for a time-out that another has just met. `max_flush` is the most rows of one commit, but
+    for a callback that alone has more.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Writer:
         self._metrics = metrics
         self._timeout_s = timeout_s
         self._max_queue = max_queue
-        self._max_flush = max_flush
+        self.max_flush = max_flush
         self._queue: deque[_Waiting] = deque()
         self._queued = 0
         self._wake = asyncio.Event()
@@ -146,7 +147,7 @@ class Writer:
         while self._queue:
             waiting = self._queue[0]
             body_bytes += len(waiting.job.callback.body)
-            if group and (size + waiting.size > self._max_flush or body_bytes > _MAX_BODY_BYTES):
+            if group and (size + waiting.size > self.max_flush or body_bytes > _MAX_BODY_BYTES):
                 break
             size += waiting.size
             group.append(self._queue.popleft())

@@ -166,6 +166,17 @@ async def test_a_batch_that_met_the_end_of_an_outage_is_not_stored_one_by_one(se
 
 
 @in_virtual_time
+async def test_no_transaction_after_an_outage_is_larger_than_others(server, spool, metrics):
+    items = ",".join(f'{{"smsMsgId":"m-%d-{n}","status":"DELIVRD"}}' for n in range(30))
+    bodies = [f'{{"statusReportList":[{items}]}}'.replace("%d", str(n)).encode() for n in range(9)]
+    spool.add(*(callback(body=body)._replace(path="huawei/reports") for body in bodies))
+    server.faults = [OSError("away")]
+    async with at_work(server, spool, metrics, max_flush=100):
+        await emptied(spool)
+    assert [len(group) for group in server.groups] == [90, 90, 90]
+
+
+@in_virtual_time
 async def test_after_a_failure_less_is_read_at_once_and_then_a_little_more_each_time(server, spool, metrics):
     spool.add(*forms(500))
     async with at_work(server, spool, metrics):
