@@ -21,7 +21,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 
-CLIENT_TIMEOUT_S = 15.0
+CLIENT_TIMEOUT_S = 40.0
 """Far beyond the service's deadline: a request that takes this long hangs."""
 
 BATCH = 10

@@ -15,7 +15,7 @@ from support import ledger as ledgers
 from support import process
 from support.cluster import APPLICATION, Cluster
 from support.faults import FAULTS
-from support.rig import NO_HANG_S, Load, Rig
+from support.rig import STARTING_S, Load, Rig
 from support.waiting import eventually
 
 from receiver import embedded
@@ -56,7 +56,7 @@ async def test_workers_are_killed_at_random_moments_while_postgresql_restarts(lo
             await rig.load.answered(50)
             await rig.proxy.set("pass")
         await rig.through("postgresql restarted", FAULTS["postgresql restarted"](rig), 1.0)
-        ledger = await rig.check()
+        ledger = await rig.check(within_s=STARTING_S)
         assert ledger.outcomes()["failed"] == 0, ledger.statuses()
         torn = [line for line in rig.service.output if line and not is_json(line)]
         assert not torn
@@ -119,7 +119,7 @@ async def test_kill_9_of_the_supervisor_leaves_nothing_running_and_fewer_workers
                 await rig.service.start()
                 await rig.load.answered(50)
         await rig.proxy.set("pass")
-        await rig.check()
+        await rig.check(within_s=STARTING_S)
 
 
 async def test_kill_9_of_the_supervisor_ends_the_embedded_postgresql(
@@ -143,7 +143,7 @@ async def test_kill_9_of_the_supervisor_ends_the_embedded_postgresql(
         verdict = ledgers.judge(ledger, await ledgers.stored(embedded.database_url(folder / "data")))
         say(ledgers.show("embedded, kill -9 of the supervisor", ledger, verdict))
         assert verdict.good, verdict
-        assert ledger.percentiles()["max"] < NO_HANG_S
+        assert ledger.percentiles()["max"] < STARTING_S
         assert await service.terminate() == 0
         assert not service.noise(), service.noise()
 
