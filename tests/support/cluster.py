@@ -32,7 +32,8 @@ APPLICATION = "receiver_app"
 """The service's role: a member of sms_writer and nothing more."""
 
 _TEMPLATE = "template_faults"
-_START_S = 30.0
+_START_S = 120.0
+"""After a crash every file of it is synced first, on a disk that others use too."""
 _PROGRAM_S = 120.0
 HBA = "local all all trust\nhost all all 127.0.0.1/32 trust\n"
 _SETTINGS = {
@@ -113,13 +114,25 @@ class Cluster:
         async with asyncio.timeout(_PROGRAM_S):
             while process.poll() is None:
                 await asyncio.sleep(0.02)
-        assert process.returncode == 0, self.layout.log.read_text(errors="replace")[-2000:]
+        assert process.returncode == 0, self._last_words()
 
     async def _accepting(self) -> None:
-        async with asyncio.timeout(_START_S):
+        async with self._in_time():
             while not await self._answers():
-                assert self.alive, self.layout.log.read_text(errors="replace")[-2000:]
+                assert self.alive, self._last_words()
                 await asyncio.sleep(0.02)
+
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
+        """Raises AssertionError with the end of its log."""
+        try:
+            async with asyncio.timeout(_START_S):
+                yield
+        except TimeoutError:
+            raise AssertionError(f"not within {_START_S} s:\n{self._last_words()}") from None
+
+    def _last_words(self) -> str:
+        return self.layout.log.read_text(errors="replace")[-2000:]
 
     async def _answers(self) -> bool:
         try:
@@ -130,7 +143,7 @@ class Cluster:
 
     async def recovered(self) -> None:
         """Wait until it takes connections again after a crash of its own, starting it where it gave up."""
-        async with asyncio.timeout(_START_S):
+        async with self._in_time():
             while not await self._answers():
                 if not self.alive:
                     await self.start()

@@ -18,7 +18,7 @@ import psutil
 from support.cluster import free_port
 from support.command import environ_of
 
-_START_S = 30.0
+_START_S = 60.0
 _STOP_S = 30.0
 _NOISE = ("Traceback", "Task was destroyed", "never retrieved", "never awaited", "Unhandled", "ResourceWarning")
 """What nobody wants to find in a log, whatever went wrong outside."""
