@@ -32,6 +32,9 @@ APPLICATION = "receiver_app"
 """The service's role: a member of sms_writer and nothing more."""
 
 _TEMPLATE = "template_faults"
+
+_NUMBERS = count()
+"""Of the databases of all clusters: files of a test are named after its database."""
 _START_S = 120.0
 """After a crash every file of it is synced first, on a disk that others use too."""
 _PROGRAM_S = 120.0
@@ -77,7 +80,6 @@ class Cluster:
         self._binaries = binaries
         self.account = account
         self._process: Popen[bytes] | None = None
-        self._numbers = count()
 
     def url(self, database: str, *, user: str = SUPERUSER, port: int | None = None) -> str:
         """By TCP; `port` of a proxy in between."""
@@ -101,7 +103,6 @@ class Cluster:
     def beside(self, folder: Path, settings: Mapping[str, str] = MappingProxyType({})) -> "Cluster":
         """Another server of the same programs and account, for it to become a copy of this one."""
         other = Cluster(folder, self._binaries, self.account, settings)
-        other._numbers = self._numbers
         for private in (other.layout.folder, other.layout.pgdata, other.layout.sockets):
             private.mkdir(parents=True, exist_ok=True)
             make_private(private, self.account)
@@ -171,7 +172,7 @@ class Cluster:
 
     async def new_database(self) -> str:
         """A migrated database with the code tables, which the service's role may write to."""
-        name = f"faults_{next(self._numbers)}"
+        name = f"faults_{next(_NUMBERS)}"
         await self.administrate(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
         return name
 
