@@ -5,6 +5,7 @@ Migrations need session locks, and so a connection without a pooler.
 """
 
 import asyncio
+import socket
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -20,6 +21,16 @@ _APPLICATION: Final = "receiver"
 
 _LEAST_S: Final = 0.001
 """The driver takes no time-out of nothing."""
+
+_KEEPALIVE: Final = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000),
+)
+"""A machine that is silent is given up after a minute (tcp(7); in seconds, the last in milliseconds): migrations and
+maintenance have no time-out of their statements, which may take hours."""
 
 T = TypeVar("T")
 
@@ -37,6 +48,13 @@ class Connection(_Base):
 
     url: str
     standing: Standing | None = None
+
+    def __init__(self, protocol: Any, transport: asyncio.Transport, *described: Any) -> None:  # noqa: ANN401 - asyncpg's
+        super().__init__(protocol, transport, *described)
+        connected: socket.socket = transport.get_extra_info("socket")
+        if connected.family != socket.AF_UNIX:
+            for option in _KEEPALIVE:
+                connected.setsockopt(*option)
 
     async def execute(self, query: str, *args: object, timeout: float | None = None) -> str:  # noqa: ASYNC109 - asyncpg's
         """A statement without arguments is one message, and may be one that cannot run in a transaction."""

@@ -1,5 +1,6 @@
 """A primary and its standby, both named in one URL: each part of the service finds the one that it needs by itself."""
 
+import socket
 from urllib.parse import urlencode
 
 import pytest
@@ -44,6 +45,20 @@ async def test_pages_ask_the_primary_but_where_a_standby_is_asked_for(
     pair.second.kill()
     async with opened(Settings(_env_file=None, **asked["read"]), pair.url(), PATIENT) as reader:
         assert await reader.fetchval("SELECT pg_is_in_recovery()") is False
+
+
+async def test_a_machine_that_has_gone_without_a_word_is_given_up_after_a_minute(pair: Pair) -> None:
+    """By the kernel, which asks for an answer meanwhile: a migration waits for its statements without a time-out."""
+    connection = await connecting.connect(pair.first.url(pair.database), timeout_s=PATIENT_S)
+    connected = connection._transport.get_extra_info("socket")
+    idle_s, between_s, times = (
+        connected.getsockopt(socket.IPPROTO_TCP, option)
+        for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+    )
+    assert connected.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    assert idle_s + between_s * times == 60
+    assert connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 60_000
+    connection.terminate()
 
 
 async def test_a_host_that_hangs_holds_nobody_up(pair: Pair) -> None:
