@@ -19,7 +19,7 @@ from receiver.embedded.datafolder import make_data_dir
 from receiver.embedded.layout import SUPERUSER
 from receiver.embedded.log import open_log
 from receiver.store.maintenance import counts
-from support.cluster import HBA, Cluster
+from support.cluster import HBA, Cluster, unused_name
 
 VARIABLE: Final = "RECEIVER_TEST_CITUS"
 """Environment variable with the folder of `initdb` and `postgres` of a PostgreSQL that has the extension Citus."""
@@ -126,7 +126,7 @@ class Citus(Cluster):
 
         Nobody may be connected to the template meanwhile, and each has a daemon that is.
         """
-        name = f"citus_{next(self._numbers)}"
+        name = unused_name("citus")
         await self.create_database(name, template)
         return name
 

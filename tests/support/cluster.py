@@ -32,9 +32,7 @@ APPLICATION = "receiver_app"
 """The service's role: a member of sms_writer and nothing more."""
 
 _TEMPLATE = "template_faults"
-
-_NUMBERS = count()
-"""Of the databases of all clusters: files of a test are named after its database."""
+_numbers = count()
 _START_S = 120.0
 """After a crash every file of it is synced first, on a disk that others use too."""
 _PROGRAM_S = 120.0
@@ -66,6 +64,11 @@ def free_port() -> int:
             probe.bind(("127.0.0.1", number))
             return number
     raise AssertionError
+
+
+def unused_name(kind: str) -> str:
+    """Of a database, in whatever cluster: a test's files are named after its database."""
+    return f"{kind}_{next(_numbers)}"
 
 
 class Cluster:
@@ -172,7 +175,7 @@ class Cluster:
 
     async def new_database(self) -> str:
         """A migrated database with the code tables, which the service's role may write to."""
-        name = f"faults_{next(_NUMBERS)}"
+        name = unused_name("faults")
         await self.administrate(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
         return name
 
