@@ -131,6 +131,10 @@ async def connected(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Recor
         connection.terminate()
 
 
+_STEPPED_BACK: Final = (asyncpg.DeadlockDetectedError, asyncpg.InternalServerError)
+"""The second is how Citus tells of a deadlock that another node has ended."""
+
+
 @asynccontextmanager
 async def emptied(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
     """A connection to a database that several tests share, without what the one before has stored."""
@@ -146,7 +150,7 @@ async def emptied(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]
         await connection.execute("SET deadlock_timeout = '100ms'")
         async with asyncio.timeout(DEADLINE_S):
             while True:
-                with suppress(asyncpg.DeadlockDetectedError):
+                with suppress(*_STEPPED_BACK):
                     await connection.execute(f"TRUNCATE {', '.join(row['name'] for row in tables)}")
                     break
         yield connection
